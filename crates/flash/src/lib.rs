@@ -1,0 +1,34 @@
+//! The flash chip, pure: what NOR, NAND and RAM do to bytes, and what they refuse.
+//!
+//! Must not know: libc, errno, files, pointers, partitions, processes, who calls.
+//! Source: the drivers below the MTD core of Linux 6.1 (`nand_base.c`, `spi-nor/core.c`, `mtdram.c`), as recorded
+//! from real kernels under `tests/recordings`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod geometry;
+pub mod medium;
+
+pub use geometry::{Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme, OtpArea};
+pub use medium::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
+
+/// What a chip answers when it does not do what was asked. The kernel's errno for each is in `chardev`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlashError {
+    /// Alignment, range or argument (EINVAL).
+    Invalid,
+    /// The operation failed in the chip: bad block, write protect (EIO).
+    Io,
+    /// Locked or read-only (EROFS).
+    ReadOnly,
+    /// No such method (EOPNOTSUPP).
+    NotSupported,
+    /// The kernel-internal ENOTSUPP (524) that a few drivers leak.
+    NotSupportedInternal,
+    /// The area is full (ENOSPC).
+    NoSpace,
+    /// A guest address could not be accessed (EFAULT).
+    Fault,
+    /// The files below failed; the user has been told (EIO).
+    Store,
+}

@@ -1,0 +1,1 @@
+//! libmtdshim.so: the edge.
