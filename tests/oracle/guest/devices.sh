@@ -1,0 +1,34 @@
+# Sourced in the guest: `load DEVICE` makes the flash of that name appear freshly erased, `unload` takes it away again.
+# NODE is the node a transcript is about. tests/oracle/devices.txt says what each device is; the parameters live here.
+parameters() {
+  case $1 in
+  mtdram)            echo mtdram total_size=4096 erase_size=64 ;;
+  mtdram1m_4k)       echo mtdram total_size=1024 erase_size=4 ;;
+  mtdram8m_128k)     echo mtdram total_size=8192 erase_size=128 ;;
+  nand16m_512)       echo nandsim id_bytes=0x20,0x33 ;;
+  nand128m_2k)       echo nandsim id_bytes=0x20,0xa1,0x00,0x15 ;;
+  nand128m_4k)       echo nandsim id_bytes=0x20,0xa1,0x00,0x26 ;;
+  nand8m_2k)         echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 ;;
+  nand8m_4k)         echo nandsim id_bytes=0x20,0xa1,0x00,0x26 overridesize=5 ;;
+  nand8m_bch4)       echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 bch=4 ;;
+  nand8m_bch8)       echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 bch=8 ;;
+  nand8m_bch1)       echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 bch=1 ;;
+  nand8m_4k_bch4)    echo nandsim id_bytes=0x20,0xa1,0x00,0x26 overridesize=5 bch=4 ;;
+  nand8m_bad)        echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 badblocks=3,10 ;;
+  nand8m_parts|nand8m_parts_mtd1)
+                     echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 parts=16,16 ;;
+  *) return 1 ;;
+  esac
+}
+
+node() { case $1 in *_mtd1) echo /dev/mtd1 ;; *) echo /dev/mtd0 ;; esac; }
+
+load() {
+  modprobe mtdblock 2> /dev/null
+  # shellcheck disable=SC2046
+  modprobe $(parameters "$1") || { echo "LOAD FAILED $1"; return 1; }
+  NODE=$(node "$1"); n=0
+  while [ ! -c "$NODE" ] && [ $n -lt 50 ]; do usleep 10000; n=$((n + 1)); done
+}
+
+unload() { for m in nandsim mtdram cfisim; do rmmod $m 2> /dev/null; done; }

@@ -1,0 +1,19 @@
+#!/bin/sh
+# The conformance program on every device of $DEVICES: themes, random and wild seeds, each on a fresh device.
+. /job/devices.sh
+. /job/params
+
+probe() { # probe FILE ARGUMENT...
+  file=$1; shift
+  mtdprobe "$NODE" "$@" > "$file" 2>&1; rc=$?
+  [ $rc = 0 ] || { echo "rc=$rc" >> "$file"; echo "$d $* rc=$rc"; }
+}
+
+for d in $DEVICES; do
+  mkdir -p /out/$d/scenario /out/$d/random /out/$d/wild
+  { echo "kernel: $(uname -r)"; echo "version: $(uname -v)"; echo "parameters: modprobe $(parameters $d)"; echo "node: $(node $d)"; } > /out/$d/guest.txt
+  for s in $SCENARIOS; do load $d && probe /out/$d/scenario/$s.txt $s; unload; done
+  for s in $SEEDS; do load $d && probe /out/$d/random/seed$s.txt random $s 300; unload; done
+  for s in $WILD; do load $d && probe /out/$d/wild/seed$s.txt wild $s 300; unload; done
+  echo "$d transcripts done at $(cut -d' ' -f1 /proc/uptime)"
+done
