@@ -17,6 +17,10 @@ parameters() {
   nand8m_bad)        echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 badblocks=3,10 ;;
   nand8m_parts|nand8m_parts_mtd1)
                      echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 parts=16,16 ;;
+  cfi8m_64k)         echo cfisim set=2 size_log2=23 erase_kib=64 ;;
+  cfi4m_32k_lock)    echo cfisim set=1 size_log2=22 erase_kib=32 ;;
+  cfi8m_128k_intel)  echo cfisim set=1 size_log2=23 erase_kib=128 maker=0x89 ;;
+  cfi8m_64k_boot)    echo cfisim set=2 size_log2=23 erase_kib=64 boot=1 ;;
   *) return 1 ;;
   esac
 }
@@ -25,6 +29,7 @@ node() { case $1 in *_mtd1) echo /dev/mtd1 ;; *) echo /dev/mtd0 ;; esac; }
 
 load() {
   modprobe mtdblock 2> /dev/null
+  case $1 in cfi*) modprobe cfi_probe ;; esac
   # shellcheck disable=SC2046
   modprobe $(parameters "$1") || { echo "LOAD FAILED $1"; return 1; }
   NODE=$(node "$1"); n=0
