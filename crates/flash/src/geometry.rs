@@ -93,21 +93,298 @@ pub struct Geometry {
     pub regions: [EraseRegion; ERASE_REGIONS_MAX],
 }
 
+/// One eraseblock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Block {
+    pub index: u32,
+    pub start: u64,
+    pub length: u32,
+}
+
+impl Block {
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(u64::from(self.length))
+    }
+}
+
+/// The part `from..to` of an eraseblock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Piece {
+    pub block: Block,
+    pub from: u32,
+    pub to: u32,
+}
+
+impl Piece {
+    pub fn start(&self) -> u64 {
+        self.block.start.saturating_add(u64::from(self.from))
+    }
+
+    pub fn end(&self) -> u64 {
+        self.block.start.saturating_add(u64::from(self.to))
+    }
+}
+
+const PAGE_MAX: u32 = 16 * 1024;
+const OOB_MAX: u32 = 4096;
+/// What a ledger word can count; one number less is left for "unknown".
+const UNITS_MAX: u64 = 1 << 19;
+
 impl Geometry {
     pub fn is_nand(&self) -> bool {
         matches!(self.kind, Kind::Nand | Kind::MlcNand)
     }
 
+    /// The regions of different block sizes; empty when all blocks have `erasesize`.
+    pub fn erase_regions(&self) -> &[EraseRegion] {
+        self.regions
+            .get(..usize::from(self.region_count))
+            .unwrap_or(&[])
+    }
+
     pub fn block_count(&self) -> u32 {
-        self.size.checked_div(u64::from(self.erasesize)).unwrap_or(0) as u32
+        let regions = self.erase_regions();
+        if regions.is_empty() {
+            return self
+                .size
+                .checked_div(u64::from(self.erasesize))
+                .unwrap_or(0) as u32;
+        }
+        regions
+            .iter()
+            .fold(0, |count, region| count.saturating_add(region.block_count))
+    }
+
+    /// The eraseblock that holds an address.
+    pub fn block_at(&self, at: u64) -> Option<Block> {
+        if at >= self.size {
+            return None;
+        }
+        let mut first = 0u32;
+        for region in self.erase_regions() {
+            let length = u64::from(region.erasesize).checked_mul(u64::from(region.block_count))?;
+            if let Some(inner) = at
+                .checked_sub(region.offset)
+                .filter(|&inner| inner < length)
+            {
+                return block_in(region.offset, inner, region.erasesize, first);
+            }
+            first = first.checked_add(region.block_count)?;
+        }
+        if self.region_count > 0 {
+            None
+        } else {
+            block_in(0, at, self.erasesize, 0)
+        }
+    }
+
+    /// The eraseblocks that a range touches, each with the part of it that is touched (offsets inside the block).
+    pub(crate) fn pieces(&self, at: u64, length: u64) -> impl Iterator<Item = Piece> + use<'_> {
+        let end = at.saturating_add(length);
+        let mut cursor = at;
+        core::iter::from_fn(move || {
+            let block = if cursor < end {
+                self.block_at(cursor)?
+            } else {
+                return None;
+            };
+            let from = (cursor - block.start) as u32;
+            let to = (end.min(block.end()) - block.start) as u32;
+            cursor = block.end();
+            Some(Piece { block, from, to })
+        })
     }
 
     pub fn page_count(&self) -> u64 {
-        self.size.checked_div(u64::from(self.writesize)).unwrap_or(0)
+        self.size
+            .checked_div(u64::from(self.writesize))
+            .unwrap_or(0)
     }
 
     /// Bytes of the spare-area file.
     pub fn oob_file_size(&self) -> u64 {
-        if self.oobsize == 0 { 0 } else { self.page_count() * u64::from(self.oobsize) }
+        if self.oobsize == 0 {
+            0
+        } else {
+            self.page_count().saturating_mul(u64::from(self.oobsize))
+        }
+    }
+
+    pub fn subpage_size(&self) -> u32 {
+        self.writesize
+            .checked_shr(u32::from(self.subpage_shift))
+            .unwrap_or(0)
+    }
+
+    /// Bytes (NOR, RAM) or pages (NAND) that one step of the ledger's `clean_from` stands for.
+    pub fn clean_unit(&self, block_length: u32) -> u32 {
+        if self.is_nand() {
+            self.writesize.max(1)
+        } else {
+            u64::from(block_length).div_ceil(UNITS_MAX).max(1) as u32
+        }
+    }
+
+    pub fn ecc_strength(&self) -> u32 {
+        match self.ecc {
+            _ if !self.is_nand() => 0,
+            Ecc::None | Ecc::OnDie => 0,
+            Ecc::Hamming => 1,
+            Ecc::Bch { strength } => u32::from(strength),
+        }
+    }
+
+    /// Bytes that one code protects; the page where no code is computed.
+    pub fn ecc_step_size(&self) -> u32 {
+        match self.ecc {
+            _ if !self.is_nand() => 0,
+            Ecc::None | Ecc::OnDie => self.writesize,
+            Ecc::Hamming => 256,
+            Ecc::Bch { .. } => 512,
+        }
+    }
+
+    /// Bytes of code for one step.
+    pub fn ecc_step_bytes(&self) -> u32 {
+        match self.ecc {
+            _ if !self.is_nand() => 0,
+            Ecc::None | Ecc::OnDie => 0,
+            Ecc::Hamming => 3,
+            Ecc::Bch { strength } => (u32::from(strength) * 13).div_ceil(8),
+        }
+    }
+
+    pub fn ecc_steps(&self) -> u32 {
+        if self.ecc_step_bytes() == 0 {
+            0
+        } else {
+            self.writesize
+                .checked_div(self.ecc_step_size())
+                .unwrap_or(0)
+        }
+    }
+
+    /// All bytes of code in a page's spare area.
+    pub fn ecc_total_bytes(&self) -> u32 {
+        self.ecc_steps().saturating_mul(self.ecc_step_bytes())
+    }
+
+    /// From how many bit flips on a read answers EUCLEAN: three quarters of the strength, rounded up.
+    pub fn bitflip_threshold_default(&self) -> u32 {
+        (self.ecc_strength() * 3).div_ceil(4)
+    }
+
+    /// Where the driver reads and writes the mark of a bad block in the spare area of its first page.
+    pub fn bad_block_position(&self) -> u32 {
+        if self.writesize > 512 { 0 } else { 5 }
+    }
+
+    /// A page is read whole and kept by the driver when only a part of it is wanted; large pages are read by steps.
+    pub(crate) fn keeps_a_page(&self) -> bool {
+        self.is_nand() && self.ecc_total_bytes() > 0 && self.writesize <= 512
+    }
+
+    /// Whether the numbers fit together; everything else in this crate relies on it, but must not panic without it.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.size == 0 || self.erasesize == 0 || self.writesize == 0 {
+            return Err("size, erasesize and writesize must not be 0");
+        }
+        if !self.size.is_multiple_of(u64::from(self.erasesize)) && self.region_count == 0 {
+            return Err("size must be a multiple of erasesize");
+        }
+        if self
+            .size
+            .checked_div(u64::from(self.erasesize))
+            .is_some_and(|blocks| blocks > u64::from(u32::MAX))
+        {
+            return Err("too many eraseblocks");
+        }
+        self.check_regions()?;
+        if u64::from(self.block_count()) >= 2 * UNITS_MAX - 1 {
+            return Err("too many eraseblocks");
+        }
+        if self.otp_user.region_count > crate::ledger::OTP_REGIONS_MAX {
+            return Err("too many OTP regions");
+        }
+        if self.is_nand() {
+            self.check_nand()
+        } else {
+            self.check_plain()
+        }
+    }
+
+    fn check_regions(&self) -> Result<(), &'static str> {
+        if usize::from(self.region_count) > ERASE_REGIONS_MAX {
+            return Err("too many erase regions");
+        }
+        let mut end = 0u64;
+        for region in self.erase_regions() {
+            if region.erasesize == 0 || region.block_count == 0 || region.offset != end {
+                return Err("erase regions must follow each other without a gap");
+            }
+            end = end.saturating_add(u64::from(region.erasesize) * u64::from(region.block_count));
+        }
+        if self.region_count > 0 && end != self.size {
+            return Err("erase regions must cover the chip");
+        }
+        Ok(())
+    }
+
+    fn check_plain(&self) -> Result<(), &'static str> {
+        if self.oobsize != 0 || self.ecc != Ecc::None {
+            return Err("only a NAND chip has a spare area and ECC");
+        }
+        if self.lock == LockScheme::NandUnsupported {
+            return Err("this lock scheme belongs to NAND");
+        }
+        Ok(())
+    }
+
+    fn check_nand(&self) -> Result<(), &'static str> {
+        if self.region_count > 0 {
+            return Err("a NAND chip has eraseblocks of one size");
+        }
+        if !self.writesize.is_power_of_two() || !self.erasesize.is_power_of_two() {
+            return Err("writesize and erasesize of NAND must be powers of two");
+        }
+        if self.writesize < 256 || self.writesize > PAGE_MAX || self.erasesize < self.writesize {
+            return Err("writesize of NAND must be 256..=16384 and not above erasesize");
+        }
+        if u64::from(self.erasesize / self.writesize) > UNITS_MAX {
+            return Err("too many pages in an eraseblock");
+        }
+        if self.oobsize > OOB_MAX || self.subpage_size() == 0 {
+            return Err("oobsize must be at most 4096 and the subpage not empty");
+        }
+        if let Ecc::Bch { strength } = self.ecc
+            && !(1..=8).contains(&strength)
+        {
+            return Err("BCH corrects 1 to 8 bits a step");
+        }
+        if self.ecc_step_size() > self.writesize {
+            return Err("the page is smaller than an ECC step");
+        }
+        let positions = self.oob_layout().unwrap_or_default().ecc_positions();
+        if positions.len() as u32 != self.ecc_total_bytes() || positions.end() > self.oobsize {
+            return Err("the ECC bytes do not fit into the spare area");
+        }
+        if self.oobsize > 0 && self.bad_block_position() >= self.oobsize {
+            return Err("the spare area is too small for the bad block mark");
+        }
+        Ok(())
     }
 }
+
+fn block_in(offset: u64, inner: u64, erasesize: u32, first: u32) -> Option<Block> {
+    let number = u32::try_from(inner.checked_div(u64::from(erasesize))?).ok()?;
+    let start = offset.checked_add(u64::from(number).checked_mul(u64::from(erasesize))?)?;
+    Some(Block {
+        index: first.checked_add(number)?,
+        start,
+        length: erasesize,
+    })
+}
+
+#[cfg(test)]
+#[path = "geometry_tests.rs"]
+mod tests;

@@ -6,11 +6,33 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-pub mod geometry;
-pub mod medium;
+#[cfg(test)]
+#[macro_use]
+extern crate std;
 
-pub use geometry::{Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme, OtpArea};
+mod chip;
+mod clean;
+mod ecc;
+mod erase;
+pub mod geometry;
+mod layout;
+pub mod ledger;
+mod lock;
+pub mod medium;
+mod nand;
+mod otp;
+mod plain;
+mod replace;
+
+#[cfg(test)]
+mod testing;
+
+pub use chip::{Chip, OpMode, Outcome, ReadOps, SCRATCH_SIZE, WriteOps};
+pub use geometry::{Block, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme, OtpArea};
+pub use layout::OobLayout;
+pub use ledger::{BlockFlags, Ledger, LedgerDamage};
 pub use medium::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
+pub use otp::OtpRegion;
 
 /// What a chip answers when it does not do what was asked. The kernel's errno for each is in `chardev`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,4 +1,8 @@
 //! Where bytes are and how they move: the four operations below the chip, and the guest's memory.
+//!
+//! Must not know: files, pointers, flash rules.
+
+use crate::FlashError;
 
 /// One of the byte stores of a chip.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +32,21 @@ impl From<GuestFault> for MediumError {
     }
 }
 
+impl From<MediumError> for FlashError {
+    fn from(error: MediumError) -> Self {
+        match error {
+            MediumError::Guest => FlashError::Fault,
+            MediumError::Store => FlashError::Store,
+        }
+    }
+}
+
+impl From<GuestFault> for FlashError {
+    fn from(_: GuestFault) -> Self {
+        FlashError::Fault
+    }
+}
+
 /// Where read bytes go. A guest address is only a number here.
 #[derive(Debug)]
 pub enum Sink<'a> {
@@ -42,6 +61,21 @@ pub enum Source<'a> {
     Guest { address: u64, length: u64 },
 }
 
+/// The byte range `[offset, offset + length)` as indexes, or nothing when it does not fit this machine.
+fn index_range(offset: u64, length: u64) -> Option<core::ops::Range<usize>> {
+    let start = usize::try_from(offset).ok()?;
+    let count = usize::try_from(length).ok()?;
+    Some(start..start.checked_add(count)?)
+}
+
+/// The same range of a guest buffer of `total` bytes at `address`.
+fn guest_range(address: u64, total: u64, offset: u64, length: u64) -> Option<(u64, u64)> {
+    if offset.checked_add(length)? > total {
+        return None;
+    }
+    Some((address.wrapping_add(offset), length))
+}
+
 impl Sink<'_> {
     pub fn length(&self) -> u64 {
         match self {
@@ -49,13 +83,41 @@ impl Sink<'_> {
             Sink::Guest { length, .. } => *length,
         }
     }
+
+    /// A piece of the sink; nothing when it reaches past the end.
+    pub fn part(&mut self, offset: u64, length: u64) -> Option<Sink<'_>> {
+        match self {
+            Sink::Bytes(bytes) => bytes.get_mut(index_range(offset, length)?).map(Sink::Bytes),
+            Sink::Guest {
+                address,
+                length: total,
+            } => {
+                let (address, length) = guest_range(*address, *total, offset, length)?;
+                Some(Sink::Guest { address, length })
+            }
+        }
+    }
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
     pub fn length(&self) -> u64 {
         match self {
             Source::Bytes(bytes) => bytes.len() as u64,
             Source::Guest { length, .. } => *length,
+        }
+    }
+
+    /// A piece of the source; nothing when it reaches past the end.
+    pub fn part(&self, offset: u64, length: u64) -> Option<Source<'a>> {
+        match self {
+            Source::Bytes(bytes) => bytes.get(index_range(offset, length)?).map(Source::Bytes),
+            Source::Guest {
+                address,
+                length: total,
+            } => {
+                let (address, length) = guest_range(*address, *total, offset, length)?;
+                Some(Source::Guest { address, length })
+            }
         }
     }
 }

@@ -1,0 +1,219 @@
+//! One chip at work: its geometry, its ledger, its bytes, and room to compute in. Which rule applies where is decided
+//! here; the rules are in `plain`, `nand`, `erase`, `lock`, `otp` and `replace`.
+//!
+//! Must not know: partitions, errno, who calls. The caller holds the chip's lock.
+
+use crate::{FlashError, Geometry, GuestMemory, Ledger, Medium, Sink, Source};
+
+/// What happens to the spare area: `MTD_OPS_*`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpMode {
+    /// At the place given, except where ECC is written.
+    Place,
+    /// Into the free bytes only.
+    Auto,
+    /// As it is, no ECC is computed or looked at.
+    Raw,
+}
+
+/// How far an operation came and what ECC had to do. Data is delivered whatever `failed` says.
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    pub retlen: u64,
+    pub oobretlen: u64,
+    /// Bits set right.
+    pub corrected: u32,
+    /// ECC steps that could not be set right.
+    pub failed: u32,
+    /// The most bit flips found in one ECC step.
+    pub max_bitflips: u32,
+}
+
+pub struct ReadOps<'a> {
+    pub mode: OpMode,
+    pub data: Option<Sink<'a>>,
+    pub oob: Option<Sink<'a>>,
+    pub ooboffs: u32,
+}
+
+pub struct WriteOps<'a> {
+    pub mode: OpMode,
+    pub data: Option<Source<'a>>,
+    pub oob: Option<Source<'a>>,
+    pub ooboffs: u32,
+}
+
+pub(crate) type Done = (Outcome, Result<(), FlashError>);
+
+pub struct Chip<'a, M: Medium + GuestMemory> {
+    pub geometry: &'a Geometry,
+    pub ledger: &'a Ledger<'a>,
+    pub medium: &'a mut M,
+    /// At least `SCRATCH_SIZE` bytes; with less, what needs them answers `Invalid`.
+    pub scratch: &'a mut [u8],
+}
+
+/// Bytes of main area handled at once; the largest page must fit.
+pub(crate) const DATA_CHUNK: usize = 64 * 1024;
+/// Bytes of spare area handled at once; the largest spare area of a page must fit.
+pub(crate) const OOB_CHUNK: usize = 16 * 1024;
+pub const SCRATCH_SIZE: usize = 2 * (DATA_CHUNK + OOB_CHUNK);
+
+/// The scratch area, cut up.
+pub(crate) struct Buffers<'s> {
+    pub data: &'s mut [u8],
+    pub old: &'s mut [u8],
+    pub oob: &'s mut [u8],
+    pub old_oob: &'s mut [u8],
+}
+
+pub(crate) fn buffers(scratch: &mut [u8]) -> Result<Buffers<'_>, FlashError> {
+    let cut = |bytes, at| <[u8]>::split_at_mut_checked(bytes, at).ok_or(FlashError::Invalid);
+    let (data, rest) = cut(scratch, DATA_CHUNK)?;
+    let (old, rest) = cut(rest, DATA_CHUNK)?;
+    let (oob, rest) = cut(rest, OOB_CHUNK)?;
+    let (old_oob, _) = cut(rest, OOB_CHUNK)?;
+    Ok(Buffers {
+        data,
+        old,
+        oob,
+        old_oob,
+    })
+}
+
+/// The first `length` bytes of a buffer.
+pub(crate) fn front(buffer: &mut [u8], length: usize) -> Result<&mut [u8], FlashError> {
+    buffer.get_mut(..length).ok_or(FlashError::Invalid)
+}
+
+/// Copies from a source, from `offset` on, into a buffer.
+pub(crate) fn fetch<M: GuestMemory>(
+    medium: &mut M,
+    from: &Source<'_>,
+    offset: u64,
+    to: &mut [u8],
+) -> Result<(), FlashError> {
+    match from
+        .part(offset, to.len() as u64)
+        .ok_or(FlashError::Invalid)?
+    {
+        Source::Bytes(bytes) => to.copy_from_slice(bytes),
+        Source::Guest { address, .. } => medium.copy_in(address, to)?,
+    }
+    Ok(())
+}
+
+/// Copies a buffer to a sink, from `offset` on.
+pub(crate) fn deliver<M: GuestMemory>(
+    medium: &mut M,
+    to: &mut Sink<'_>,
+    offset: u64,
+    from: &[u8],
+) -> Result<(), FlashError> {
+    match to
+        .part(offset, from.len() as u64)
+        .ok_or(FlashError::Invalid)?
+    {
+        Sink::Bytes(bytes) => bytes.copy_from_slice(from),
+        Sink::Guest { address, .. } => medium.copy_out(address, from)?,
+    }
+    Ok(())
+}
+
+/// Programming: a bit once cleared stays cleared.
+pub(crate) fn and_into(new: &mut [u8], old: &[u8]) {
+    for (new, old) in new.iter_mut().zip(old) {
+        *new &= old;
+    }
+}
+
+pub(crate) fn is_erased(bytes: &[u8]) -> bool {
+    // Whole words first: a plain loop over bytes is not turned into wide comparisons.
+    let (words, rest) = bytes.as_chunks::<8>();
+    words
+        .iter()
+        .all(|word| u64::from_ne_bytes(*word) == u64::MAX)
+        && rest.iter().all(|&byte| byte == 0xff)
+}
+
+impl<M: Medium + GuestMemory> Chip<'_, M> {
+    /// Reads with ECC (unless RAW), any alignment.
+    pub fn read(&mut self, at: u64, to: Sink<'_>, mode: OpMode) -> Done {
+        if let Err(error) = self.check_range(at, to.length()) {
+            return (Outcome::default(), Err(error));
+        }
+        if self.geometry.is_nand() {
+            return self.nand_read(at, to, None, mode, 0);
+        }
+        let retlen = to.length();
+        match self.medium.read(crate::Area::Main, at, to) {
+            Ok(()) => (
+                Outcome {
+                    retlen,
+                    ..Outcome::default()
+                },
+                Ok(()),
+            ),
+            Err(error) => (Outcome::default(), Err(error.into())),
+        }
+    }
+
+    /// Programs; NAND wants whole subpages and writes ECC with them (unless RAW).
+    pub fn program(&mut self, at: u64, from: Source<'_>, mode: OpMode) -> Done {
+        if let Err(error) = self.check_range(at, from.length()) {
+            return (Outcome::default(), Err(error));
+        }
+        if self.geometry.is_nand() {
+            self.nand_write(at, from, None, mode, 0)
+        } else {
+            self.plain_write(at, from)
+        }
+    }
+
+    /// The driver's `_read_oob`: data, spare area or both.
+    pub fn read_oob(&mut self, at: u64, ops: ReadOps<'_>) -> Done {
+        if !self.geometry.is_nand() {
+            return (Outcome::default(), Err(FlashError::NotSupported));
+        }
+        let length = ops.data.as_ref().map_or(0, Sink::length);
+        if let Err(error) = self.check_range(at, length) {
+            return (Outcome::default(), Err(error));
+        }
+        match (ops.data, ops.oob) {
+            (Some(data), oob) => self.nand_read(at, data, oob, ops.mode, ops.ooboffs),
+            (None, Some(oob)) => self.nand_read_oob(at, oob, ops.mode, ops.ooboffs),
+            (None, None) => (Outcome::default(), Ok(())),
+        }
+    }
+
+    /// The driver's `_write_oob`: data, spare area or both.
+    pub fn write_oob(&mut self, at: u64, ops: WriteOps<'_>) -> Done {
+        if !self.geometry.is_nand() {
+            return (Outcome::default(), Err(FlashError::NotSupported));
+        }
+        let length = ops.data.as_ref().map_or(0, Source::length);
+        if let Err(error) = self.check_range(at, length) {
+            return (Outcome::default(), Err(error));
+        }
+        match (ops.data, ops.oob) {
+            (Some(data), oob) => self.nand_write(at, data, oob, ops.mode, ops.ooboffs),
+            (None, Some(oob)) => self.nand_write_oob(at, oob, ops.mode, ops.ooboffs),
+            (None, None) => (Outcome::default(), Ok(())),
+        }
+    }
+
+    pub(crate) fn check_range(&self, at: u64, length: u64) -> Result<(), FlashError> {
+        match at.checked_add(length) {
+            Some(end) if end <= self.geometry.size => Ok(()),
+            _ => Err(FlashError::Invalid),
+        }
+    }
+
+    /// Whether a guest range can be read: asked where a late fault would leave an operation half done.
+    pub(crate) fn check_source(&mut self, from: &Source<'_>) -> Result<(), FlashError> {
+        match *from {
+            Source::Guest { address, length } => Ok(self.medium.check_readable(address, length)?),
+            Source::Bytes(_) => Ok(()),
+        }
+    }
+}

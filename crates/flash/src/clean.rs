@@ -1,0 +1,66 @@
+//! Where a block is still erased: the permission to program without reading first.
+//!
+//! The rule that keeps it true: the ledger forgets *before* the bytes change, and learns *after* they were erased.
+
+use crate::chip::Chip;
+use crate::geometry::Piece;
+use crate::{Area, FlashError, GuestMemory, Medium};
+
+impl<M: Medium + GuestMemory> Chip<'_, M> {
+    fn piece_is_clean(&self, piece: &Piece) -> bool {
+        let unit = u64::from(self.geometry.clean_unit(piece.block.length));
+        self.ledger
+            .clean_from(piece.block.index)
+            .is_some_and(|clean_from| {
+                u64::from(piece.from) >= u64::from(clean_from).saturating_mul(unit)
+            })
+    }
+
+    /// The range is known to hold nothing but 0xFF, in the spare area too.
+    pub(crate) fn is_clean(&self, at: u64, length: u64) -> bool {
+        self.geometry
+            .pieces(at, length)
+            .all(|piece| self.piece_is_clean(&piece))
+    }
+
+    /// The longest start of the range that is either all clean or all not, and which of both.
+    pub(crate) fn uniform_run(&self, at: u64, end: u64) -> (u64, bool) {
+        let mut run: Option<(u64, bool)> = None;
+        for piece in self.geometry.pieces(at, end.saturating_sub(at)) {
+            let clean = self.piece_is_clean(&piece);
+            match run {
+                Some((_, first)) if first != clean => break,
+                _ => run = Some((piece.end(), clean)),
+            }
+        }
+        run.unwrap_or((end, false))
+    }
+
+    /// Forgets that the range is erased. Called before its bytes change.
+    pub(crate) fn forget_clean(&self, at: u64, length: u64) {
+        for piece in self.geometry.pieces(at, length) {
+            let Some(clean_from) = self.ledger.clean_from(piece.block.index) else {
+                continue;
+            };
+            let touched = piece
+                .to
+                .div_ceil(self.geometry.clean_unit(piece.block.length));
+            if touched > clean_from {
+                self.ledger.set_clean_from(piece.block.index, Some(touched));
+            }
+        }
+    }
+
+    /// Takes back a write to a clean range that a guest fault broke off, so that EFAULT changes nothing.
+    pub(crate) fn restore_clean(&mut self, at: u64, length: u64) -> Result<(), FlashError> {
+        self.medium.erase(Area::Main, at, length)?;
+        for piece in self.geometry.pieces(at, length) {
+            let untouched = piece
+                .from
+                .div_ceil(self.geometry.clean_unit(piece.block.length));
+            self.ledger
+                .set_clean_from(piece.block.index, Some(untouched));
+        }
+        Ok(())
+    }
+}

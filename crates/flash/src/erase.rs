@@ -1,0 +1,139 @@
+//! Erase: which blocks, in which order, and what is remembered when the power goes in between.
+//!
+//! Source: `nand_erase_nand`, `spi_nor_erase`, `cfi_varsize_frob`, `ram_erase`.
+
+use crate::chip::Chip;
+use crate::{Area, EraseAlignment, FlashError, GuestMemory, Kind, LockScheme, Medium};
+
+/// Consecutive blocks that wait for one erase of the medium.
+#[derive(Default)]
+struct Run {
+    start: u64,
+    end: u64,
+}
+
+impl<M: Medium + GuestMemory> Chip<'_, M> {
+    /// Erases whole blocks up to the first that is bad or locked.
+    ///
+    /// SPI NOR block protect does not stop an erase: the recorded chip erases protected sectors.
+    pub fn erase(&mut self, at: u64, length: u64) -> Result<(), FlashError> {
+        self.check_range(at, length)?;
+        if self.geometry.kind == Kind::Rom {
+            return Err(FlashError::ReadOnly);
+        }
+        let (start, length) = self.aligned_erase(at, length)?;
+        self.forget_cached(start, length);
+        let mut run = Run { start, end: start };
+        let mut stopped = Ok(());
+        for piece in self.geometry.pieces(start, length) {
+            stopped = self.check_erasable(piece.block.index);
+            if stopped.is_err() {
+                break;
+            }
+            if self.ledger.clean_from(piece.block.index) == Some(0) {
+                self.erase_run(&run)?;
+                run = Run {
+                    start: piece.block.end(),
+                    end: piece.block.end(),
+                };
+                self.ledger.count_erase(piece.block.index)?;
+            } else {
+                run.end = piece.block.end();
+            }
+        }
+        self.erase_run(&run)?;
+        stopped
+    }
+
+    /// What is really erased, or `Invalid`.
+    fn aligned_erase(&self, at: u64, length: u64) -> Result<(u64, u64), FlashError> {
+        if length == 0 {
+            return Ok((at, 0));
+        }
+        let first = self.geometry.block_at(at).ok_or(FlashError::Invalid)?;
+        if self.geometry.erase_alignment == EraseAlignment::LengthOnly {
+            let whole = length.is_multiple_of(u64::from(self.geometry.erasesize));
+            return if whole {
+                Ok((first.start, length))
+            } else {
+                Err(FlashError::Invalid)
+            };
+        }
+        let last = self
+            .geometry
+            .block_at(at.saturating_add(length - 1))
+            .ok_or(FlashError::Invalid)?;
+        let aligned = first.start == at && last.end() == at.saturating_add(length);
+        if aligned {
+            Ok((at, length))
+        } else {
+            Err(FlashError::Invalid)
+        }
+    }
+
+    fn check_erasable(&self, block: u32) -> Result<(), FlashError> {
+        let flags = self.ledger.flags(block)?;
+        // Asked now, so that damage is found before anything is erased.
+        self.ledger.wear(block)?;
+        if self.geometry.is_nand() && (flags.bad || flags.reserved) {
+            return Err(FlashError::Io);
+        }
+        if self.geometry.lock == LockScheme::PerBlock && flags.locked {
+            return Err(FlashError::ReadOnly);
+        }
+        Ok(())
+    }
+
+    fn erase_run(&mut self, run: &Run) -> Result<(), FlashError> {
+        let length = run.end.saturating_sub(run.start);
+        if length == 0 {
+            return Ok(());
+        }
+        for piece in self.geometry.pieces(run.start, length) {
+            self.ledger.set_clean_from(piece.block.index, None);
+        }
+        self.medium.erase(Area::Main, run.start, length)?;
+        self.erase_oob(run.start, length)?;
+        for piece in self.geometry.pieces(run.start, length) {
+            self.ledger.count_erase(piece.block.index)?;
+            self.ledger.set_clean_from(piece.block.index, Some(0));
+        }
+        Ok(())
+    }
+
+    /// The spare areas of whole pages.
+    pub(crate) fn erase_oob(&mut self, at: u64, length: u64) -> Result<(), FlashError> {
+        let (writesize, oobsize) = (
+            u64::from(self.geometry.writesize),
+            u64::from(self.geometry.oobsize),
+        );
+        if oobsize == 0 || writesize == 0 {
+            return Ok(());
+        }
+        let (first, pages) = (at / writesize, length / writesize);
+        Ok(self.medium.erase(
+            Area::Oob,
+            first.saturating_mul(oobsize),
+            pages.saturating_mul(oobsize),
+        )?)
+    }
+
+    /// What drivers keep of a block goes with its bytes.
+    fn forget_cached(&mut self, at: u64, length: u64) {
+        let inside = |place: u64| (at..at.saturating_add(length)).contains(&place);
+        if let Some((page, _)) = self.ledger.cached_page()
+            && inside(page.saturating_mul(u64::from(self.geometry.writesize)))
+        {
+            self.ledger.set_cached_page(None);
+        }
+        let cached = self.ledger.cached_block();
+        if cached.is_some()
+            && self
+                .geometry
+                .pieces(at, length)
+                .any(|piece| Some(piece.block.index) == cached)
+        {
+            self.ledger.set_cached_block(None);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What a chip remembers beside its bytes: wear, bad blocks, locks, and where each block is still erased.
+//!
+//! The words are mapped by several processes at once. One aligned store is the unit of change, so a process that
+//! dies leaves every word either old or new; the check bits (see `word`) find a word that decayed in the file.
+//! Must not know: files, the lock that keeps processes apart (only where its word is).
+
+mod word;
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::{FlashError, Geometry};
+use word::{Kind, VALUE_MAX};
+
+/// Raw word for the chip's lock between processes; the flash model never touches it.
+pub const LOCK_WORD: usize = 0;
+/// Raw word counting changes of the chip; the flash model never touches it.
+pub const SEQUENCE_WORD: usize = 1;
+const BLOCK_PROTECT: usize = 2;
+const EPOCH: usize = 3;
+const CACHED_PAGE_LOW: usize = 4;
+const CACHED_PAGE_HIGH: usize = 5;
+const CACHED_BLOCK: usize = 6;
+const OTP_LOCKS: usize = 8;
+const OTP_LOCK_WORDS: usize = 16;
+/// One-time-programmable regions that can be locked: a bit each.
+pub const OTP_REGIONS_MAX: u32 = OTP_LOCK_WORDS as u32 * word::VALUE_BITS;
+
+pub const HEADER_WORDS: usize = 64;
+const BLOCK_WORDS: usize = 4;
+const CLEAN_FROM: usize = 0;
+const WEAR: usize = 1;
+const FLAGS: usize = 2;
+const SPARE: usize = 3;
+
+/// Value of a word that says "none" or "unknown"; also the largest number of blocks.
+pub const NONE: u32 = VALUE_MAX;
+/// The page cache word: valid flag, bit flips, upper bits of the page number.
+const CACHE_VALID: u32 = 1 << 19;
+const CACHE_FLIPS_SHIFT: u32 = 15;
+
+/// Facts of one eraseblock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BlockFlags {
+    pub bad: bool,
+    /// Kept for the on-flash bad block table: reads as bad.
+    pub reserved: bool,
+    /// Locked by `LockScheme::PerBlock`.
+    pub locked: bool,
+}
+
+impl BlockFlags {
+    fn from_value(value: u32) -> BlockFlags {
+        BlockFlags {
+            bad: value & 1 != 0,
+            reserved: value & 2 != 0,
+            locked: value & 4 != 0,
+        }
+    }
+
+    fn value(self) -> u32 {
+        u32::from(self.bad) | u32::from(self.reserved) << 1 | u32::from(self.locked) << 2
+    }
+}
+
+/// A word whose check bits are wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LedgerDamage {
+    pub word_index: usize,
+    /// The eraseblock that the word speaks of; none for the header.
+    pub block: Option<u32>,
+}
+
+pub struct Ledger<'a> {
+    words: &'a [AtomicU32],
+}
+
+impl<'a> Ledger<'a> {
+    /// The bytes a ledger of this chip needs.
+    pub fn bytes(geometry: &Geometry) -> usize {
+        (geometry.block_count() as usize)
+            .saturating_mul(BLOCK_WORDS)
+            .saturating_add(HEADER_WORDS)
+            .saturating_mul(4)
+    }
+
+    /// A ledger over shared words: fewer than the chip needs reads as damage, never as a panic.
+    pub fn new(words: &'a [AtomicU32]) -> Ledger<'a> {
+        Ledger { words }
+    }
+
+    /// Writes a fresh ledger: nothing worn, bad or locked; nothing known to be erased.
+    pub fn format(&self, geometry: &Geometry) {
+        self.store(EPOCH, Kind::Epoch, 1);
+        self.store(BLOCK_PROTECT, Kind::BlockProtect, 0);
+        self.store(CACHED_PAGE_LOW, Kind::CachedPage, 0);
+        self.store(CACHED_PAGE_HIGH, Kind::CachedPage, 0);
+        self.store(CACHED_BLOCK, Kind::CachedBlock, NONE);
+        for word in 0..OTP_LOCK_WORDS {
+            self.store(OTP_LOCKS + word, Kind::OtpLock, 0);
+        }
+        for block in 0..geometry.block_count() {
+            self.set_clean_from(block, None);
+            self.store(place(block, WEAR), Kind::Wear, 0);
+            self.store(place(block, FLAGS), Kind::Flags, 0);
+            self.store(place(block, SPARE), Kind::Spare, 0);
+        }
+    }
+
+    /// For an image that was just filled with 0xFF: every block is known to be erased.
+    pub fn declare_erased(&self, geometry: &Geometry) {
+        for block in 0..geometry.block_count() {
+            self.set_clean_from(block, Some(0));
+        }
+    }
+
+    /// Voids every `clean_from`: the image was changed by someone who does not keep this ledger.
+    pub fn next_epoch(&self, geometry: &Geometry) {
+        let next = match self.load(EPOCH, Kind::Epoch) {
+            Some(epoch) if epoch < VALUE_MAX => epoch + 1,
+            _ => 0,
+        };
+        // The check bits tell 4095 epochs apart; before one of them comes round again, its old words must be gone.
+        if next.is_multiple_of(word::EPOCHS_TOLD_APART) {
+            for block in 0..geometry.block_count() {
+                self.store_raw(place(block, CLEAN_FROM), 0);
+            }
+        }
+        self.store(EPOCH, Kind::Epoch, next);
+    }
+
+    /// From which unit on the block is erased; none when nobody knows.
+    pub fn clean_from(&self, block: u32) -> Option<u32> {
+        let epoch = self.load(EPOCH, Kind::Epoch)?;
+        let value = self.load(place(block, CLEAN_FROM), Kind::CleanFrom { epoch })?;
+        (value != NONE).then_some(value)
+    }
+
+    pub(crate) fn set_clean_from(&self, block: u32, unit: Option<u32>) {
+        let index = place(block, CLEAN_FROM);
+        match self.load(EPOCH, Kind::Epoch) {
+            Some(epoch) => self.store(index, Kind::CleanFrom { epoch }, unit.unwrap_or(NONE)),
+            // Without an epoch nothing can be claimed; zero is valid in none.
+            None => self.store_raw(index, 0),
+        }
+    }
+
+    /// How often the block was erased, up to 2^20 - 1.
+    pub fn wear(&self, block: u32) -> Result<u32, FlashError> {
+        self.load(place(block, WEAR), Kind::Wear)
+            .ok_or(FlashError::Store)
+    }
+
+    pub(crate) fn count_erase(&self, block: u32) -> Result<(), FlashError> {
+        let wear = self.wear(block)?;
+        self.store(
+            place(block, WEAR),
+            Kind::Wear,
+            wear.saturating_add(1).min(VALUE_MAX),
+        );
+        Ok(())
+    }
+
+    pub fn flags(&self, block: u32) -> Result<BlockFlags, FlashError> {
+        self.load(place(block, FLAGS), Kind::Flags)
+            .map(BlockFlags::from_value)
+            .ok_or(FlashError::Store)
+    }
+
+    /// Also for the host tool, which marks and reserves blocks without a chip.
+    pub fn set_flags(&self, block: u32, flags: BlockFlags) {
+        self.store(place(block, FLAGS), Kind::Flags, flags.value());
+    }
+
+    /// The block-protect bits (0..=7) of the status register.
+    pub fn block_protect(&self) -> Result<u8, FlashError> {
+        self.load(BLOCK_PROTECT, Kind::BlockProtect)
+            .map(|value| value as u8)
+            .ok_or(FlashError::Store)
+    }
+
+    pub(crate) fn set_block_protect(&self, bits: u8) {
+        self.store(BLOCK_PROTECT, Kind::BlockProtect, u32::from(bits));
+    }
+
+    pub(crate) fn otp_locked(&self, region: u32) -> Result<bool, FlashError> {
+        let (index, bit) = otp_place(region).ok_or(FlashError::Invalid)?;
+        let value = self.load(index, Kind::OtpLock).ok_or(FlashError::Store)?;
+        Ok(value & bit != 0)
+    }
+
+    pub(crate) fn lock_otp(&self, region: u32) -> Result<(), FlashError> {
+        let (index, bit) = otp_place(region).ok_or(FlashError::Invalid)?;
+        let value = self.load(index, Kind::OtpLock).ok_or(FlashError::Store)?;
+        self.store(index, Kind::OtpLock, value | bit);
+        Ok(())
+    }
+
+    /// The page whose corrected bytes the driver still holds, and the bit flips found when it was read.
+    pub(crate) fn cached_page(&self) -> Option<(u64, u32)> {
+        let high = self.load(CACHED_PAGE_HIGH, Kind::CachedPage)?;
+        if high & CACHE_VALID == 0 {
+            return None;
+        }
+        let low = self.load(CACHED_PAGE_LOW, Kind::CachedPage)?;
+        let upper = u64::from(high & ((1 << CACHE_FLIPS_SHIFT) - 1));
+        Some((
+            upper << word::VALUE_BITS | u64::from(low),
+            (high & !CACHE_VALID) >> CACHE_FLIPS_SHIFT,
+        ))
+    }
+
+    pub(crate) fn set_cached_page(&self, cached: Option<(u64, u32)>) {
+        self.store(CACHED_PAGE_HIGH, Kind::CachedPage, 0);
+        let Some((page, bitflips)) = cached else {
+            return;
+        };
+        let upper = page >> word::VALUE_BITS;
+        if upper >= 1 << CACHE_FLIPS_SHIFT {
+            return;
+        }
+        self.store(CACHED_PAGE_LOW, Kind::CachedPage, page as u32 & VALUE_MAX);
+        let high = CACHE_VALID | bitflips.min(15) << CACHE_FLIPS_SHIFT | upper as u32;
+        self.store(CACHED_PAGE_HIGH, Kind::CachedPage, high);
+    }
+
+    /// The block that the block device's write-back cache holds. A damaged word only costs one count of wear.
+    pub(crate) fn cached_block(&self) -> Option<u32> {
+        self.load(CACHED_BLOCK, Kind::CachedBlock)
+            .filter(|&block| block != NONE)
+    }
+
+    pub(crate) fn set_cached_block(&self, block: Option<u32>) {
+        self.store(CACHED_BLOCK, Kind::CachedBlock, block.unwrap_or(NONE));
+    }
+
+    /// The first damaged word at or after a place. `clean_from`, the caches and the epoch heal by themselves and
+    /// are not reported.
+    pub fn damage(&self, geometry: &Geometry, from_word: usize) -> Option<LedgerDamage> {
+        let end = (geometry.block_count() as usize)
+            .saturating_mul(BLOCK_WORDS)
+            .saturating_add(HEADER_WORDS);
+        (from_word..end).find_map(|index| {
+            let (kind, block) = match index.checked_sub(HEADER_WORDS) {
+                None if index == BLOCK_PROTECT => (Kind::BlockProtect, None),
+                None if (OTP_LOCKS..OTP_LOCKS + OTP_LOCK_WORDS).contains(&index) => {
+                    (Kind::OtpLock, None)
+                }
+                None => return None,
+                Some(inner) => match inner % BLOCK_WORDS {
+                    WEAR => (Kind::Wear, Some((inner / BLOCK_WORDS) as u32)),
+                    FLAGS => (Kind::Flags, Some((inner / BLOCK_WORDS) as u32)),
+                    _ => return None,
+                },
+            };
+            self.load(index, kind).is_none().then_some(LedgerDamage {
+                word_index: index,
+                block,
+            })
+        })
+    }
+
+    fn load(&self, index: usize, kind: Kind) -> Option<u32> {
+        word::decode(self.words.get(index)?.load(Ordering::Acquire), index, kind)
+    }
+
+    fn store(&self, index: usize, kind: Kind, value: u32) {
+        self.store_raw(index, word::encode(value, index, kind));
+    }
+
+    fn store_raw(&self, index: usize, raw: u32) {
+        if let Some(word) = self.words.get(index) {
+            word.store(raw, Ordering::Release);
+        }
+    }
+}
+
+fn place(block: u32, which: usize) -> usize {
+    (block as usize)
+        .saturating_mul(BLOCK_WORDS)
+        .saturating_add(HEADER_WORDS + which)
+}
+
+fn otp_place(region: u32) -> Option<(usize, u32)> {
+    let word = (region / word::VALUE_BITS) as usize;
+    (word < OTP_LOCK_WORDS).then_some((OTP_LOCKS + word, 1 << (region % word::VALUE_BITS)))
+}
+
+#[cfg(test)]
+mod tests;

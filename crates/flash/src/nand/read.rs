@@ -1,0 +1,398 @@
+//! Reading pages: which ECC steps are looked at, and what the driver keeps of the last page.
+
+use super::pages::{Pages, Span};
+use super::spare::{Placement, step_code};
+use crate::chip::{Buffers, Chip, Done, Outcome, buffers, deliver, front};
+use crate::ecc::{Code, STEP_BYTES_MAX};
+use crate::{Area, FlashError, Geometry, GuestMemory, Medium, OpMode, Sink};
+
+/// What ECC found.
+#[derive(Default)]
+pub(super) struct Verdict {
+    pub corrected: u32,
+    pub failed: u32,
+    pub max_bitflips: u32,
+}
+
+impl Verdict {
+    fn add_to(&self, outcome: &mut Outcome) {
+        outcome.corrected = outcome.corrected.saturating_add(self.corrected);
+        outcome.failed = outcome.failed.saturating_add(self.failed);
+        outcome.max_bitflips = outcome.max_bitflips.max(self.max_bitflips);
+    }
+}
+
+impl<M: Medium + GuestMemory> Chip<'_, M> {
+    /// `nand_do_read_ops`: data, and spare area with it.
+    pub(crate) fn nand_read(
+        &mut self,
+        at: u64,
+        mut data: Sink<'_>,
+        oob: Option<Sink<'_>>,
+        mode: OpMode,
+        ooboffs: u32,
+    ) -> Done {
+        let mut outcome = Outcome::default();
+        let result = match (oob, Code::of(self.geometry).filter(|_| mode != OpMode::Raw)) {
+            (None, None) if !self.geometry.keeps_a_page() => {
+                self.read_straight(at, &mut data, &mut outcome)
+            }
+            (None, code) => self.read_data(at, &mut data, code.as_ref(), &mut outcome),
+            (Some(oob), code) => {
+                let placement = Placement::new(self.geometry, mode, ooboffs);
+                self.read_with_oob(at, &mut data, oob, &placement, code.as_ref(), &mut outcome)
+            }
+        };
+        (outcome, result)
+    }
+
+    fn read_straight(
+        &mut self,
+        at: u64,
+        data: &mut Sink<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        let length = data.length();
+        self.medium.read(
+            Area::Main,
+            at,
+            data.part(0, length).ok_or(FlashError::Invalid)?,
+        )?;
+        outcome.retlen = length;
+        Ok(())
+    }
+
+    fn read_data(
+        &mut self,
+        at: u64,
+        data: &mut Sink<'_>,
+        code: Option<&Code>,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        let pages = Pages::of(self.geometry)?;
+        let end = at.saturating_add(data.length());
+        let mut cursor = at;
+        while cursor < end {
+            let span = if self.geometry.keeps_a_page() {
+                self.read_small_pages(&pages, cursor, end, code, at, data, outcome)?
+            } else {
+                self.read_large_pages(&pages, cursor, end, code, at, data, outcome)?
+            };
+            cursor = span.to.max(cursor.saturating_add(1));
+            outcome.retlen = cursor - at;
+        }
+        Ok(())
+    }
+
+    /// Large pages: only the steps that hold wanted bytes are read and checked.
+    #[allow(clippy::too_many_arguments)]
+    fn read_large_pages(
+        &mut self,
+        pages: &Pages,
+        cursor: u64,
+        end: u64,
+        code: Option<&Code>,
+        at: u64,
+        data: &mut Sink<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<Span, FlashError> {
+        let (run_end, clean) = self.uniform_run(cursor, end);
+        if clean || code.is_none() {
+            // Erased pages have nothing to correct: their bytes go straight to the reader.
+            let part = data
+                .part(cursor - at, run_end.saturating_sub(cursor))
+                .ok_or(FlashError::Invalid)?;
+            self.medium.read(Area::Main, cursor, part)?;
+            return Ok(Span {
+                first: pages.page(cursor),
+                last: pages.page(run_end),
+                from: cursor,
+                to: run_end,
+            });
+        }
+        let span = pages.span(cursor, end);
+        let step = u64::from(self.geometry.ecc_step_size()).max(1);
+        let steps = Span {
+            from: span.from / step * step,
+            to: span.to.div_ceil(step).saturating_mul(step),
+            ..span
+        };
+        self.load(pages, &steps, code)?.add_to(outcome);
+        self.deliver_data(pages, &span, at, data)?;
+        Ok(span)
+    }
+
+    /// Small pages are read whole; a page read in part stays with the driver and answers the next reads of it.
+    #[allow(clippy::too_many_arguments)]
+    fn read_small_pages(
+        &mut self,
+        pages: &Pages,
+        cursor: u64,
+        end: u64,
+        code: Option<&Code>,
+        at: u64,
+        data: &mut Sink<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<Span, FlashError> {
+        let one = pages.page_span(cursor, end);
+        if let Some((page, bitflips)) = self.ledger.cached_page()
+            && page == one.first
+        {
+            // Corrected once, counted once, whatever the mode of this read.
+            let own;
+            let code = match code {
+                Some(code) => Some(code),
+                None => {
+                    own = Code::of(self.geometry);
+                    own.as_ref()
+                }
+            };
+            self.load_whole(pages, &one, code)?;
+            outcome.max_bitflips = outcome.max_bitflips.max(bitflips);
+            self.deliver_data(pages, &one, at, data)?;
+            return Ok(one);
+        }
+        if pages.is_partial(&one) {
+            let verdict = self.load_whole(pages, &one, code)?;
+            verdict.add_to(outcome);
+            let keep = code.is_some() && verdict.failed == 0;
+            self.ledger
+                .set_cached_page(keep.then_some((one.first, verdict.max_bitflips)));
+            self.deliver_data(pages, &one, at, data)?;
+            return Ok(one);
+        }
+        let mut span = pages.span(cursor, end);
+        // A kept page further on and an end inside a page are for the next round.
+        if let Some((page, _)) = self.ledger.cached_page()
+            && page > span.first
+        {
+            span.last = span.last.min(page);
+        }
+        span.to = span.to.min(pages.start(span.last));
+        span.last = pages.page(span.to);
+        span.to = pages.start(span.last);
+        self.load(pages, &span, code)?.add_to(outcome);
+        self.deliver_data(pages, &span, at, data)?;
+        Ok(span)
+    }
+
+    fn read_with_oob(
+        &mut self,
+        at: u64,
+        data: &mut Sink<'_>,
+        mut oob: Sink<'_>,
+        placement: &Placement,
+        code: Option<&Code>,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        let pages = Pages::of(self.geometry)?;
+        let end = at.saturating_add(data.length());
+        let mut cursor = at;
+        while cursor < end {
+            let span = pages.span(cursor, end);
+            let verdict = self.load_whole(&pages, &span, code)?;
+            verdict.add_to(outcome);
+            if pages.is_partial(&span) && self.geometry.keeps_a_page() {
+                self.ledger.set_cached_page(None);
+            }
+            self.deliver_data(&pages, &span, at, data)?;
+            cursor = span.to.max(cursor.saturating_add(1));
+            outcome.retlen = cursor - at;
+            if code.is_none() {
+                self.load_oob(&pages, &span)?;
+            }
+            self.deliver_oob(&pages, &span, placement, &mut oob, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// `nand_do_read_oob`: the spare area alone, running over pages.
+    pub(crate) fn nand_read_oob(
+        &mut self,
+        at: u64,
+        mut oob: Sink<'_>,
+        mode: OpMode,
+        ooboffs: u32,
+    ) -> Done {
+        let mut outcome = Outcome::default();
+        let result = self.read_oob_pages(at, &mut oob, mode, ooboffs, &mut outcome);
+        (outcome, result)
+    }
+
+    fn read_oob_pages(
+        &mut self,
+        at: u64,
+        oob: &mut Sink<'_>,
+        mode: OpMode,
+        ooboffs: u32,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        let length = oob.length();
+        if length == 0 {
+            return Ok(());
+        }
+        let pages = Pages::of(self.geometry)?;
+        let placement = Placement::new(self.geometry, mode, ooboffs);
+        let first = pages.page(at);
+        let count = length
+            .checked_div(placement.available)
+            .ok_or(FlashError::Invalid)?;
+        let last = first
+            .saturating_add(count)
+            .saturating_add(u64::from(!length.is_multiple_of(placement.available)));
+        if last > self.geometry.page_count() {
+            return Err(FlashError::Invalid);
+        }
+        if mode != OpMode::Auto
+            && (ooboffs == 0 || u64::from(ooboffs).saturating_add(length) <= pages.oobsize)
+        {
+            // The spare areas lie one behind the other, so this is one transfer.
+            let from = pages.oob_start(first).saturating_add(u64::from(ooboffs));
+            self.medium.read(
+                Area::Oob,
+                from,
+                oob.part(0, length).ok_or(FlashError::Invalid)?,
+            )?;
+            outcome.oobretlen = length;
+            return Ok(());
+        }
+        let mut page = first;
+        while page < last {
+            let span = pages.span(pages.start(page), pages.start(last));
+            self.load_oob(&pages, &span)?;
+            self.deliver_oob(&pages, &span, &placement, oob, outcome)?;
+            page = span.last;
+        }
+        Ok(())
+    }
+
+    fn load_whole(
+        &mut self,
+        pages: &Pages,
+        span: &Span,
+        code: Option<&Code>,
+    ) -> Result<Verdict, FlashError> {
+        let whole = Span {
+            from: pages.start(span.first),
+            to: pages.start(span.last),
+            ..*span
+        };
+        self.load(pages, &whole, code)
+    }
+
+    /// Reads whole steps into the scratch area, at their place in their pages, and corrects them.
+    pub(super) fn load(
+        &mut self,
+        pages: &Pages,
+        span: &Span,
+        code: Option<&Code>,
+    ) -> Result<Verdict, FlashError> {
+        let Buffers { data, oob, .. } = buffers(self.scratch)?;
+        let data = front(data, span.data_bytes(pages))?;
+        let from = (span.from.saturating_sub(pages.start(span.first))) as usize;
+        let wanted = data
+            .get_mut(from..from.saturating_add(span.length() as usize))
+            .ok_or(FlashError::Invalid)?;
+        self.medium
+            .read(Area::Main, span.from, Sink::Bytes(wanted))?;
+        let Some(code) = code else {
+            return Ok(Verdict::default());
+        };
+        let oob = front(oob, span.oob_bytes(pages))?;
+        self.medium
+            .read(Area::Oob, pages.oob_start(span.first), Sink::Bytes(oob))?;
+        check_steps(
+            self.geometry,
+            code,
+            data,
+            oob,
+            from..from.saturating_add(span.length() as usize),
+        )
+    }
+
+    fn load_oob(&mut self, pages: &Pages, span: &Span) -> Result<(), FlashError> {
+        let Buffers { oob, .. } = buffers(self.scratch)?;
+        let oob = front(oob, span.oob_bytes(pages))?;
+        Ok(self
+            .medium
+            .read(Area::Oob, pages.oob_start(span.first), Sink::Bytes(oob))?)
+    }
+
+    /// Hands out loaded data: the sink begins at address `at`.
+    fn deliver_data(
+        &mut self,
+        pages: &Pages,
+        span: &Span,
+        at: u64,
+        to: &mut Sink<'_>,
+    ) -> Result<(), FlashError> {
+        let Buffers { data, .. } = buffers(self.scratch)?;
+        let from = (span.from.saturating_sub(pages.start(span.first))) as usize;
+        let bytes = data
+            .get(from..from.saturating_add(span.length() as usize))
+            .ok_or(FlashError::Invalid)?;
+        deliver(self.medium, to, span.from.saturating_sub(at), bytes)
+    }
+
+    fn deliver_oob(
+        &mut self,
+        pages: &Pages,
+        span: &Span,
+        placement: &Placement,
+        to: &mut Sink<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        let share = placement.share(to.length().saturating_sub(outcome.oobretlen), span.pages());
+        if share == 0 {
+            return Ok(());
+        }
+        let Buffers { oob, old_oob, .. } = buffers(self.scratch)?;
+        let user = front(old_oob, share as usize)?;
+        placement.gather(
+            front(oob, span.oob_bytes(pages))?,
+            user,
+            pages.oobsize as usize,
+        )?;
+        deliver(self.medium, to, outcome.oobretlen, user)?;
+        outcome.oobretlen += share;
+        Ok(())
+    }
+}
+
+/// Checks and corrects the steps inside `range` of consecutive pages.
+fn check_steps(
+    geometry: &Geometry,
+    code: &Code,
+    data: &mut [u8],
+    oob: &[u8],
+    range: core::ops::Range<usize>,
+) -> Result<Verdict, FlashError> {
+    let mut verdict = Verdict::default();
+    let layout = geometry.oob_layout().unwrap_or_default();
+    let (writesize, oobsize) = (geometry.writesize as usize, geometry.oobsize as usize);
+    let step_size = geometry.ecc_step_size().max(1) as usize;
+    let mut buffer = [0u8; STEP_BYTES_MAX];
+    let stored = buffer
+        .get_mut(..geometry.ecc_step_bytes() as usize)
+        .ok_or(FlashError::Invalid)?;
+    let pages = data
+        .chunks_exact_mut(writesize.max(1))
+        .zip(oob.chunks_exact(oobsize.max(1)));
+    for (page, (data, spare)) in pages.enumerate() {
+        for (step, bytes) in data.chunks_exact_mut(step_size).enumerate() {
+            let start = page * writesize + step * step_size;
+            if !range.contains(&start) {
+                continue;
+            }
+            step_code(&layout, spare, step, stored)?;
+            match code.correct(bytes, stored) {
+                Ok(bitflips) => {
+                    verdict.corrected = verdict.corrected.saturating_add(bitflips);
+                    verdict.max_bitflips = verdict.max_bitflips.max(bitflips);
+                }
+                Err(crate::ecc::Uncorrectable) => verdict.failed = verdict.failed.saturating_add(1),
+            }
+        }
+    }
+    Ok(verdict)
+}

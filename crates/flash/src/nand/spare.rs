@@ -1,0 +1,110 @@
+//! Between the user's OOB bytes and the spare area of a page.
+
+use crate::{FlashError, Geometry, OobLayout, OpMode};
+
+/// How OOB bytes of the user lie in every page of an operation.
+#[derive(Clone, Copy)]
+pub(super) struct Placement {
+    layout: OobLayout,
+    mode: OpMode,
+    ooboffs: u32,
+    /// Bytes of one page that the mode can reach.
+    pub available: u64,
+}
+
+impl Placement {
+    pub fn new(geometry: &Geometry, mode: OpMode, ooboffs: u32) -> Placement {
+        let available = if mode == OpMode::Auto {
+            geometry.oobavail()
+        } else {
+            geometry.oobsize
+        };
+        let layout = geometry.oob_layout().unwrap_or_default();
+        Placement {
+            layout,
+            mode,
+            ooboffs,
+            available: u64::from(available),
+        }
+    }
+
+    /// Bytes that a span of pages takes of `left`.
+    pub fn share(&self, left: u64, pages: u64) -> u64 {
+        left.min(self.available.saturating_mul(pages))
+    }
+
+    /// Puts the user's bytes into the spare areas of consecutive pages, which hold 0xFF.
+    pub fn scatter(&self, user: &[u8], spare: &mut [u8], oobsize: usize) -> Result<(), FlashError> {
+        for (user, spare) in self
+            .by_page(user)
+            .zip(spare.chunks_exact_mut(oobsize.max(1)))
+        {
+            if self.mode == OpMode::Auto {
+                for (position, byte) in self.layout.free_positions(self.ooboffs).zip(user) {
+                    *spare
+                        .get_mut(position as usize)
+                        .ok_or(FlashError::Invalid)? = *byte;
+                }
+            } else {
+                let from = self.ooboffs as usize;
+                let target = spare.get_mut(from..from.saturating_add(user.len()));
+                target.ok_or(FlashError::Invalid)?.copy_from_slice(user);
+            }
+        }
+        Ok(())
+    }
+
+    /// Collects the user's bytes from the spare areas of consecutive pages.
+    pub fn gather(&self, spare: &[u8], user: &mut [u8], oobsize: usize) -> Result<(), FlashError> {
+        let available = (self.available as usize).max(1);
+        for (user, spare) in user
+            .chunks_mut(available)
+            .zip(spare.chunks_exact(oobsize.max(1)))
+        {
+            if self.mode == OpMode::Auto {
+                for (position, byte) in self.layout.free_positions(self.ooboffs).zip(user) {
+                    *byte = *spare.get(position as usize).ok_or(FlashError::Invalid)?;
+                }
+            } else {
+                let from = self.ooboffs as usize;
+                let source = spare.get(from..from.saturating_add(user.len()));
+                user.copy_from_slice(source.ok_or(FlashError::Invalid)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn by_page<'u>(&self, user: &'u [u8]) -> impl Iterator<Item = &'u [u8]> + use<'u> {
+        user.chunks((self.available as usize).max(1))
+    }
+}
+
+/// Copies the ECC bytes of one step out of a page's spare area.
+pub(super) fn step_code(
+    layout: &OobLayout,
+    spare: &[u8],
+    step: usize,
+    code: &mut [u8],
+) -> Result<(), FlashError> {
+    let skip = step.saturating_mul(code.len());
+    for (byte, position) in code.iter_mut().zip(layout.ecc_positions().skip(skip)) {
+        *byte = *spare.get(position as usize).ok_or(FlashError::Invalid)?;
+    }
+    Ok(())
+}
+
+/// Writes the ECC bytes of one step into a page's spare area.
+pub(super) fn set_step_code(
+    layout: &OobLayout,
+    spare: &mut [u8],
+    step: usize,
+    code: &[u8],
+) -> Result<(), FlashError> {
+    let skip = step.saturating_mul(code.len());
+    for (byte, position) in code.iter().zip(layout.ecc_positions().skip(skip)) {
+        *spare
+            .get_mut(position as usize)
+            .ok_or(FlashError::Invalid)? = *byte;
+    }
+    Ok(())
+}

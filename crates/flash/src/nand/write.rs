@@ -1,0 +1,280 @@
+//! Programming pages: data, the code over it, and the user's OOB bytes, all ANDed into what is there.
+
+use super::pages::{Pages, Span};
+use super::spare::{Placement, set_step_code};
+use crate::chip::{Buffers, Chip, Done, Outcome, and_into, buffers, fetch, front, is_erased};
+use crate::ecc::{Code, STEP_BYTES_MAX};
+use crate::{Area, FlashError, Geometry, GuestMemory, Medium, OpMode, Sink, Source};
+
+impl<M: Medium + GuestMemory> Chip<'_, M> {
+    /// `nand_do_write_ops`.
+    pub(crate) fn nand_write(
+        &mut self,
+        at: u64,
+        data: Source<'_>,
+        oob: Option<Source<'_>>,
+        mode: OpMode,
+        ooboffs: u32,
+    ) -> Done {
+        let mut outcome = Outcome::default();
+        let result = self.write_pages(at, &data, oob, mode, ooboffs, &mut outcome);
+        (outcome, result)
+    }
+
+    fn write_pages(
+        &mut self,
+        at: u64,
+        data: &Source<'_>,
+        oob: Option<Source<'_>>,
+        mode: OpMode,
+        ooboffs: u32,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        let length = data.length();
+        if length == 0 {
+            return Ok(());
+        }
+        let subpage = u64::from(self.geometry.subpage_size());
+        if !at.is_multiple_of(subpage) || !length.is_multiple_of(subpage) {
+            return Err(FlashError::Invalid);
+        }
+        let end = at.saturating_add(length);
+        self.forget_kept_page(at, end);
+        let placement = Placement::new(self.geometry, mode, ooboffs);
+        let ooblen = oob.map_or(0, |oob| oob.length());
+        if ooboffs != 0
+            && oob.is_some()
+            && u64::from(ooboffs).saturating_add(ooblen) > placement.available
+        {
+            return Err(FlashError::Invalid);
+        }
+        let code = Code::of(self.geometry).filter(|_| mode != OpMode::Raw);
+        if code.is_none() && oob.is_none() {
+            self.program_bytes(at, *data)?;
+            outcome.retlen = length;
+            return Ok(());
+        }
+        let pages = Pages::of(self.geometry)?;
+        if pages.span(at, end).to < end {
+            // More than one round: a fault in a later one must not leave the earlier ones done.
+            self.check_source(data)?;
+            oob.as_ref().map_or(Ok(()), |oob| self.check_source(oob))?;
+        }
+        let mut cursor = at;
+        while cursor < end {
+            let span = pages.span(cursor, end);
+            self.compose(&pages, &span, at, data)?;
+            if let Some(oob) = &oob {
+                let share = placement.share(ooblen.saturating_sub(outcome.oobretlen), span.pages());
+                self.compose_oob(&pages, &span, &placement, oob, outcome.oobretlen, share)?;
+                outcome.oobretlen += share;
+            }
+            if let Some(code) = &code {
+                let Buffers { data, oob, .. } = buffers(self.scratch)?;
+                let spare = front(oob, span.oob_bytes(&pages))?;
+                compute_codes(
+                    self.geometry,
+                    code,
+                    front(data, span.data_bytes(&pages))?,
+                    spare,
+                )?;
+            }
+            self.commit(&pages, &span, true)?;
+            cursor = span.to.max(cursor.saturating_add(1));
+            outcome.retlen = cursor - at;
+        }
+        // The driver reports surplus bytes as written.
+        outcome.oobretlen = ooblen;
+        Ok(())
+    }
+
+    /// `nand_do_write_oob`: bytes of one page's spare area.
+    pub(crate) fn nand_write_oob(
+        &mut self,
+        at: u64,
+        oob: Source<'_>,
+        mode: OpMode,
+        ooboffs: u32,
+    ) -> Done {
+        let mut outcome = Outcome::default();
+        let result = self.write_page_oob(at, &oob, mode, ooboffs);
+        if result.is_ok() {
+            outcome.oobretlen = oob.length();
+        }
+        (outcome, result)
+    }
+
+    fn write_page_oob(
+        &mut self,
+        at: u64,
+        oob: &Source<'_>,
+        mode: OpMode,
+        ooboffs: u32,
+    ) -> Result<(), FlashError> {
+        let placement = Placement::new(self.geometry, mode, ooboffs);
+        let length = oob.length();
+        if u64::from(ooboffs).saturating_add(length) > placement.available {
+            return Err(FlashError::Invalid);
+        }
+        let pages = Pages::of(self.geometry)?;
+        let page = pages.page(at);
+        if page >= self.geometry.page_count() {
+            return Err(FlashError::Invalid);
+        }
+        let start = pages.start(page);
+        self.forget_kept_page(start, start.saturating_add(pages.writesize));
+        let span = Span {
+            first: page,
+            last: page + 1,
+            from: start,
+            to: start,
+        };
+        let Buffers { oob: spare, .. } = buffers(self.scratch)?;
+        front(spare, span.oob_bytes(&pages))?.fill(0xff);
+        self.compose_oob(&pages, &span, &placement, oob, 0, length)?;
+        self.commit(&pages, &span, false)
+    }
+
+    /// Puts the new data of a span into the scratch area, 0xFF around it, and an empty spare area beside it.
+    fn compose(
+        &mut self,
+        pages: &Pages,
+        span: &Span,
+        at: u64,
+        data: &Source<'_>,
+    ) -> Result<(), FlashError> {
+        let Buffers {
+            data: target, oob, ..
+        } = buffers(self.scratch)?;
+        front(oob, span.oob_bytes(pages))?.fill(0xff);
+        let target = front(target, span.data_bytes(pages))?;
+        if pages.is_partial(span) {
+            target.fill(0xff);
+        }
+        let from = (span.from.saturating_sub(pages.start(span.first))) as usize;
+        let wanted = target
+            .get_mut(from..from.saturating_add(span.length() as usize))
+            .ok_or(FlashError::Invalid)?;
+        fetch(self.medium, data, span.from.saturating_sub(at), wanted)
+    }
+
+    /// Spreads `share` bytes of the user's OOB, from `offset` on, over the spare areas of a span.
+    fn compose_oob(
+        &mut self,
+        pages: &Pages,
+        span: &Span,
+        placement: &Placement,
+        oob: &Source<'_>,
+        offset: u64,
+        share: u64,
+    ) -> Result<(), FlashError> {
+        if share == 0 {
+            return Ok(());
+        }
+        let Buffers {
+            oob: spare,
+            old_oob,
+            ..
+        } = buffers(self.scratch)?;
+        let user = front(old_oob, share as usize)?;
+        fetch(self.medium, oob, offset, user)?;
+        placement.scatter(
+            user,
+            front(spare, span.oob_bytes(pages))?,
+            pages.oobsize as usize,
+        )
+    }
+
+    /// Programs what was composed. The spare areas are written with one transfer, and not at all when nothing is in them.
+    fn commit(&mut self, pages: &Pages, span: &Span, with_data: bool) -> Result<(), FlashError> {
+        let (start, length) = (pages.start(span.first), span.data_bytes(pages) as u64);
+        let clean = self.is_clean(start, length);
+        let Buffers {
+            data,
+            old,
+            oob,
+            old_oob,
+        } = buffers(self.scratch)?;
+        let from = (span.from.saturating_sub(start)) as usize;
+        let data = data
+            .get_mut(from..from.saturating_add(span.length() as usize))
+            .ok_or(FlashError::Invalid)?;
+        let oob = front(oob, span.oob_bytes(pages))?;
+        let oob_at = pages.oob_start(span.first);
+        let oob_changes = pages.oobsize > 0 && !is_erased(oob);
+        if !clean {
+            if with_data {
+                let old = front(old, data.len())?;
+                self.medium.read(Area::Main, span.from, Sink::Bytes(old))?;
+                and_into(data, old);
+            }
+            if oob_changes {
+                let old_oob = front(old_oob, oob.len())?;
+                self.medium.read(Area::Oob, oob_at, Sink::Bytes(old_oob))?;
+                and_into(oob, old_oob);
+            }
+        }
+        if with_data || oob_changes {
+            self.forget_clean(start, length);
+        }
+        let Buffers { data, oob, .. } = buffers(self.scratch)?;
+        if with_data {
+            let data = data
+                .get(from..from.saturating_add(span.length() as usize))
+                .ok_or(FlashError::Invalid)?;
+            self.medium
+                .write(Area::Main, span.from, Source::Bytes(data))?;
+        }
+        if oob_changes {
+            self.medium.write(
+                Area::Oob,
+                oob_at,
+                Source::Bytes(front(oob, span.oob_bytes(pages))?),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The page that the driver keeps is read again after it was programmed.
+    fn forget_kept_page(&mut self, at: u64, end: u64) {
+        if !self.geometry.keeps_a_page() {
+            return;
+        }
+        // A partial page also passes through the driver's only buffer, where the kept page was.
+        let writesize = u64::from(self.geometry.writesize.max(1));
+        let partial = !at.is_multiple_of(writesize) || !end.is_multiple_of(writesize);
+        let touched = |page: u64| (at / writesize..end.div_ceil(writesize)).contains(&page);
+        if self
+            .ledger
+            .cached_page()
+            .is_some_and(|(page, _)| partial || touched(page))
+        {
+            self.ledger.set_cached_page(None);
+        }
+    }
+}
+
+/// Computes the code of every step of consecutive pages into their spare areas, over whatever the user put there.
+pub(super) fn compute_codes(
+    geometry: &Geometry,
+    code: &Code,
+    data: &[u8],
+    oob: &mut [u8],
+) -> Result<(), FlashError> {
+    let layout = geometry.oob_layout().unwrap_or_default();
+    let mut buffer = [0u8; STEP_BYTES_MAX];
+    let bytes = buffer
+        .get_mut(..geometry.ecc_step_bytes() as usize)
+        .ok_or(FlashError::Invalid)?;
+    let pages = data.chunks_exact(geometry.writesize.max(1) as usize);
+    for (data, spare) in pages.zip(oob.chunks_exact_mut(geometry.oobsize.max(1) as usize)) {
+        for (step, data) in data
+            .chunks_exact(geometry.ecc_step_size().max(1) as usize)
+            .enumerate()
+        {
+            code.calculate(data, bytes);
+            set_step_code(&layout, spare, step, bytes)?;
+        }
+    }
+    Ok(())
+}

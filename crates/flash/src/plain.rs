@@ -1,0 +1,114 @@
+//! Programming bytes without pages: NOR ANDs, RAM stores. NAND uses it where no code is computed.
+//!
+//! Source: `spi-nor/core.c`, `mtdram.c`, the CFI command sets.
+
+use crate::chip::{
+    Buffers, Chip, DATA_CHUNK, Done, Outcome, and_into, buffers, fetch, front, is_erased,
+};
+use crate::{Area, FlashError, GuestMemory, Kind, LockScheme, Medium, MediumError, Source};
+
+impl<M: Medium + GuestMemory> Chip<'_, M> {
+    pub(crate) fn plain_write(&mut self, at: u64, from: Source<'_>) -> Done {
+        let mut outcome = Outcome::default();
+        let result = self.plain_write_to(at, from, &mut outcome);
+        (outcome, result)
+    }
+
+    fn plain_write_to(
+        &mut self,
+        at: u64,
+        from: Source<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        let length = from.length();
+        if self.geometry.kind == Kind::Rom {
+            return Err(FlashError::ReadOnly);
+        }
+        let open = self.unlocked_length(at, length)?;
+        let part = from.part(0, open).ok_or(FlashError::Invalid)?;
+        match self.geometry.kind {
+            Kind::Ram | Kind::Dataflash => self.store_bytes(at, part)?,
+            _ => self.program_bytes(at, part)?,
+        }
+        if open < length && self.geometry.lock == LockScheme::PerBlock {
+            outcome.retlen = open;
+            return Err(FlashError::ReadOnly);
+        }
+        // Block protect: the chip ignores what it is told about locked sectors, and nobody notices.
+        outcome.retlen = length;
+        Ok(())
+    }
+
+    /// Replaces bytes: no erase was needed.
+    pub(crate) fn store_bytes(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
+        self.check_source(&from)?;
+        self.forget_clean(at, from.length());
+        Ok(self.medium.write(Area::Main, at, from)?)
+    }
+
+    /// ANDs bytes in. Where the target is known to be erased this is one write of the caller's bytes.
+    pub(crate) fn program_bytes(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
+        let length = from.length();
+        if length == 0 {
+            return Ok(());
+        }
+        if self.is_clean(at, length) {
+            return self.program_clean(at, from);
+        }
+        let end = at.saturating_add(length);
+        // More than one transfer: a fault in a later one must not leave the earlier ones done.
+        if length > DATA_CHUNK as u64 || self.uniform_run(at, end).0 < end {
+            self.check_source(&from)?;
+        }
+        let mut cursor = at;
+        while cursor < end {
+            let (run_end, clean) = self.uniform_run(cursor, end);
+            let run_end = if clean {
+                run_end
+            } else {
+                run_end.min(cursor.saturating_add(DATA_CHUNK as u64))
+            };
+            let part = from
+                .part(cursor - at, run_end.saturating_sub(cursor))
+                .ok_or(FlashError::Invalid)?;
+            if clean {
+                self.program_clean(cursor, part)?
+            } else {
+                self.program_over(cursor, part)?
+            }
+            cursor = run_end.max(cursor.saturating_add(1));
+        }
+        Ok(())
+    }
+
+    fn program_clean(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
+        self.forget_clean(at, from.length());
+        match self.medium.write(Area::Main, at, from) {
+            Err(MediumError::Guest) => {
+                self.restore_clean(at, from.length())?;
+                Err(FlashError::Fault)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// At most one chunk, over bytes that may be programmed already.
+    fn program_over(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
+        let count = usize::try_from(from.length()).map_err(|_| FlashError::Invalid)?;
+        let Buffers { data, old, .. } = buffers(self.scratch)?;
+        let (data, old) = (front(data, count)?, front(old, count)?);
+        fetch(self.medium, &from, 0, data)?;
+        self.medium.read(Area::Main, at, crate::Sink::Bytes(old))?;
+        if !is_erased(old) {
+            and_into(data, old);
+            if data == old {
+                return Ok(());
+            }
+        }
+        self.forget_clean(at, count as u64);
+        let Buffers { data, .. } = buffers(self.scratch)?;
+        Ok(self
+            .medium
+            .write(Area::Main, at, Source::Bytes(front(data, count)?))?)
+    }
+}

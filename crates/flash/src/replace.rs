@@ -1,0 +1,61 @@
+//! What the block device's write-back leaves on the chip: bytes replaced, as if the eraseblock had been erased and
+//! programmed anew. Neighbouring writes to one block count as one erase: mtdblock gathers them in its cache.
+//!
+//! Source: `mtdblock.c` (`do_cached_write`, `erase_write`).
+
+use crate::chip::Chip;
+use crate::geometry::Piece;
+use crate::{Area, FlashError, GuestMemory, Kind, LockScheme, Medium, Source};
+
+impl<M: Medium + GuestMemory> Chip<'_, M> {
+    /// Replaces bytes. A bad or locked block is an I/O error, except that block protect is not noticed.
+    pub fn replace(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
+        self.check_range(at, from.length())?;
+        match self.geometry.kind {
+            Kind::Rom => return Err(FlashError::ReadOnly),
+            Kind::Ram | Kind::Dataflash => return self.store_bytes(at, from),
+            Kind::Nor | Kind::Nand | Kind::MlcNand => {}
+        }
+        self.check_source(&from)?;
+        let geometry = self.geometry;
+        for piece in geometry.pieces(at, from.length()) {
+            let part = from.part(
+                piece.start().saturating_sub(at),
+                u64::from(piece.to - piece.from),
+            );
+            self.replace_in_block(&piece, part.ok_or(FlashError::Invalid)?)?;
+        }
+        Ok(())
+    }
+
+    /// The cache was flushed (fsync, close): the next write to the same block erases it again.
+    pub fn end_replace(&mut self) {
+        if self.ledger.cached_block().is_some() {
+            self.ledger.set_cached_block(None);
+        }
+    }
+
+    fn replace_in_block(&mut self, piece: &Piece, from: Source<'_>) -> Result<(), FlashError> {
+        let flags = self.ledger.flags(piece.block.index)?;
+        let locked = self.geometry.lock == LockScheme::PerBlock && flags.locked;
+        if locked || (self.geometry.is_nand() && (flags.bad || flags.reserved)) {
+            return Err(FlashError::Io);
+        }
+        let open = self.unlocked_length(piece.start(), from.length())?;
+        if open < from.length() {
+            return Ok(());
+        }
+        let first_visit = self.ledger.cached_block() != Some(piece.block.index);
+        if self.geometry.is_nand() {
+            self.replace_pages(piece, &from, first_visit)?;
+        } else {
+            self.forget_clean(piece.start(), from.length());
+            self.medium.write(Area::Main, piece.start(), from)?;
+        }
+        if first_visit {
+            self.ledger.count_erase(piece.block.index)?;
+            self.ledger.set_cached_block(Some(piece.block.index));
+        }
+        Ok(())
+    }
+}
