@@ -1,0 +1,95 @@
+"""mtdprobe and norx against what a real kernel answered: same operation, same result, on a fresh board each."""
+import re
+
+import conformance
+from harness import TESTS, Skipped, case, holds
+
+
+def play(device, theme, program, arguments, recording):
+    def body(lab):
+        board = lab.board(device / "mtdshim.conf")
+        result = lab.guest(board, [program, conformance.node(device), *arguments])
+        lines = result.out.splitlines() + result.err.splitlines()
+        if result.status:
+            lines.append(f"rc={result.status}")
+        conformance.compare(device.name, theme, recording.read_text(encoding="latin-1").splitlines(), lines)
+    return body
+
+
+def themes(device):
+    """(theme, arguments, recording)"""
+    for path in sorted((device / "scenario").glob("*.txt")):
+        yield path.stem, [path.stem], path
+    for kind in ("random", "wild"):
+        for path in sorted((device / kind).glob("seed*.txt"), key=lambda path: int(path.stem[4:])):
+            seed = path.stem[4:]
+            yield f"{kind}:{seed}", [kind, seed, "300"], path
+
+
+def sees(device):
+    """The texts of /proc/mtd and sysfs, as a program reads them."""
+    def body(lab):
+        board = lab.board(device / "mtdshim.conf")
+        listing = lab.guest(board, ["busybox", "cat", "/proc/mtd"]).out.splitlines()
+        conformance.compare(device.name, "proc_mtd", (device / "proc_mtd.txt").read_text().splitlines(), listing)
+        for path in sorted((device / "sysfs").glob("mtd*.txt")):
+            # The host has no driver behind a device: only the attributes are compared, not where they are linked.
+            folder = f"/sys/block/{path.stem}" if path.stem.startswith("mtdblock") else f"/sys/class/mtd/{path.stem}"
+            recorded = [line for line in path.read_text().splitlines() if not line.startswith("->")]
+            ours = []
+            for line in recorded:
+                name = line.split(":")[0]
+                text = lab.guest(board, ["busybox", "cat", f"{folder}/{name}"])
+                ours.append(f"{name}: " + (text.out + text.err).replace("\n", "|"))
+            conformance.compare(device.name, f"sysfs:{path.stem}", recorded, ours)
+    return body
+
+
+def extra(device, name, arguments):
+    recording = device / "extra" / f"{name}.txt"
+    if recording.exists():
+        case(f"kernel {device.name}: {name}")(play(device, name, "norx", arguments, recording))
+
+
+def register():
+    for device in conformance.devices():
+        for theme, arguments, recording in themes(device):
+            case(f"kernel {device.name}: {theme}")(play(device, theme, "mtdprobe", arguments, recording))
+        extra(device, "norx_lock", [])
+        extra(device, "norx_otp", ["otp"])
+        if (device / "proc_mtd.txt").exists():
+            case(f"kernel {device.name}: /proc/mtd and sysfs")(sees(device))
+
+
+# Places where the program built without large-file support says something else for its own reasons, not the kernel's.
+OFF_T_32 = re.compile(r"EOVERFLOW|0x[0-9a-f]{9,}|lseek|llseek|pread|pwrite|truncate")
+
+
+@case("mtdprobe32: the 32-bit entry points answer as the 64-bit ones do")
+def probe32(lab):
+    found = conformance.devices()
+    if not found:
+        raise Skipped("no recorded device has an mtdshim.conf")
+    for device in found[:2]:
+        for theme, arguments, recording in themes(device):
+            if theme not in ("info", "rw", "erase", "oob", "random:1", "random:2"):
+                continue
+            board = lab.board(device / "mtdshim.conf", f"{device.name}-{theme.replace(':', '-')}")
+            result = lab.guest(board, ["mtdprobe32", conformance.node(device), *arguments]).ok()
+            expected = recording.read_text(encoding="latin-1").splitlines()
+            for left, right in zip(expected, result.out.splitlines()):
+                same_line = conformance.normal(left) == conformance.normal(right)
+                holds(same_line or OFF_T_32.search(left + right) or conformance.KNOWN.allows(device.name, theme, left),
+                      f"{device.name} {theme}:\n  64-bit kernel: {left}\n  32-bit shim:   {right}")
+
+
+@case("known differences: every line is still needed", serial=True)
+def known_needed(_lab):
+    wanted = {(device.name, theme) for device in conformance.devices() for theme, _, _ in themes(device)}
+    if not wanted or not wanted <= conformance.COMPARED:
+        raise Skipped("only after a full run")
+    stale = conformance.KNOWN.unused()
+    holds(not stale, f"{TESTS.name}/known-differences.txt: no longer needed: lines {stale}")
+
+
+register()

@@ -1,0 +1,89 @@
+"""Debian's mtd-utils and busybox' dd, replayed from the recordings: same output, same exit status.
+
+All tools of a recording ran one after another on one device, so they are replayed that way, on one board."""
+import shlex
+
+import conformance
+from harness import SYSROOT, Failed, case, payload
+
+# "ubi" needs the kernel's UBI; the others follow in the order in which they were recorded.
+ORDER_BEFORE_1 = ("mtdinfo flash_erase nandutils nandwrite nanddump nand_oob nandtest flashcp mtd_debug flash_lock flash_otp "
+                  "mtdpart ftl dd").split()
+NOT_REPLAYED = {"ubi", "flash_otp_lock_y"}
+BUSYBOX = {"cat", "cmp", "dd", "md5sum", "hexdump", "head", "ls"}
+
+
+def order(device):
+    listed = device / "utils/order.txt"
+    names = listed.read_text().split() if listed.exists() else ORDER_BEFORE_1
+    return [name for name in names if name not in NOT_REPLAYED and (device / "utils" / name).exists()]
+
+
+def geometry(device):
+    values = {}
+    for line in (device / "sysfs" / f"{conformance.node(device)[5:]}.txt").read_text().splitlines():
+        key, _, value = line.partition(": ")
+        values[key] = value.rstrip("|")
+    return int(values["writesize"]), int(values["erasesize"]), int(values["oobsize"])
+
+
+def inputs(lab, writesize, erasesize):
+    data = payload()
+    for name, count in {"p300k": 300000, "pblk": erasesize, "p3": 3 * writesize if writesize > 1 else 1000, "p5": 5, "p16": 16, "p300": 300}.items():
+        lab.make_file(name, data[:count])
+    lab.make_file("yes", b"y\n")
+    lab.make_file("y", b"y\n")
+
+
+def command_of(line, node):
+    """The words and the input file of a `$ command` line."""
+    text = line[2:].replace("/tmp/", "").replace(" (after lock)", "").replace(" M ", f" {node} ")
+    words, source = shlex.split(text), None
+    if "<" in words:
+        source = words[words.index("<") + 1]
+        words = words[:words.index("<")]
+    return words, source
+
+
+def lines_of(result):
+    lines = ["O: " + line for line in result.out.replace("\r", "\n").split("\n")] if result.out else []
+    if lines and lines[-1] == "O: ":
+        lines.pop()
+    errors = ["E: " + line for line in result.err.replace("\r", "\n").split("\n")] if result.err else []
+    if errors and errors[-1] == "E: ":
+        errors.pop()
+    return lines + errors + [f"rc={result.status}"]
+
+
+def replay(device):
+    def body(lab):
+        board = lab.board(device / "mtdshim.conf")
+        node = conformance.node(device)
+        writesize, erasesize, oobsize = geometry(device)
+        inputs(lab, writesize, erasesize)
+        failures = []
+        for name in order(device):
+            recorded = (device / "utils" / name).read_text(encoding="latin-1").replace("\r", "\n").splitlines()
+            ours = []
+            if name == "nand_oob" and not (device / "utils/order.txt").exists():
+                # The first recorder made this input without writing its command down.
+                lab.guest(board, ["nanddump", "-q", "-o", "-l", 2 * erasesize, "-f", "wo", node])
+            for line in recorded:
+                if line.startswith("$ "):
+                    words, source = command_of(line, node)
+                    if words[0] in BUSYBOX:
+                        words = [SYSROOT / "bin/busybox", *words]
+                    result = lab.guest(board, words, stdin=lab.work / source if source else None)
+                    ours += [line] + lines_of(result)
+            try:
+                conformance.compare(device.name, f"u:{name}", recorded, ours)
+            except Failed as failure:
+                failures.append(str(failure))
+        if failures:
+            raise Failed("\n".join(failures))
+    return body
+
+
+for one in conformance.devices():
+    if (one / "utils").is_dir() and order(one):
+        case(f"tools {one.name}: mtd-utils")(replay(one))
