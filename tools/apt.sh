@@ -61,21 +61,19 @@ apt_update() {
 apt_unpack() {
   local directory=$1 package archive
   shift
-  (
-    cd "$cache/debs"
-    retry "download of $*" apt-get -q download "$@"
-  ) || {
-    # The index may have moved on since it was read.
-    rm -f "${APT_CONFIG%/*}/updated"
-    apt_update
-    (cd "$cache/debs" && retry "download of $*" apt-get -q download "$@") || return 1
-  }
+  # A failure may mean that the index moved on since it was read: it is read again between the attempts.
+  apt_download "$@" || { rm -f "${APT_CONFIG%/*}/updated" && apt_update && retry "second download" apt_download "$@"; } || return 1
   mkdir -p "$directory"
   for package in "$@"; do
     archive=$(apt_archive "$package") || { warn "no archive of $package after its download"; return 1; }
     dpkg -x "$archive" "$directory" || { rm -f "$archive"; return 1; }
   done
 }
+
+apt_download() (
+  cd "$cache/debs"
+  quietly "download of $*" apt-get -q download "$@"
+)
 
 # The newest archive of a package in .cache/debs for the architecture in use.
 apt_archive() {

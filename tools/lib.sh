@@ -24,7 +24,8 @@ quietly() {
   local name=$1 log
   shift
   mkdir -p "$cache/log"
-  log=$cache/log/${name//[^a-zA-Z0-9._-]/_}.log
+  log=${name//[^a-zA-Z0-9._-]/_}
+  log=$cache/log/${log:0:80}.log
   if "$@" >"$log" 2>&1 </dev/null; then return 0; fi
   warn "$name did not work; the end of $log:"
   tail -n "${LOG_LINES:-12}" "$log" | sed 's/^/    | /' >&2
