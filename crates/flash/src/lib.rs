@@ -25,6 +25,8 @@ mod plain;
 mod replace;
 
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod testing;
 
 pub use chip::{Chip, OpMode, Outcome, ReadOps, SCRATCH_SIZE, WriteOps};

@@ -36,9 +36,8 @@ impl<M: Medium + GuestMemory> Chip<'_, M> {
             return Ok(false);
         }
         // The kernel does not look whether this erase works; from an address inside the block it does not.
-        match self.erase(at, u64::from(block.length)) {
-            Err(FlashError::Store) => return Err(FlashError::Store),
-            Ok(()) | Err(_) => {}
+        if let Err(FlashError::Store) = self.erase(at, u64::from(block.length)) {
+            return Err(FlashError::Store);
         }
         let position = self.geometry.bad_block_position();
         // The mark goes to the page of the address given, not to the first of the block: so does the kernel's.
