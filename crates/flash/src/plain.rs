@@ -112,3 +112,7 @@ impl<M: Medium + GuestMemory> Chip<'_, M> {
             .write(Area::Main, at, Source::Bytes(front(data, count)?))?)
     }
 }
+
+#[cfg(test)]
+#[path = "plain_tests.rs"]
+mod tests;
