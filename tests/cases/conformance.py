@@ -7,7 +7,7 @@ from harness import TESTS, Skipped, case, holds
 
 def play(device, theme, program, arguments, recording):
     def body(lab):
-        board = lab.board(device / "mtdshim.conf")
+        board = lab.board(conformance.configuration(device))
         result = lab.guest(board, [program, conformance.node(device), *arguments])
         lines = result.out.splitlines() + result.err.splitlines()
         if result.status:
@@ -29,7 +29,7 @@ def themes(device):
 def sees(device):
     """The texts of /proc/mtd and sysfs, as a program reads them."""
     def body(lab):
-        board = lab.board(device / "mtdshim.conf")
+        board = lab.board(conformance.configuration(device))
         listing = lab.guest(board, ["busybox", "cat", "/proc/mtd"]).out.splitlines()
         conformance.compare(device.name, "proc_mtd", (device / "proc_mtd.txt").read_text().splitlines(), listing)
         for path in sorted((device / "sysfs").glob("mtd*.txt")):
@@ -74,7 +74,7 @@ def probe32(lab):
         for theme, arguments, recording in themes(device):
             if theme not in ("info", "rw", "erase", "oob", "random:1", "random:2"):
                 continue
-            board = lab.board(device / "mtdshim.conf", f"{device.name}-{theme.replace(':', '-')}")
+            board = lab.board(conformance.configuration(device), f"{device.name}-{theme.replace(':', '-')}")
             result = lab.guest(board, ["mtdprobe32", conformance.node(device), *arguments]).ok()
             expected = recording.read_text(encoding="latin-1").splitlines()
             for left, right in zip(expected, result.out.splitlines()):

@@ -57,7 +57,7 @@ def lines_of(result):
 
 def replay(device):
     def body(lab):
-        board = lab.board(device / "mtdshim.conf")
+        board = lab.board(conformance.configuration(device))
         node = conformance.node(device)
         writesize, erasesize, oobsize = geometry(device)
         inputs(lab, writesize, erasesize)
