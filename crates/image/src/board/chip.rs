@@ -1,0 +1,90 @@
+//! One chip as the compiled board keeps it.
+
+use core::sync::atomic::AtomicU32;
+
+use flash::Geometry;
+
+use super::words::{get, get_text, put, put_text};
+use crate::geometry_words::{self, GEOMETRY_WORDS};
+use crate::text::Text;
+
+pub const CHIPS_MAX: usize = 16;
+pub const BAD_BLOCKS_MAX: usize = 32;
+pub const CHIP_NAME_BYTES: usize = 32;
+pub const MTD_NAME_BYTES: usize = 64;
+pub const FILE_NAME_BYTES: usize = 256;
+
+pub const CHIP_WORDS: usize = 256;
+const FLAGS_AT: usize = GEOMETRY_WORDS;
+const BAD_COUNT_AT: usize = FLAGS_AT + 1;
+const BAD_AT: usize = BAD_COUNT_AT + 1;
+const NAME_AT: usize = BAD_AT + BAD_BLOCKS_MAX;
+const MTD_NAME_AT: usize = NAME_AT + CHIP_NAME_BYTES / 4;
+const IMAGE_AT: usize = MTD_NAME_AT + MTD_NAME_BYTES / 4;
+const OOB_AT: usize = IMAGE_AT + FILE_NAME_BYTES / 4;
+const _: () = assert!(OOB_AT + FILE_NAME_BYTES / 4 <= CHIP_WORDS);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChipConfig {
+    /// The NAME of `[chip.NAME]`; its files are named after it.
+    pub name: Text<CHIP_NAME_BYTES>,
+    /// The name of the master, as in `mtdparts=` and in /proc/mtd.
+    pub mtd_name: Text<MTD_NAME_BYTES>,
+    pub geometry: Geometry,
+    /// `MTD_*` flags of the whole chip.
+    pub mtd_flags: u32,
+    /// Relative to the board's directory; empty for NAME.bin.
+    pub image: Text<FILE_NAME_BYTES>,
+    /// Relative to the board's directory; empty for NAME.oob.
+    pub oob: Text<FILE_NAME_BYTES>,
+    pub bad_block_list: [u32; BAD_BLOCKS_MAX],
+    pub bad_block_count: u32,
+}
+
+impl ChipConfig {
+    /// Blocks that the maker of the chip marked bad.
+    pub fn bad_blocks(&self) -> &[u32] {
+        self.bad_block_list
+            .get(..self.bad_block_count as usize)
+            .unwrap_or(&[])
+    }
+
+    pub(super) fn store(&self, to: &[AtomicU32]) {
+        for (index, word) in geometry_words::encode(&self.geometry)
+            .into_iter()
+            .enumerate()
+        {
+            put(to, index, word);
+        }
+        put(to, FLAGS_AT, self.mtd_flags);
+        put(to, BAD_COUNT_AT, self.bad_block_count);
+        for (index, &block) in self.bad_block_list.iter().enumerate() {
+            put(to, BAD_AT + index, block);
+        }
+        put_text(to, NAME_AT, &self.name);
+        put_text(to, MTD_NAME_AT, &self.mtd_name);
+        put_text(to, IMAGE_AT, &self.image);
+        put_text(to, OOB_AT, &self.oob);
+    }
+
+    pub(super) fn load(from: &[AtomicU32]) -> Option<ChipConfig> {
+        let mut encoded = [0; GEOMETRY_WORDS];
+        for (index, word) in encoded.iter_mut().enumerate() {
+            *word = get(from, index);
+        }
+        let mut bad_block_list = [0; BAD_BLOCKS_MAX];
+        for (index, block) in bad_block_list.iter_mut().enumerate() {
+            *block = get(from, BAD_AT + index);
+        }
+        Some(ChipConfig {
+            name: get_text(from, NAME_AT),
+            mtd_name: get_text(from, MTD_NAME_AT),
+            geometry: geometry_words::decode(&encoded)?,
+            mtd_flags: get(from, FLAGS_AT),
+            image: get_text(from, IMAGE_AT),
+            oob: get_text(from, OOB_AT),
+            bad_block_list,
+            bad_block_count: get(from, BAD_COUNT_AT).min(BAD_BLOCKS_MAX as u32),
+        })
+    }
+}

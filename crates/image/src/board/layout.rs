@@ -1,0 +1,134 @@
+//! The compiled board as words of a file.
+//!
+//! ```text
+//! word 0    magic, version, checksum, number of words, number of chips
+//!      16   stamp of the text it was compiled from
+//!      32   live: lock, sequence
+//!      64   chips, 256 words each
+//!      ...  live: devices, 48 words each
+//! ```
+//! The checksum covers what does not live. Numbers are in the byte order of the machine.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::chip::{CHIP_WORDS, CHIPS_MAX, ChipConfig};
+use super::device::{DEVICE_WORDS, DEVICES_MAX, DeviceTable};
+use super::words::{get, put};
+use crate::stamp::{STAMP_WORDS, Stamp, checksum};
+
+const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"MTDB"), u32::from_ne_bytes(*b"OARD")];
+const VERSION: u32 = 1;
+
+const CHECKSUM_AT: usize = 3;
+const WORD_COUNT_AT: usize = 4;
+const CHIP_COUNT_AT: usize = 5;
+const STAMP_AT: usize = 16;
+const LIVE_AT: usize = 32;
+const CHIPS_AT: usize = 64;
+const DEVICES_AT: usize = CHIPS_AT + CHIPS_MAX * CHIP_WORDS;
+pub const BOARD_WORDS: usize = DEVICES_AT + DEVICES_MAX * DEVICE_WORDS;
+pub const BOARD_BYTES: usize = BOARD_WORDS * 4;
+
+/// A board in memory, of whatever kind the memory is.
+#[derive(Clone, Copy, Debug)]
+pub struct BoardWords<'a> {
+    words: &'a [AtomicU32],
+}
+
+impl<'a> BoardWords<'a> {
+    pub fn new(words: &'a [AtomicU32]) -> Self {
+        BoardWords { words }
+    }
+
+    pub fn clear(&self) {
+        for word in self.words {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub fn chip_count(&self) -> usize {
+        (get(self.words, CHIP_COUNT_AT) as usize).min(CHIPS_MAX)
+    }
+
+    fn chip_words(&self, index: usize) -> &'a [AtomicU32] {
+        let start = CHIPS_AT + index.min(CHIPS_MAX) * CHIP_WORDS;
+        self.words.get(start..start + CHIP_WORDS).unwrap_or(&[])
+    }
+
+    pub fn chip(&self, index: usize) -> Option<ChipConfig> {
+        (index < self.chip_count()).then(|| ChipConfig::load(self.chip_words(index)))?
+    }
+
+    /// The number of the new chip; none when there are too many.
+    pub fn add_chip(&self, chip: &ChipConfig) -> Option<usize> {
+        let index = self.chip_count();
+        if index >= CHIPS_MAX {
+            return None;
+        }
+        chip.store(self.chip_words(index));
+        put(self.words, CHIP_COUNT_AT, index as u32 + 1);
+        Some(index)
+    }
+
+    pub fn devices(&self) -> DeviceTable<'a> {
+        DeviceTable {
+            words: self.words.get(DEVICES_AT..).unwrap_or(&[]),
+        }
+    }
+
+    pub fn lock_words(&self) -> Option<(&'a AtomicU32, &'a AtomicU32)> {
+        Some((self.words.get(LIVE_AT)?, self.words.get(LIVE_AT + 1)?))
+    }
+
+    fn sum(&self) -> u32 {
+        let fixed = self
+            .words
+            .get(..DEVICES_AT)
+            .unwrap_or(&[])
+            .iter()
+            .enumerate();
+        let covered = fixed
+            .filter(|(index, _)| *index != CHECKSUM_AT && !(LIVE_AT..CHIPS_AT).contains(index));
+        checksum(covered.map(|(_, word)| word.load(Ordering::Relaxed)))
+    }
+
+    /// Completes the header once all chips and devices are in.
+    pub fn seal(&self, text: &Stamp) {
+        for (index, value) in [MAGIC[0], MAGIC[1], VERSION].into_iter().enumerate() {
+            put(self.words, index, value);
+        }
+        put(self.words, WORD_COUNT_AT, BOARD_WORDS as u32);
+        text.store(
+            self.words
+                .get(STAMP_AT..STAMP_AT + STAMP_WORDS)
+                .unwrap_or(&[]),
+        );
+        put(self.words, CHECKSUM_AT, self.sum());
+    }
+
+    /// Whole, undamaged and of this version.
+    pub fn is_sound(&self) -> bool {
+        let header = [MAGIC[0], MAGIC[1], VERSION];
+        let starts_right = header
+            .iter()
+            .enumerate()
+            .all(|(index, &value)| get(self.words, index) == value);
+        starts_right
+            && self.words.len() >= BOARD_WORDS
+            && get(self.words, WORD_COUNT_AT) == BOARD_WORDS as u32
+            && get(self.words, CHECKSUM_AT) == self.sum()
+            && (0..self.chip_count()).all(|index| {
+                self.chip(index)
+                    .is_some_and(|chip| chip.geometry.check().is_ok())
+            })
+    }
+
+    /// Compiled from a text that looked like this.
+    pub fn is_of(&self, text: &Stamp) -> bool {
+        text.equals(
+            self.words
+                .get(STAMP_AT..STAMP_AT + STAMP_WORDS)
+                .unwrap_or(&[]),
+        )
+    }
+}

@@ -1,0 +1,254 @@
+//! Finding, compiling and mapping a board.
+
+use core::ffi::CStr;
+
+use super::Board;
+use super::layout::{BOARD_BYTES, BoardWords};
+use crate::chip_files::NewFile;
+use crate::conf;
+use crate::lock::LockState;
+use crate::make_lock::{MakeLock, PRIVATE_DIRECTORY};
+use crate::mapping::{Mapping, buffer};
+use crate::os::{FileKind, OpenMode, Os, errno, pread_exact, pwrite_all};
+use crate::problem::Problem;
+use crate::stamp::Stamp;
+use crate::text::PathText;
+
+pub const CONF_NAME: &str = "mtdshim.conf";
+/// What a board gets that has no configuration; the same file that is copied over a firmware's root.
+pub const SAMPLE_CONF: &str = include_str!("../../../../rootfs-overlay/etc/mtdshim.conf");
+const CONF_BYTES_MAX: u64 = 1 << 20;
+
+struct Place {
+    directory: PathText,
+    conf: PathText,
+    compiled: PathText,
+}
+
+fn find(os: &impl Os, path: &CStr) -> Result<Place, Problem> {
+    let given = PathText::of(path.to_bytes());
+    let status = os.stat(given.as_cstr()).map_err(|errno| {
+        let fix = "name the board's directory or its configuration";
+        Problem::of_errno(&given, "find the board", errno, fix)
+    })?;
+    let (directory, conf) = match status.kind {
+        FileKind::Directory => (given, PathText::join(&given, CONF_NAME)),
+        FileKind::Regular => (given.parent(), given),
+        FileKind::Other => {
+            let what = format_args!("this is neither a directory nor a plain file");
+            return Err(Problem::new(
+                &given,
+                0,
+                what,
+                format_args!("name the board's directory or its configuration"),
+            ));
+        }
+    };
+    let private = PathText::join(&directory, PRIVATE_DIRECTORY);
+    let name = core::str::from_utf8(conf.file_name()).unwrap_or("other");
+    // Two texts may share a directory; each has its compiled form.
+    let compiled = PathText::join(&private, "board");
+    let compiled = if name == CONF_NAME {
+        compiled
+    } else {
+        compiled.with_suffix("-").with_suffix(name)
+    };
+    Ok(Place {
+        directory,
+        conf,
+        compiled,
+    })
+}
+
+pub fn open(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
+    let place = find(os, path)?;
+    let status = os.stat(place.conf.as_cstr()).map_err(|errno| {
+        let fix = "write a configuration, or take the sample in rootfs-overlay/etc";
+        Problem::of_errno(&place.conf, "find the configuration", errno, fix)
+    })?;
+    if let Some(board) = open_compiled(os, &place, &Stamp::of(&status)) {
+        return Ok(board);
+    }
+    if !can_compile_here(os, &place) {
+        return open_private(os, &place);
+    }
+    let _alone = MakeLock::take(os, &place.directory)?;
+    // Another process may have compiled it while we waited.
+    match open_compiled(os, &place, &Stamp::of(&status)) {
+        Some(board) => Ok(board),
+        None => compile_to_file(os, &place),
+    }
+}
+
+fn can_compile_here(os: &impl Os, place: &Place) -> bool {
+    let private = PathText::join(&place.directory, PRIVATE_DIRECTORY);
+    let directory = if os.stat(private.as_cstr()).is_ok() {
+        &private
+    } else {
+        &place.directory
+    };
+    os.can_write(directory.as_cstr())
+}
+
+/// The compiled form, when it is there, undamaged and of this text.
+fn open_compiled(os: &impl Os, place: &Place, text: &Stamp) -> Option<Board> {
+    let fd = os
+        .open(place.compiled.as_cstr(), OpenMode::ReadWrite)
+        .ok()?;
+    let is_whole = os
+        .fstat(fd)
+        .is_ok_and(|status| status.size >= BOARD_BYTES as u64);
+    let mapping = is_whole.then(|| Mapping::shared(fd, BOARD_BYTES)).flatten();
+    let usable = mapping.filter(|mapping| {
+        let words = BoardWords::new(mapping.words());
+        words.is_of(text) && words.is_sound()
+    });
+    match usable {
+        Some(mapping) => Some(board_of(os, place, mapping, fd)),
+        None => {
+            os.close(fd);
+            None
+        }
+    }
+}
+
+fn board_of(os: &impl Os, place: &Place, mapping: Mapping, fd: i32) -> Board {
+    let fd = if fd < 0 { fd } else { os.make_private(fd) };
+    Board {
+        mapping,
+        fd,
+        directory: place.directory,
+        conf: place.conf,
+        lock_state: LockState::new(fd),
+    }
+}
+
+fn compile_to_file(os: &impl Os, place: &Place) -> Result<Board, Problem> {
+    let file = NewFile::create(os, &place.compiled)?;
+    file.fill(BOARD_BYTES as u64, 0)?;
+    let mapping =
+        Mapping::shared(file.fd(), BOARD_BYTES).ok_or_else(|| out_of_memory(&place.compiled))?;
+    compile_into(os, place, &mapping)?;
+    let fd = file.finish()?;
+    Ok(board_of(os, place, mapping, fd))
+}
+
+fn open_private(os: &impl Os, place: &Place) -> Result<Board, Problem> {
+    let mapping = Mapping::private(BOARD_BYTES).ok_or_else(|| out_of_memory(&place.compiled))?;
+    compile_into(os, place, &mapping)?;
+    Ok(board_of(os, place, mapping, -1))
+}
+
+fn out_of_memory(path: &PathText) -> Problem {
+    Problem::of_errno(
+        path,
+        "map the compiled board",
+        errno::ENOMEM,
+        "free some memory",
+    )
+}
+
+fn compile_into(os: &impl Os, place: &Place, mapping: &Mapping) -> Result<(), Problem> {
+    let failed = |errno| {
+        Problem::of_errno(
+            &place.conf,
+            "read the configuration",
+            errno,
+            "give read permission",
+        )
+    };
+    let fd = os
+        .open(place.conf.as_cstr(), OpenMode::ReadOnly)
+        .map_err(failed)?;
+    let result = compile_text(os, place, mapping, fd);
+    os.close(fd);
+    result
+}
+
+fn compile_text(os: &impl Os, place: &Place, mapping: &Mapping, fd: i32) -> Result<(), Problem> {
+    let failed = |errno| {
+        Problem::of_errno(
+            &place.conf,
+            "read the configuration",
+            errno,
+            "give read permission",
+        )
+    };
+    let status = os.fstat(fd).map_err(failed)?;
+    if status.size > CONF_BYTES_MAX {
+        let what = format_args!("the configuration is longer than {CONF_BYTES_MAX} bytes");
+        return Err(Problem::new(
+            &place.conf,
+            0,
+            what,
+            format_args!("is it the right file?"),
+        ));
+    }
+    let length = status.size as usize;
+    let mut text = buffer(length).ok_or_else(|| failed(errno::ENOMEM))?;
+    let text = text.get_mut(..length).unwrap_or(&mut []);
+    pread_exact(os, fd, text, 0).map_err(failed)?;
+    let words = BoardWords::new(mapping.words());
+    words.clear();
+    conf::compile(os, &place.conf, &place.directory, text, &words)?;
+    words.seal(&Stamp::of(&status));
+    Ok(())
+}
+
+pub fn write_sample_if_missing(os: &impl Os, directory: &CStr) -> Result<(), Problem> {
+    let directory = PathText::of(directory.to_bytes());
+    let conf = PathText::join(&directory, CONF_NAME);
+    let is_missing = || os.stat(conf.as_cstr()) == Err(errno::ENOENT);
+    if !is_missing() {
+        return Ok(());
+    }
+    match os.mkdir(directory.as_cstr()) {
+        Ok(()) | Err(errno::EEXIST) => {}
+        Err(errno) => {
+            return Err(Problem::of_errno(
+                &directory,
+                "make this directory",
+                errno,
+                "name another place",
+            ));
+        }
+    }
+    let _alone = MakeLock::take(os, &directory)?;
+    if !is_missing() {
+        return Ok(());
+    }
+    let file = NewFile::create(os, &conf)?;
+    pwrite_all(os, file.fd(), SAMPLE_CONF.as_bytes(), 0).map_err(|errno| {
+        Problem::of_errno(
+            &conf,
+            "write the sample configuration",
+            errno,
+            "free some space",
+        )
+    })?;
+    os.close(file.finish()?);
+    let what = format_args!(
+        "wrote a sample configuration: a 16 MiB SPI NOR and a 32 MiB NAND with partitions"
+    );
+    Problem::new(
+        &conf,
+        0,
+        what,
+        format_args!("edit it to describe your board"),
+    )
+    .report(os);
+    Ok(())
+}
+
+pub fn discard_compiled(os: &impl Os, path: &CStr) -> Result<(), Problem> {
+    let place = find(os, path)?;
+    match os.unlink(place.compiled.as_cstr()) {
+        Ok(()) | Err(errno::ENOENT) => Ok(()),
+        Err(errno) => Err(Problem::of_errno(
+            &place.compiled,
+            "remove the compiled board",
+            errno,
+            "",
+        )),
+    }
+}

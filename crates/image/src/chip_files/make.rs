@@ -1,0 +1,337 @@
+//! Making what is missing of a chip's files: all under temporary names first, so that a full disk leaves nothing.
+
+use flash::ledger::Ledger;
+
+use super::ChipPaths;
+use super::fill::{NewFile, check_space};
+use super::side::{self, HEADER_WORDS, SideLayout};
+use crate::board::ChipConfig;
+use crate::make_lock::MakeLock;
+use crate::mapping::Mapping;
+use crate::os::{FileKind, OpenMode, Os, errno, pread_exact, pwrite_all};
+use crate::problem::Problem;
+use crate::stamp::Stamp;
+use crate::text::PathText;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Made {
+    pub image: bool,
+    pub oob: bool,
+    pub side: bool,
+}
+
+pub fn make_missing(
+    os: &impl Os,
+    board_directory: &PathText,
+    chip: &ChipConfig,
+    paths: &ChipPaths,
+) -> Result<Made, Problem> {
+    if missing(os, chip, paths)?.is_none() {
+        return Ok(Made::default());
+    }
+    let _alone = MakeLock::take(os, board_directory)?;
+    // Another process may have made them while we waited.
+    match missing(os, chip, paths)? {
+        Some(needed) => make(os, chip, paths, needed).map(|()| needed),
+        None => Ok(Made::default()),
+    }
+}
+
+/// What has to be made; none when everything is there.
+fn missing(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths) -> Result<Option<Made>, Problem> {
+    let has_oob = chip.geometry.oobsize > 0;
+    let needed = Made {
+        image: !exists(os, &paths.image, chip.geometry.size, "image", chip)?,
+        oob: has_oob
+            && !exists(
+                os,
+                &paths.oob,
+                chip.geometry.oob_file_size(),
+                "spare-area file",
+                chip,
+            )?,
+        side: !exists_any_size(os, &paths.side)?,
+    };
+    let side_name = paths.side.as_text();
+    for (path, is_missing) in [(&paths.image, needed.image), (&paths.oob, needed.oob)] {
+        if is_missing && !needed.side {
+            return Err(Problem::new(
+                path,
+                0,
+                format_args!("this file is missing but the chip's side file exists"),
+                format_args!("put it back, or delete {side_name} to start with an erased chip"),
+            ));
+        }
+    }
+    if needed.image && has_oob && !needed.oob {
+        return Err(Problem::new(
+            &paths.image,
+            0,
+            format_args!("the image is missing but its spare-area file exists"),
+            format_args!("put the image back, or delete {} too", paths.oob.as_text()),
+        ));
+    }
+    Ok((needed.image || needed.oob || needed.side).then_some(needed))
+}
+
+fn exists_any_size(os: &impl Os, path: &PathText) -> Result<bool, Problem> {
+    match os.stat(path.as_cstr()) {
+        Ok(_) => Ok(true),
+        Err(errno::ENOENT) if path.is_valid() => Ok(false),
+        Err(errno) => Err(Problem::of_errno(
+            path,
+            "look at this file",
+            errno,
+            "correct the path or its permissions",
+        )),
+    }
+}
+
+fn exists(
+    os: &impl Os,
+    path: &PathText,
+    size: u64,
+    what: &str,
+    chip: &ChipConfig,
+) -> Result<bool, Problem> {
+    match os.stat(path.as_cstr()) {
+        Ok(status) => check_file(path, status.kind, status.size, size, what, chip).map(|()| true),
+        Err(_) => exists_any_size(os, path),
+    }
+}
+
+/// The kind and the size of an existing image or spare-area file.
+pub fn check_file(
+    path: &PathText,
+    kind: FileKind,
+    found: u64,
+    expected: u64,
+    what: &str,
+    chip: &ChipConfig,
+) -> Result<(), Problem> {
+    let name = chip.name.as_str();
+    match kind {
+        FileKind::Regular if found == expected => return Ok(()),
+        FileKind::Regular => {}
+        FileKind::Directory => {
+            let fix = format_args!("name a file as the {what} of chip {name}");
+            return Err(Problem::new(
+                path,
+                0,
+                format_args!("this is a directory"),
+                fix,
+            ));
+        }
+        FileKind::Other => {
+            let fix = format_args!("name a plain file as the {what} of chip {name}");
+            return Err(Problem::new(
+                path,
+                0,
+                format_args!("this is not a plain file"),
+                fix,
+            ));
+        }
+    }
+    let what_is_wrong =
+        format_args!("the {what} of chip {name} has {found} bytes and the chip needs {expected}");
+    let geometry = &chip.geometry;
+    let page = u64::from(geometry.writesize) + u64::from(geometry.oobsize);
+    let is_image = expected == geometry.size;
+    if is_image && geometry.oobsize > 0 && found == geometry.page_count() * page {
+        return Err(Problem::new(
+            path,
+            0,
+            what_is_wrong,
+            format_args!(
+                "it holds pages with their spare bytes: split it into main and spare-area files"
+            ),
+        ));
+    }
+    let fits = is_image
+        && geometry.region_count == 0
+        && found > 0
+        && found.is_multiple_of(geometry.erasesize.into());
+    if fits {
+        return Err(Problem::new(
+            path,
+            0,
+            what_is_wrong,
+            format_args!(
+                "write size = {found} in [chip.{name}], or use a file of {expected} bytes"
+            ),
+        ));
+    }
+    let blocks = found / u64::from(geometry.erasesize.max(1));
+    let below = blocks * u64::from(geometry.erasesize);
+    let above = below + u64::from(geometry.erasesize);
+    if is_image && geometry.region_count == 0 && below > 0 {
+        return Err(Problem::new(
+            path,
+            0,
+            what_is_wrong,
+            format_args!(
+                "use a file of {expected} bytes; whole eraseblocks near it are {below} or {above}"
+            ),
+        ));
+    }
+    Err(Problem::new(
+        path,
+        0,
+        what_is_wrong,
+        format_args!("use a file of exactly {expected} bytes"),
+    ))
+}
+
+fn make(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths, needed: Made) -> Result<(), Problem> {
+    let geometry = &chip.geometry;
+    let layout = SideLayout::of(geometry);
+    let image = needed
+        .image
+        .then(|| NewFile::create(os, &paths.image))
+        .transpose()?;
+    let oob = needed
+        .oob
+        .then(|| NewFile::create(os, &paths.oob))
+        .transpose()?;
+    let side = needed
+        .side
+        .then(|| NewFile::create(os, &paths.side))
+        .transpose()?;
+    let bytes = |wanted: bool, size: u64| if wanted { size } else { 0 };
+    let total = bytes(needed.image, geometry.size)
+        .saturating_add(bytes(needed.oob, geometry.oob_file_size()))
+        .saturating_add(bytes(needed.side, layout.size));
+    if let Some(first) = image.as_ref().or(oob.as_ref()).or(side.as_ref()) {
+        let name = if needed.image {
+            &paths.image
+        } else {
+            &paths.side
+        };
+        check_space(os, first.fd(), name, total)?;
+    }
+    if let Some(image) = &image {
+        image.fill(geometry.size, 0xff)?;
+    }
+    if let Some(oob) = &oob {
+        oob.fill(geometry.oob_file_size(), 0xff)?;
+    }
+    let mapping = match &side {
+        Some(side) => {
+            mark_factory_bad_blocks(os, oob.as_ref(), chip, paths)?;
+            Some(fill_side(side, paths, chip, &layout, needed.image)?)
+        }
+        None => None,
+    };
+    // The side file comes last: while it is missing, everything is looked at afresh.
+    for file in [image, oob].into_iter().flatten() {
+        os.close(file.finish()?);
+    }
+    if let (Some(side), Some(mapping)) = (side, mapping) {
+        let stamp = |path: &PathText| {
+            os.stat(path.as_cstr())
+                .map_or(Stamp::default(), |status| Stamp::of(&status))
+        };
+        let oob_stamp = if geometry.oobsize > 0 {
+            stamp(&paths.oob)
+        } else {
+            Stamp::default()
+        };
+        side::store_stamps(mapping.words(), &stamp(&paths.image), &oob_stamp);
+        os.close(side.finish()?);
+    }
+    Ok(())
+}
+
+/// Header and ledger, mapped; the stamps are still missing.
+fn fill_side<O: Os>(
+    side: &NewFile<'_, O>,
+    paths: &ChipPaths,
+    chip: &ChipConfig,
+    layout: &SideLayout,
+    is_erased: bool,
+) -> Result<Mapping, Problem> {
+    // Zero is no valid ledger word, 0xFF is unprogrammed OTP; header and ledger are written over it.
+    side.fill(layout.size, 0xff)?;
+    let length = usize::try_from(layout.mapped_bytes).unwrap_or(usize::MAX);
+    let mapping = Mapping::shared(side.fd(), length).ok_or_else(|| {
+        Problem::of_errno(
+            &paths.side,
+            "map this file",
+            errno::ENOMEM,
+            "free some memory",
+        )
+    })?;
+    for word in mapping.words() {
+        word.store(0, core::sync::atomic::Ordering::Relaxed);
+    }
+    format_ledger(mapping.words(), chip, is_erased);
+    side::write_header(mapping.words(), &chip.geometry);
+    Ok(mapping)
+}
+
+/// A fresh ledger with the bad blocks of the configuration.
+pub fn format_ledger(words: &[core::sync::atomic::AtomicU32], chip: &ChipConfig, is_erased: bool) {
+    let ledger = Ledger::new(words.get(HEADER_WORDS..).unwrap_or(&[]));
+    ledger.format(&chip.geometry);
+    if is_erased {
+        ledger.declare_erased(&chip.geometry);
+    }
+    for &block in chip.bad_blocks() {
+        ledger.set_flags(
+            block,
+            flash::ledger::BlockFlags {
+                bad: true,
+                ..Default::default()
+            },
+        );
+    }
+}
+
+/// The maker of a chip marks bad blocks in the spare area of their first page.
+fn mark_factory_bad_blocks<O: Os>(
+    os: &O,
+    new_oob: Option<&NewFile<'_, O>>,
+    chip: &ChipConfig,
+    paths: &ChipPaths,
+) -> Result<(), Problem> {
+    if chip.bad_blocks().is_empty() || chip.geometry.oobsize == 0 {
+        return Ok(());
+    }
+    let failed = |errno| {
+        Problem::of_errno(
+            &paths.oob,
+            "mark factory bad blocks",
+            errno,
+            "make this file writable",
+        )
+    };
+    let (fd, is_ours) = match new_oob {
+        Some(file) => (file.fd(), false),
+        None => (
+            os.open(paths.oob.as_cstr(), OpenMode::ReadWrite)
+                .map_err(failed)?,
+            true,
+        ),
+    };
+    let geometry = &chip.geometry;
+    let pages_per_block = u64::from(
+        geometry
+            .erasesize
+            .checked_div(geometry.writesize)
+            .unwrap_or(0),
+    );
+    let mut result = Ok(());
+    for &block in chip.bad_blocks() {
+        let page = u64::from(block) * pages_per_block;
+        let at = page * u64::from(geometry.oobsize) + u64::from(geometry.bad_block_position());
+        let mut mark = [0xff];
+        result = result.and_then(|()| pread_exact(os, fd, &mut mark, at));
+        if mark == [0xff] {
+            result = result.and_then(|()| pwrite_all(os, fd, &[0], at));
+        }
+    }
+    if is_ours {
+        os.close(fd);
+    }
+    result.map_err(failed)
+}

@@ -1,0 +1,156 @@
+//! The files of one chip, opened or made: image, spare area, side file.
+//!
+//! An image is never cut, extended or reformatted here: one that does not fit is a `Problem` that says what would.
+//! Must not know: what a chip does with its bytes.
+
+mod fill;
+mod make;
+mod open;
+pub mod side;
+#[cfg(test)]
+mod tests;
+
+use core::sync::atomic::AtomicU32;
+
+use flash::Geometry;
+use flash::ledger::{LOCK_WORD, Ledger, SEQUENCE_WORD};
+
+pub use fill::NewFile;
+use side::{HEADER_WORDS, SideLayout};
+
+use crate::board::{Board, ChipConfig};
+use crate::lock::{LockState, SharedLock};
+use crate::mapping::Mapping;
+use crate::os::{Fd, Os};
+use crate::problem::Problem;
+use crate::stamp::Stamp;
+use crate::text::PathText;
+
+/// Where a chip's files are.
+#[derive(Clone, Copy, Debug)]
+pub struct ChipPaths {
+    pub image: PathText,
+    pub oob: PathText,
+    pub side: PathText,
+}
+
+impl ChipPaths {
+    pub fn of(board_directory: &PathText, chip: &ChipConfig) -> ChipPaths {
+        let beside = |name: &str| PathText::join(board_directory, name);
+        let named = |suffix: &str| beside(chip.name.as_str()).with_suffix(suffix);
+        ChipPaths {
+            image: if chip.image.is_empty() {
+                named(".bin")
+            } else {
+                beside(chip.image.as_str())
+            },
+            oob: if chip.oob.is_empty() {
+                named(".oob")
+            } else {
+                beside(chip.oob.as_str())
+            },
+            side: named(".mtdshim"),
+        }
+    }
+}
+
+/// Open files of a chip. Descriptors are closed by `close`, not by drop: the guest may live until `_exit`.
+#[derive(Debug)]
+pub struct ChipFiles {
+    pub geometry: Geometry,
+    pub image_fd: Fd,
+    /// -1 when the chip has no spare area.
+    pub oob_fd: Fd,
+    /// -1 when the side file can be neither written nor read.
+    pub side_fd: Fd,
+    pub otp_user_offset: u64,
+    pub otp_factory_offset: u64,
+    /// The image or the side file cannot be written; what the ledger learns is lost with the process.
+    pub read_only: bool,
+    /// The side file was made just now: the caller lets the chip scan for factory bad blocks.
+    pub fresh: bool,
+    /// The image was made just now, all bytes 0xFF.
+    pub image_created: bool,
+    /// The spare-area file was made just now for an image that was there before: it has no ECC yet.
+    pub oob_created: bool,
+    mapping: Mapping,
+    lock_state: LockState,
+}
+
+impl ChipFiles {
+    /// Opens the files of chip `index` and makes the missing ones. To be called from one thread at a time.
+    pub fn open(os: &impl Os, board: &Board, index: usize) -> Result<ChipFiles, Problem> {
+        let chip = board.chip(index).ok_or_else(|| {
+            let what = format_args!("the board has no chip number {index}");
+            Problem::new(&board.conf_path(), 0, what, format_args!(""))
+        })?;
+        Self::open_chip(os, &board.directory(), &chip, board.is_read_only())
+    }
+
+    /// The same without a board.
+    pub fn open_chip(
+        os: &impl Os,
+        board_directory: &PathText,
+        chip: &ChipConfig,
+        read_only: bool,
+    ) -> Result<ChipFiles, Problem> {
+        let paths = ChipPaths::of(board_directory, chip);
+        let made = if read_only {
+            make::Made::default()
+        } else {
+            make::make_missing(os, board_directory, chip, &paths)?
+        };
+        open::open_existing(os, chip, &paths, made, read_only)
+    }
+
+    /// The words `flash::ledger` works on.
+    pub fn ledger_words(&self) -> &[AtomicU32] {
+        self.mapping.words().get(HEADER_WORDS..).unwrap_or(&[])
+    }
+
+    pub fn ledger(&self) -> Ledger<'_> {
+        Ledger::new(self.ledger_words())
+    }
+
+    /// The chip's lock between all threads of all processes.
+    pub fn lock(&self) -> SharedLock<'_> {
+        static NO_WORD: AtomicU32 = AtomicU32::new(0);
+        let words = self.ledger_words();
+        // A mapping always has these words; without them the process would lock against itself only.
+        let word = |index| words.get(index).unwrap_or(&NO_WORD);
+        SharedLock::new(word(LOCK_WORD), word(SEQUENCE_WORD), &self.lock_state)
+    }
+
+    /// Remembers how image and spare area look now, so that the next opening trusts the ledger's hints.
+    /// Without it they are void, which costs time and nothing else. Called with the chip's lock held.
+    pub fn record_stamp(&self, os: &impl Os) {
+        if let Some((image, oob)) = stamps(os, self.image_fd, self.oob_fd)
+            && !self.read_only
+        {
+            side::store_stamps(self.mapping.words(), &image, &oob);
+        }
+    }
+
+    /// Closes the descriptors. Locks of this process on the side file are gone with them.
+    pub fn close(self, os: &impl Os) {
+        for fd in [self.image_fd, self.oob_fd, self.side_fd] {
+            if fd >= 0 {
+                os.close(fd);
+            }
+        }
+    }
+
+    pub fn layout(&self) -> SideLayout {
+        SideLayout::of(&self.geometry)
+    }
+}
+
+fn stamps(os: &impl Os, image_fd: Fd, oob_fd: Fd) -> Option<(Stamp, Stamp)> {
+    let image = Stamp::of(&os.fstat(image_fd).ok()?);
+    let oob = if oob_fd < 0 {
+        Stamp::default()
+    } else {
+        Stamp::of(&os.fstat(oob_fd).ok()?)
+    };
+    Some((image, oob))
+}

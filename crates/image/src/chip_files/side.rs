@@ -1,0 +1,163 @@
+//! The side file: header, ledger, OTP areas.
+//!
+//! ```text
+//! 0       header, 4096 bytes: magic, version, checksum, layout, geometry; then stamps of image and spare-area file
+//! 4096    ledger (flash::ledger), padded to 4096
+//! ...     user OTP area, padded to 4096
+//! ...     factory OTP area, padded to 4096
+//! ```
+//! The words before the stamps never change and are covered by the checksum. Numbers are 32-bit words in the byte
+//! order of the machine; the other order shows as a wrong magic.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use flash::Geometry;
+use flash::ledger::Ledger;
+
+use crate::geometry_words::{self, GEOMETRY_WORDS};
+use crate::stamp::{STAMP_WORDS, Stamp, checksum};
+
+pub const HEADER_BYTES: usize = 4096;
+pub const HEADER_WORDS: usize = HEADER_BYTES / 4;
+pub const VERSION: u32 = 1;
+const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"MTDS"), u32::from_ne_bytes(*b"HIM1")];
+const ALIGNMENT: u64 = 4096;
+
+const CHECKSUM_AT: usize = 3;
+const SIZE_AT: usize = 4;
+const GEOMETRY_AT: usize = 16;
+const FIXED_WORDS: usize = GEOMETRY_AT + GEOMETRY_WORDS;
+const IMAGE_STAMP_AT: usize = 128;
+const OOB_STAMP_AT: usize = IMAGE_STAMP_AT + STAMP_WORDS;
+
+/// Where everything is in a side file of this chip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SideLayout {
+    /// Header and ledger, which processes map.
+    pub mapped_bytes: u64,
+    pub otp_user_offset: u64,
+    pub otp_factory_offset: u64,
+    pub size: u64,
+}
+
+impl SideLayout {
+    pub fn of(geometry: &Geometry) -> SideLayout {
+        let mapped_bytes = HEADER_BYTES as u64 + padded(Ledger::bytes(geometry) as u64);
+        let otp_factory_offset = mapped_bytes + padded(geometry.otp_user.length());
+        let size = otp_factory_offset + padded(geometry.otp_factory.length());
+        SideLayout {
+            mapped_bytes,
+            otp_user_offset: mapped_bytes,
+            otp_factory_offset,
+            size,
+        }
+    }
+}
+
+fn padded(length: u64) -> u64 {
+    length.div_ceil(ALIGNMENT) * ALIGNMENT
+}
+
+/// Why a side file cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SideFault {
+    /// Not a side file, or one of a machine with the other byte order.
+    Magic,
+    Version(u32),
+    Checksum,
+    Size {
+        expected: u64,
+    },
+    /// Written for a chip with other numbers.
+    Geometry(Geometry),
+}
+
+fn fixed_words(geometry: &Geometry) -> [u32; FIXED_WORDS] {
+    let size = SideLayout::of(geometry).size;
+    let mut words = [0; FIXED_WORDS];
+    let start = [
+        MAGIC[0],
+        MAGIC[1],
+        VERSION,
+        0,
+        size as u32,
+        (size >> 32) as u32,
+    ];
+    for (word, value) in words.iter_mut().zip(start) {
+        *word = value;
+    }
+    for (word, value) in words
+        .iter_mut()
+        .skip(GEOMETRY_AT)
+        .zip(geometry_words::encode(geometry))
+    {
+        *word = value;
+    }
+    let sum = checksum(words.iter().copied());
+    if let Some(word) = words.get_mut(CHECKSUM_AT) {
+        *word = sum;
+    }
+    words
+}
+
+pub fn write_header(words: &[AtomicU32], geometry: &Geometry) {
+    for (word, value) in words.iter().zip(fixed_words(geometry)) {
+        word.store(value, Ordering::Relaxed);
+    }
+}
+
+/// The header against the chip it is used for.
+pub fn check_header(
+    header: &[u32; FIXED_HEADER_WORDS],
+    size: u64,
+    geometry: &Geometry,
+) -> Result<(), SideFault> {
+    let [magic_0, magic_1, version, sum, ..] = *header;
+    if [magic_0, magic_1] != MAGIC {
+        return Err(SideFault::Magic);
+    }
+    if version != VERSION {
+        return Err(SideFault::Version(version));
+    }
+    let summed = header
+        .iter()
+        .enumerate()
+        .map(|(index, &word)| if index == CHECKSUM_AT { 0 } else { word });
+    if checksum(summed) != sum {
+        return Err(SideFault::Checksum);
+    }
+    let mut encoded = [0; GEOMETRY_WORDS];
+    for (word, value) in encoded.iter_mut().zip(header.iter().skip(GEOMETRY_AT)) {
+        *word = *value;
+    }
+    let stored = geometry_words::decode(&encoded).ok_or(SideFault::Checksum)?;
+    if stored != *geometry {
+        return Err(SideFault::Geometry(stored));
+    }
+    let expected = geometry_words::join(header[SIZE_AT], header[SIZE_AT + 1]);
+    if size != expected || expected != SideLayout::of(geometry).size {
+        return Err(SideFault::Size { expected });
+    }
+    Ok(())
+}
+
+pub const FIXED_HEADER_WORDS: usize = FIXED_WORDS;
+
+/// Whether both files look as they did when their stamps were recorded.
+pub fn stamps_match(words: &[AtomicU32], image: &Stamp, oob: &Stamp) -> bool {
+    let at = |start: usize| words.get(start..start + STAMP_WORDS).unwrap_or(&[]);
+    image.equals(at(IMAGE_STAMP_AT)) && oob.equals(at(OOB_STAMP_AT))
+}
+
+pub fn store_stamps(words: &[AtomicU32], image: &Stamp, oob: &Stamp) {
+    image.store(
+        words
+            .get(IMAGE_STAMP_AT..IMAGE_STAMP_AT + STAMP_WORDS)
+            .unwrap_or(&[]),
+    );
+    oob.store(
+        words
+            .get(OOB_STAMP_AT..OOB_STAMP_AT + STAMP_WORDS)
+            .unwrap_or(&[]),
+    );
+}

@@ -1,0 +1,326 @@
+//! The configuration text -> chips and devices of a compiled board.
+//!
+//! A TOML subset (see `lex`), so any TOML reader accepts what is accepted here:
+//!
+//! ```toml
+//! [chip.nor0]                   # files nor0.bin, nor0.oob, nor0.mtdshim beside this text unless said otherwise
+//! preset = "w25q128"            # a known chip (see presets.rs); the keys below change single numbers of it
+//! type = "nor"                  # nor nand mlc-nand ram rom dataflash
+//! driver = "spi-nor"            # spi-nor cfi mtdram nandsim spi-nand: erase alignment, default name
+//! size = "16M"                  # K, M, G or bytes
+//! erasesize = "64K"
+//! writesize = 1                 # NAND: the page
+//! oobsize = 0                   # spare bytes of a page
+//! subpages = 1                  # NAND: writable parts of a page
+//! ecc = "none"                  # none hamming on-die bch1 ... bch8
+//! lock = "none"                 # none per-block block-protect
+//! power_up_lock = false         # the flag MTD_POWERUP_LOCK
+//! otp_user = "3x256"            # regions x bytes
+//! otp_factory = "1x16"
+//! otp_erase = false             # OTPERASE works
+//! erase_regions = "8x8K,127x64K"
+//! bad_blocks = [3, 10]          # marked by the maker, when the side file is made
+//! name = "spi0.0"               # of the whole chip
+//! image = "dump.bin"            # relative to this text
+//! oob = "dump.oob"
+//! mtdparts = "mtdparts=spi0.0:256k(u-boot)ro,64k(env),-(rootfs)"
+//! proc_mtd = "captured.txt"     # a captured /proc/mtd: sizes in order
+//! keep_master = false           # the whole chip has an mtdN beside its partitions
+//!
+//! [[chip.nor0.partition]]       # after [chip.nor0]; instead of mtdparts and proc_mtd
+//! name = "u-boot"
+//! offset = "0"                  # default: where the one before ended
+//! size = "256K"                 # default: the rest
+//! readonly = true
+//! image = "mtd3.bin"            # bytes of this partition in a file of their own
+//! ```
+//! Numbers are given to devices in the order of the text, the whole chip before its partitions.
+//!
+//! Must not know: how the compiled form is stored beyond "a chip" and "a device".
+
+mod chip;
+mod lex;
+mod mtdparts;
+mod partition;
+mod proc_mtd;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use core::fmt;
+
+pub use chip::Driver;
+use lex::{Item, Lexer, Value};
+use partition::{ChipInWork, PartitionDraft};
+
+use crate::board::layout::BoardWords;
+use crate::os::Os;
+use crate::problem::Problem;
+use crate::text::PathText;
+
+/// A line of a file: where a mistake is.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    pub file: &'a PathText,
+    pub line: u32,
+}
+
+impl<'a> At<'a> {
+    pub fn problem(&self, what: fmt::Arguments<'_>, fix: fmt::Arguments<'_>) -> Problem {
+        Problem::new(self.file, self.line, what, fix)
+    }
+
+    fn wrong_kind(&self, key: &str, value: Value<'_>, wanted: &str) -> Problem {
+        self.problem(
+            format_args!("{key} is {}", value.kind()),
+            format_args!("write {key} = {wanted}"),
+        )
+    }
+
+    fn text(&self, key: &str, value: Value<'a>) -> Result<&'a str, Problem> {
+        match value {
+            Value::Text(text) => Ok(text),
+            _ => Err(self.wrong_kind(key, value, "\"...\"")),
+        }
+    }
+
+    /// A text that is kept in `N` bytes.
+    fn short_text<const N: usize>(&self, key: &str, value: Value<'a>) -> Result<&'a str, Problem> {
+        let text = self.text(key, value)?;
+        if text.len() >= N || text.is_empty() {
+            let what = format_args!("{key} has {} bytes", text.len());
+            return Err(self.problem(what, format_args!("1 to {} are possible", N - 1)));
+        }
+        Ok(text)
+    }
+
+    fn flag(&self, key: &str, value: Value<'_>) -> Result<bool, Problem> {
+        match value {
+            Value::Flag(flag) => Ok(flag),
+            _ => Err(self.wrong_kind(key, value, "true or false")),
+        }
+    }
+
+    fn list(&self, key: &str, value: Value<'a>) -> Result<&'a str, Problem> {
+        match value {
+            Value::List(inside) => Ok(inside),
+            _ => Err(self.wrong_kind(key, value, "[1, 2]")),
+        }
+    }
+
+    fn size(&self, key: &str, value: Value<'_>) -> Result<u64, Problem> {
+        match value {
+            Value::Number(number) => Ok(number),
+            Value::Text(text) => units::size(text).ok_or_else(|| {
+                let what = format_args!("{key} = \"{text}\" is no size");
+                self.problem(
+                    what,
+                    format_args!("write a number, with K, M or G if you like: \"64K\""),
+                )
+            }),
+            _ => Err(self.wrong_kind(key, value, "\"64K\"")),
+        }
+    }
+
+    fn choice<'c, T>(
+        &self,
+        key: &str,
+        value: Value<'a>,
+        choices: impl Iterator<Item = (&'c str, T)> + Clone,
+    ) -> Result<T, Problem> {
+        let text = self.text(key, value)?;
+        let found = choices.clone().find(|(name, _)| *name == text);
+        found.map(|(_, choice)| choice).ok_or_else(|| {
+            let mut names = crate::problem::Sentence::new();
+            for (name, _) in choices {
+                names.push(" ");
+                names.push(name);
+            }
+            self.problem(
+                format_args!("{key} = \"{text}\" is not known"),
+                format_args!("possible are:{names}"),
+            )
+        })
+    }
+
+    fn index_of_key(&self, keys: &[&str], key: &str) -> Result<usize, Problem> {
+        keys.iter().position(|known| *known == key).ok_or_else(|| {
+            let what = format_args!("there is no key '{key}' here");
+            match keys.iter().find(|known| units::is_similar(key, known)) {
+                Some(known) => self.problem(what, format_args!("did you mean '{known}'?")),
+                None => self.problem(
+                    what,
+                    format_args!("see the comments in the sample mtdshim.conf"),
+                ),
+            }
+        })
+    }
+
+    fn check_first(&self, key: &str, earlier_line: u32) -> Result<(), Problem> {
+        if earlier_line == 0 {
+            return Ok(());
+        }
+        let what = format_args!("{key} is given twice");
+        Err(self.problem(
+            what,
+            format_args!("remove this one or the one in line {earlier_line}"),
+        ))
+    }
+}
+
+/// Which table the keys belong to.
+enum Table<'a> {
+    None,
+    Chip(chip::ChipDraft<'a>),
+    Partition(PartitionDraft<'a>),
+}
+
+/// Compiles the text into an empty board.
+pub fn compile(
+    os: &impl Os,
+    file: &PathText,
+    directory: &PathText,
+    text: &[u8],
+    board: &BoardWords<'_>,
+) -> Result<(), Problem> {
+    let start = At { file, line: 1 };
+    let text = core::str::from_utf8(text).map_err(|error| {
+        let before = text.get(..error.valid_up_to()).unwrap_or(&[]);
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count() as u32;
+        At { line, ..start }.problem(
+            format_args!("this line is not UTF-8"),
+            format_args!("save the text as UTF-8"),
+        )
+    })?;
+    let mut compiler = Compiler {
+        os,
+        directory,
+        board,
+        table: Table::None,
+        chip: None,
+    };
+    let mut lexer = Lexer::new(text, start);
+    while let Some((line, item)) = lexer.next_item()? {
+        compiler.take(At { line, ..start }, item)?;
+    }
+    compiler.end_table()?;
+    compiler.end_chip()?;
+    if board.chip_count() == 0 {
+        return Err(start.problem(
+            format_args!("no chip is described"),
+            format_args!("write [chip.nor0]"),
+        ));
+    }
+    Ok(())
+}
+
+struct Compiler<'a, 'o, O: Os> {
+    os: &'o O,
+    directory: &'o PathText,
+    board: &'o BoardWords<'o>,
+    table: Table<'a>,
+    /// The chip whose partitions may follow.
+    chip: Option<ChipInWork<'a>>,
+}
+
+impl<'a, O: Os> Compiler<'a, '_, O> {
+    fn take(&mut self, at: At<'a>, item: Item<'a>) -> Result<(), Problem> {
+        match (item, &mut self.table) {
+            (Item::Entry { key, value }, Table::Chip(draft)) => draft.set(key, value, at),
+            (Item::Entry { key, value }, Table::Partition(draft)) => draft.set(key, value, at),
+            (Item::Entry { key, .. }, Table::None) => {
+                let what = format_args!("{key} stands before the first table");
+                Err(at.problem(what, format_args!("write [chip.nor0] above it")))
+            }
+            (Item::Table { path, is_array }, _) => {
+                self.end_table()?;
+                self.begin_table(at, path, is_array)
+            }
+        }
+    }
+
+    fn begin_table(
+        &mut self,
+        at: At<'a>,
+        path: [&'a str; 3],
+        is_array: bool,
+    ) -> Result<(), Problem> {
+        match (path, is_array) {
+            (["chip", name, ""], false) if !name.is_empty() => {
+                self.end_chip()?;
+                self.check_name(at, name)?;
+                self.table = Table::Chip(chip::ChipDraft::new(name, at));
+                Ok(())
+            }
+            (["chip", name, "partition"], true) => match &mut self.chip {
+                Some(chip) if chip.name() == name => {
+                    chip.begin_partition(at)?;
+                    self.table = Table::Partition(PartitionDraft::new(at));
+                    Ok(())
+                }
+                _ => {
+                    let what = format_args!("this partition does not follow its chip");
+                    Err(at.problem(
+                        what,
+                        format_args!("put it below [chip.{name}] and before the next chip"),
+                    ))
+                }
+            },
+            (["chip", name, "partition"], false) => {
+                let what = format_args!("a chip has several partitions");
+                Err(at.problem(what, format_args!("write [[chip.{name}.partition]]")))
+            }
+            _ => {
+                let what = format_args!("this table is not known");
+                Err(at.problem(
+                    what,
+                    format_args!("write [chip.NAME] or [[chip.NAME.partition]]"),
+                ))
+            }
+        }
+    }
+
+    fn check_name(&self, at: At<'a>, name: &str) -> Result<(), Problem> {
+        if name.len() >= crate::board::CHIP_NAME_BYTES - 4 {
+            let what = format_args!("the name of the chip is too long");
+            return Err(at.problem(
+                what,
+                format_args!("{} bytes are possible", crate::board::CHIP_NAME_BYTES - 5),
+            ));
+        }
+        let mut others = (0..self.board.chip_count()).filter_map(|index| self.board.chip(index));
+        if others.any(|chip| chip.name.as_str() == name) {
+            let what = format_args!("chip {name} is described twice");
+            return Err(at.problem(what, format_args!("give one of them another name")));
+        }
+        Ok(())
+    }
+
+    /// The keys of a table are complete.
+    fn end_table(&mut self) -> Result<(), Problem> {
+        match core::mem::replace(&mut self.table, Table::None) {
+            Table::None => Ok(()),
+            Table::Chip(draft) => {
+                self.chip = Some(ChipInWork::begin(
+                    self.os,
+                    self.directory,
+                    self.board,
+                    draft,
+                )?);
+                Ok(())
+            }
+            Table::Partition(draft) => match &mut self.chip {
+                Some(chip) => chip.add(self.os, self.board, &draft),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// All partitions of the chip have been seen.
+    fn end_chip(&mut self) -> Result<(), Problem> {
+        match self.chip.take() {
+            Some(chip) => chip.end(self.board),
+            None => Ok(()),
+        }
+    }
+}

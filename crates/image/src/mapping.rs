@@ -1,0 +1,51 @@
+//! Shared memory as 32-bit atomic words: a file mapped by all processes, or private memory where nothing may be
+//! written.
+//!
+//! Must not know: what the words mean. A mapped file is never shrunk by this project; who shrinks it from outside
+//! while it is mapped ends the guest with SIGBUS.
+
+use core::sync::atomic::AtomicU32;
+use memmap2::{MmapMut, MmapOptions, MmapRaw};
+
+use crate::os::Fd;
+
+#[derive(Debug)]
+pub enum Mapping {
+    Shared(MmapRaw),
+    Private(MmapRaw),
+}
+
+impl Mapping {
+    /// The first `length` bytes of the file, writable, seen by everybody.
+    pub fn shared(fd: Fd, length: usize) -> Option<Mapping> {
+        MmapOptions::new()
+            .len(length)
+            .no_probe_handle()
+            .map_raw(fd)
+            .ok()
+            .map(Mapping::Shared)
+    }
+
+    /// Zeroed memory of this process.
+    pub fn private(length: usize) -> Option<Mapping> {
+        MmapMut::map_anon(length)
+            .ok()
+            .map(|map| Mapping::Private(map.into()))
+    }
+
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Mapping::Shared(_))
+    }
+
+    pub fn words(&self) -> &[AtomicU32] {
+        let (Mapping::Shared(map) | Mapping::Private(map)) = self;
+        // SAFETY: the mapping is page aligned, writable and at least this long, and lives as long as `self`; every
+        // access of any process to it is atomic.
+        unsafe { core::slice::from_raw_parts(map.as_mut_ptr().cast_const().cast(), map.len() / 4) }
+    }
+}
+
+/// A buffer of a size known only at run time, without an allocator.
+pub fn buffer(length: usize) -> Option<MmapMut> {
+    MmapMut::map_anon(length.max(1)).ok()
+}

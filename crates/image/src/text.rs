@@ -1,0 +1,250 @@
+//! Text in fixed buffers: names, paths and messages without allocation. Too long is cut at a character, and known.
+
+use core::ffi::CStr;
+use core::fmt;
+
+/// At most `N` bytes of UTF-8.
+#[derive(Clone, Copy)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+    is_cut: bool,
+}
+
+impl<const N: usize> Text<N> {
+    pub const fn new() -> Self {
+        Text {
+            bytes: [0; N],
+            length: 0,
+            is_cut: false,
+        }
+    }
+
+    pub fn of(text: &str) -> Self {
+        let mut result = Self::new();
+        result.push(text);
+        result
+    }
+
+    /// Bytes of any origin: what is not UTF-8 ends the text.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let end = bytes
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(bytes.len());
+        let bytes = bytes.get(..end).unwrap_or(&[]);
+        match core::str::from_utf8(bytes) {
+            Ok(text) => Self::of(text),
+            Err(error) => {
+                let valid = bytes.get(..error.valid_up_to()).unwrap_or(&[]);
+                Self::of(core::str::from_utf8(valid).unwrap_or(""))
+            }
+        }
+    }
+
+    pub fn push(&mut self, text: &str) {
+        let room = N - self.length;
+        let mut take = text.len().min(room);
+        while !text.is_char_boundary(take) {
+            take -= 1;
+        }
+        let source = text.as_bytes().get(..take).unwrap_or(&[]);
+        if let Some(target) = self.bytes.get_mut(self.length..self.length + source.len()) {
+            target.copy_from_slice(source);
+            self.length += source.len();
+        }
+        self.is_cut |= take < text.len();
+    }
+
+    pub fn as_str(&self) -> &str {
+        self.bytes
+            .get(..self.length)
+            .and_then(|bytes| core::str::from_utf8(bytes).ok())
+            .unwrap_or("")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Something did not fit.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> fmt::Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
+    }
+}
+
+impl<const N: usize> fmt::Display for Text<N> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl<const N: usize> fmt::Debug for Text<N> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), formatter)
+    }
+}
+
+impl<const N: usize> PartialEq for Text<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl<const N: usize> Eq for Text<N> {}
+
+pub const PATH_BYTES_MAX: usize = 1024;
+
+/// A path, terminated by a zero byte.
+#[derive(Clone, Copy)]
+pub struct PathText {
+    bytes: [u8; PATH_BYTES_MAX],
+    length: usize,
+    is_valid: bool,
+}
+
+impl PathText {
+    pub const fn empty() -> Self {
+        PathText {
+            bytes: [0; PATH_BYTES_MAX],
+            length: 0,
+            is_valid: true,
+        }
+    }
+
+    pub fn of(path: &[u8]) -> Self {
+        let mut result = Self::empty();
+        result.push(path);
+        result
+    }
+
+    /// `name` below `directory`, or `name` alone when it is absolute.
+    pub fn join(directory: &PathText, name: &str) -> Self {
+        if name.starts_with('/') {
+            return Self::of(name.as_bytes());
+        }
+        let mut result = *directory;
+        if !directory.as_bytes().is_empty() && !directory.as_bytes().ends_with(b"/") {
+            result.push(b"/");
+        }
+        result.push(name.as_bytes());
+        result
+    }
+
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        let mut result = *self;
+        result.push(suffix.as_bytes());
+        result
+    }
+
+    fn push(&mut self, more: &[u8]) {
+        // The last byte stays zero.
+        let end = self.length + more.len();
+        let fits = end < PATH_BYTES_MAX && !more.contains(&0);
+        match self.bytes.get_mut(self.length..end).filter(|_| fits) {
+            Some(target) => {
+                target.copy_from_slice(more);
+                self.length = end;
+            }
+            None => self.is_valid = false,
+        }
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&[])
+    }
+
+    /// Too long or with a zero byte inside: an empty path, which no system call accepts.
+    pub fn as_cstr(&self) -> &CStr {
+        if !self.is_valid {
+            return c"";
+        }
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+
+    pub fn is_valid(&self) -> bool {
+        self.is_valid
+    }
+
+    /// For messages: what is not UTF-8 ends it.
+    pub fn as_text(&self) -> Text<PATH_BYTES_MAX> {
+        Text::of_bytes(self.as_bytes())
+    }
+
+    /// The directory part ("." when there is none).
+    pub fn parent(&self) -> Self {
+        match self.as_bytes().iter().rposition(|&byte| byte == b'/') {
+            Some(0) => Self::of(b"/"),
+            Some(position) => Self::of(self.as_bytes().get(..position).unwrap_or(b".")),
+            None => Self::of(b"."),
+        }
+    }
+
+    /// The part after the last slash.
+    pub fn file_name(&self) -> &[u8] {
+        let start = self
+            .as_bytes()
+            .iter()
+            .rposition(|&byte| byte == b'/')
+            .map_or(0, |at| at + 1);
+        self.as_bytes().get(start..).unwrap_or(&[])
+    }
+}
+
+impl core::fmt::Debug for PathText {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        core::fmt::Debug::fmt(&self.as_text(), formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_at_a_character_and_says_so() {
+        let mut text = Text::<4>::new();
+        text.push("abcé");
+        assert_eq!(text.as_str(), "abc");
+        assert!(text.is_cut());
+    }
+
+    #[test]
+    fn text_ends_at_zero_or_at_a_byte_that_is_not_utf8() {
+        assert_eq!(Text::<8>::of_bytes(b"ab\0cd").as_str(), "ab");
+        assert_eq!(Text::<8>::of_bytes(b"ab\xffcd").as_str(), "ab");
+    }
+
+    #[test]
+    fn paths_join_and_split() {
+        let directory = PathText::of(b"/srv/board");
+        assert_eq!(
+            PathText::join(&directory, "nor0.bin").as_cstr(),
+            c"/srv/board/nor0.bin"
+        );
+        assert_eq!(PathText::join(&directory, "/x").as_cstr(), c"/x");
+        assert_eq!(PathText::of(b"mtdshim.conf").parent().as_cstr(), c".");
+        assert_eq!(PathText::of(b"/a").parent().as_cstr(), c"/");
+        assert_eq!(PathText::of(b"/a/b.conf").file_name(), b"b.conf");
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_becomes_one_no_call_accepts() {
+        let long = PathText::of(&[b'a'; PATH_BYTES_MAX]);
+        assert!(!long.is_valid());
+        assert_eq!(long.as_cstr(), c"");
+    }
+}
