@@ -121,6 +121,9 @@ class Lab:
     def guest(self, board, command, stdin=None, env=None, root=SYSROOT, preload=LIBRARY, seconds=GUEST_SECONDS_MAX,
               options=(), preexec=None):
         """Runs an ARM program under qemu-arm. board None: without the library."""
+        if board is not None and preload == LIBRARY and not LIBRARY.exists():
+            # The loader would only warn, and the program would then work on the host's own /dev.
+            raise Failed(f"{LIBRARY} is missing: make lib")
         qemu = ["qemu-arm", "-L", root, *options]
         if board is not None:
             qemu += ["-E", f"LD_PRELOAD={preload}", "-E", f"MTDSHIM={board.path}"]
@@ -128,6 +131,8 @@ class Lab:
             qemu += ["-E", f"{key}={value}"]
         result = run([*qemu, *find_program(command[0], root), *command[1:]], stdin, self.work, host_environment(), seconds, preexec)
         result.command = list(command)
+        if "cannot be preloaded" in result.err:
+            raise Failed("the guest ran without the library:\n" + result.transcript())
         return result
 
     def host(self, command, stdin=None, env=None, seconds=GUEST_SECONDS_MAX, cwd=None):

@@ -1,0 +1,182 @@
+"""Images, configurations and disks that are not as they should be: a plain message that names the file, and no byte lost."""
+import os
+import resource
+
+from boards import SMALL_NAND, SMALL_NOR, image
+from harness import SYSROOT, Skipped, case, holds, payload, same
+
+READ = [SYSROOT / "bin/busybox", "head", "-c", "16", "/dev/mtd3"]
+PROC = [SYSROOT / "bin/busybox", "cat", "/proc/mtd"]
+
+
+def refused(result, *words):
+    """Failure with a message that names file and trouble; the program itself lives to report its own error."""
+    result.fails()
+    for word in words:
+        result.says(word)
+
+
+@case("image: a missing one is made, erased, of exactly the chip's size")
+def missing(lab):
+    board = lab.board(SMALL_NAND)
+    lab.guest(board, ["nanddump", "-q", "-l", 2048, "-f", "page", "/dev/mtd1"]).ok()
+    holds((lab.work / "page").read_bytes() == b"\xff" * 2048, "a fresh page is not erased")
+    holds(len(image(board, "nand")) == 4 << 20, "size of nand.bin")
+    holds(board.file("nand.oob").stat().st_size == (4 << 20) // 2048 * 64, "size of nand.oob")
+
+
+@case("image: one that is there is used as it is")
+def existing(lab):
+    board = lab.board(SMALL_NOR)
+    data = (payload() * 2)[:1 << 20]
+    board.file("nor.bin").write_bytes(data)
+    same(data[0x60000:0x60010].decode(), lab.guest(board, READ).ok().out, "what the guest reads")
+    holds(image(board, "nor") == data, "reading changed the image")
+
+
+@case("image: one of the wrong size is refused and left alone")
+def wrong_size(lab):
+    for name, size in (("short", 1000), ("long", (1 << 20) + 1)):
+        board = lab.board(SMALL_NOR, name)
+        board.file("nor.bin").write_bytes(b"x" * size)
+        refused(lab.guest(board, READ), "nor.bin")
+        holds(board.file("nor.bin").read_bytes() == b"x" * size, "the image was touched")
+
+
+@case("image: a directory in its place is refused")
+def directory(lab):
+    board = lab.board(SMALL_NOR)
+    board.file("nor.bin").mkdir()
+    refused(lab.guest(board, READ), "nor.bin")
+
+
+@case("image: a read-only one can be read, and a write fails")
+def read_only(lab):
+    board = lab.board(SMALL_NOR)
+    data = b"\xff" * (1 << 20)
+    board.file("nor.bin").write_bytes(data)
+    board.file("nor.bin").chmod(0o444)
+    if os.geteuid() == 0:
+        raise Skipped("root may write to read-only files")
+    lab.guest(board, READ).ok()
+    lab.guest(board, ["flash_erase", "-q", "/dev/mtd3", 0, 1]).fails()
+    holds(image(board, "nor") == data, "the image changed")
+
+
+@case("side file: a damaged header is refused, the image is left alone")
+def damaged_side(lab):
+    board = lab.board(SMALL_NOR)
+    lab.make_file("in", b"precious")
+    lab.guest(board, [SYSROOT / "bin/busybox", "dd", "if=in", "of=/dev/mtd3"]).ok()
+    before = image(board, "nor")
+    side = bytearray(board.file("nor.mtdshim").read_bytes())
+    side[:64] = bytes(64)
+    board.file("nor.mtdshim").write_bytes(side)
+    refused(lab.guest(board, READ), "nor.mtdshim")
+    holds(image(board, "nor") == before, "the image changed")
+
+
+@case("side file: one bit flipped anywhere in it never loses data")
+def flipped_side(lab):
+    board = lab.board(SMALL_NOR)
+    lab.make_file("in", b"precious")
+    lab.guest(board, [SYSROOT / "bin/busybox", "dd", "if=in", "of=/dev/mtd3"]).ok()
+    whole = board.file("nor.mtdshim").read_bytes()
+    step = max(1, len(whole) // 12)
+    for at in range(5, len(whole), step):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x10
+        board.file("nor.mtdshim").write_bytes(damaged)
+        result = lab.guest(board, [SYSROOT / "bin/busybox", "head", "-c", "8", "/dev/mtd3"])
+        if result.status == 0:
+            same("precious", result.out, f"data after bit flip at {at}")
+        else:
+            result.fails().says("nor.mtdshim")
+        holds(image(board, "nor")[0x60000:0x60008] == b"precious", f"image after bit flip at {at}")
+
+
+@case("side file: a lost one costs no data")
+def lost_side(lab):
+    board = lab.board(SMALL_NAND)
+    lab.make_file("in", payload()[:4096])
+    lab.guest(board, ["nandwrite", "/dev/mtd1", "in"]).ok()
+    board.file("nand.mtdshim").unlink()
+    lab.guest(board, ["nanddump", "-q", "-l", 4096, "-f", "back", "/dev/mtd1"]).ok()
+    same(payload()[:4096].decode(), (lab.work / "back").read_text(), "data without the side file")
+    # The mark in the spare area is what a driver scans for.
+    lab.guest(board, ["flash_erase", "/dev/mtd1", 0, 2]).says("Skipping bad block")
+
+
+@case("configuration: mistakes are named with file and line")
+def configuration(lab):
+    for name, text, line in (
+            ("key", '[chip.nor]\ntype = "nor"\nsise = "1M"\n', 3),
+            ("unit", '[chip.nor]\ntype = "nor"\nsize = "1Q"\n', 3),
+            ("quote", '[chip.nor]\ntype = "nor\nsize = "1M"\n', 2),
+            ("partition", '[chip.nor]\ntype = "nor"\nsize = "1M"\nmtdparts = "nor:2M(too-big),64K(outside)"\n', 4),
+            ("bad-block", '[chip.nor]\ntype = "nor"\nsize = "1M"\nbad_blocks = [1]\n', 4)):
+        board = lab.board(text, name)
+        result = lab.guest(board, READ[:-1] + ["/dev/mtd0"])
+        holds(f"mtdshim.conf:{line}:" in result.err, f"{name}: expected mtdshim.conf:{line}: in\n{result.transcript()}")
+        if name != "partition":
+            result.fails()
+
+
+@case("configuration: MTDSHIM that names nothing is said plainly")
+def nothing_there(lab):
+    board = lab.board(SMALL_NOR)
+    board.path = lab.directory / "no-such-place"
+    refused(lab.guest(board, READ), "no-such-place")
+
+
+@case("configuration: binary rubbish is refused")
+def rubbish(lab):
+    board = lab.board("")
+    for data in (bytes(range(256)) * 16, b"\0" * 5000, b"[" * 4000, b"[chip.a]\n" + b"size = \"1M\"\n" * 5000):
+        board.file("mtdshim.conf").write_bytes(data)
+        refused(lab.guest(board, READ), "mtdshim.conf")
+
+
+@case("disk full: a fresh image that cannot be made is refused, and no half of it stays")
+def full_disk(lab):
+    board = lab.board(SMALL_NOR)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300000, 300000))
+
+    result = lab.guest(board, READ, preexec=limit)
+    holds(result.status != 0, result.transcript())
+    path = board.file("nor.bin")
+    holds(not path.exists() or path.stat().st_size == 1 << 20, f"half an image stays: {path.exists() and path.stat().st_size}")
+    lab.guest(board, READ).ok()
+
+
+@case("disk full: no room on the file system", serial=True)
+def full_tmpfs(lab):
+    if os.geteuid() != 0:
+        raise Skipped("needs root to mount a small tmpfs")
+    mount = lab.directory / "small"
+    mount.mkdir()
+    if lab.host(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", mount]).status:
+        raise Skipped("this machine does not allow mount")
+    try:
+        board = lab.board(SMALL_NOR, "small/board")
+        refused(lab.guest(board, READ), "nor.bin", "No space")
+        left = {path.name for path in board.path.iterdir()}
+        holds("nor.bin" not in left, f"half an image stays: {left}")
+    finally:
+        lab.host(["umount", mount])
+
+
+@case("guest: a bad pointer is EFAULT, never a crash")
+def bad_pointers(lab):
+    board = lab.board(SMALL_NOR)
+    result = lab.guest(board, ["mtdprobe", "/dev/mtd3", "ioctl_faults"]).ok()
+    holds("EFAULT" in result.out, "no EFAULT at all")
+
+
+@case("guest: /proc/mtd of an empty board has only its header")
+def empty_board(lab):
+    result = lab.guest(lab.board("# nothing\n"), PROC)
+    holds(result.out.splitlines()[:1] in (["dev:    size   erasesize  name"], []), result.transcript())
+    holds(result.status < 128, result.transcript())

@@ -1,0 +1,181 @@
+"""Programs that firmware carries: fw_printenv in both implementations, busybox' applets, mtd-utils, a vendor's updater."""
+import hashlib
+
+from boards import BOTH, NAND_BLOCK, NAND_ROOTFS_AT, NOR_FIRMWARE_AT, SMALL_NAND, SMALL_NOR, image
+from harness import CACHE, CLIENTS, SYSROOT, TESTS, case, holds, payload, same
+
+UBOOT = CACHE / "uboot-env"
+ENV_NOR = "/dev/mtd1 0x0 0x4000 0x10000\n"
+ENV_NOR_REDUNDANT = "/dev/mtd1 0x0 0x4000 0x10000\n/dev/mtd2 0x0 0x4000 0x10000\n"
+# Two of the four blocks may be used; the first attempt meets the bad block 1.
+ENV_NAND = "/dev/mtd0 0x20000 0x4000 0x20000 3\n"
+SEED = "baudrate=115200\nbootcmd=run flash\n"
+
+
+class Env:
+    """One implementation of fw_printenv and fw_setenv on one configuration."""
+
+    def __init__(self, lab, board, implementation, config):
+        self.lab, self.board = lab, board
+        lab.make_file("fw_env.config", config.encode())
+        lab.make_file("initial", SEED.encode())
+        self.programs = {name: str(UBOOT / name if implementation == "u-boot" else SYSROOT / "usr/bin" / name)
+                         for name in ("fw_printenv", "fw_setenv")}
+        self.options = ["-c", "fw_env.config"]
+        # Each has its own way of saying what an empty environment holds and where the lock file goes.
+        self.options += ["-l", str(lab.work)] if implementation == "u-boot" else ["-f", "initial"]
+
+    def set(self, name, value):
+        return self.lab.guest(self.board, [self.programs["fw_setenv"], *self.options, name, value]).ok()
+
+    def get(self, name):
+        return self.lab.guest(self.board, [self.programs["fw_printenv"], *self.options, "-n", name]).ok().out.strip()
+
+
+def round_trip(lab, board, implementation, config):
+    env = Env(lab, board, implementation, config)
+    for name, value in (("bootdelay", "3"), ("serverip", "192.0.2.7"), ("bootdelay", "5"), ("long", "x" * 5000)):
+        env.set(name, value)
+        same(value, env.get(name), f"{name} read back by {implementation}")
+    same("192.0.2.7", env.get("serverip"), "a variable set earlier")
+    return env
+
+
+def register_environments():
+    for implementation in ("libubootenv", "u-boot"):
+        @case(f"fw_setenv ({implementation}): NOR")
+        def on_nor(lab, implementation=implementation):
+            board = lab.board(SMALL_NOR)
+            round_trip(lab, board, implementation, ENV_NOR)
+            holds(b"serverip=192.0.2.7\0" in image(board, "nor")[0x40000:0x44000], "the image does not hold the environment where it belongs")
+
+        @case(f"fw_setenv ({implementation}): two copies on NOR, one erased by hand")
+        def redundant(lab, implementation=implementation):
+            board = lab.board(SMALL_NOR)
+            env = round_trip(lab, board, implementation, ENV_NOR_REDUNDANT)
+            env.set("bootdelay", "6")
+            both = image(board, "nor")[0x40000:0x60000]
+            holds(both.count(b"serverip=192.0.2.7\0") == 2, "not both copies were written")
+            lab.guest(board, ["flash_erase", "-q", "/dev/mtd1", 0, 0]).ok()
+            same("192.0.2.7", env.get("serverip"), "the environment from the copy that is left")
+
+        @case(f"fw_setenv ({implementation}): NAND, past a bad block")
+        def on_nand(lab, implementation=implementation):
+            board = lab.board(SMALL_NAND)
+            round_trip(lab, board, implementation, ENV_NAND)
+            data = image(board, "nand")
+            holds(b"serverip" not in data[NAND_BLOCK:2 * NAND_BLOCK], "the bad block was written")
+            holds(b"serverip=192.0.2.7\0" in data[2 * NAND_BLOCK:3 * NAND_BLOCK], "the environment is not in the block after the bad one")
+
+
+@case("fw_printenv: U-Boot's reads what libubootenv's wrote, and the other way round")
+def implementations_agree(lab):
+    board = lab.board(SMALL_NOR)
+    ours, theirs = Env(lab, board, "libubootenv", ENV_NOR), Env(lab, board, "u-boot", ENV_NOR)
+    ours.set("ethaddr", "02:00:00:00:00:01")
+    same("02:00:00:00:00:01", theirs.get("ethaddr"), "U-Boot's fw_printenv")
+    theirs.set("ethaddr", "02:00:00:00:00:02")
+    same("02:00:00:00:00:02", ours.get("ethaddr"), "libubootenv's fw_printenv")
+
+
+@case("busybox: dd, cat, md5sum, hexdump, head on NOR nodes see the image")
+def busybox_nor(lab):
+    board = lab.board(SMALL_NOR)
+    data = payload()[:200000]
+    lab.make_file("firmware", data)
+    busybox = lambda *words, **more: lab.guest(board, [SYSROOT / "bin/busybox", *words], **more).ok()
+    busybox("dd", "if=firmware", "of=/dev/mtd3", "bs=64k")
+    whole = image(board, "nor")[NOR_FIRMWARE_AT:]
+    same(data.decode(), whole[:len(data)].decode(), "the image after dd")
+    holds(set(whole[len(data):]) == {0xFF}, "dd touched more than it wrote")
+    for node in ("/dev/mtd3", "/dev/mtd3ro", "/dev/mtdblock3"):
+        same(hashlib.md5(whole).hexdigest(), busybox("md5sum", node).out.split()[0], f"md5sum {node}")
+        same(whole.decode("latin-1"), busybox("cat", node).out, f"cat {node}")
+    same(data[:100].decode(), busybox("head", "-c", "100", "/dev/mtd3").out, "head")
+    busybox("dd", "if=/dev/mtd3", "of=back", "bs=1000", "skip=3", "count=5")
+    same(data[3000:8000].decode(), (lab.work / "back").read_text(), "dd with skip")
+    dump = busybox("hexdump", "-C", "-n", "32", "/dev/mtd3").out.splitlines()
+    same("00000000  " + " ".join(f"{byte:02x}" for byte in data[:8]), dump[0][:33], "hexdump")
+
+
+@case("busybox: a block device takes overwriting without erase, and knows its size")
+def busybox_block(lab):
+    board = lab.board(SMALL_NOR)
+    busybox = lambda *words: lab.guest(board, [SYSROOT / "bin/busybox", *words]).ok()
+    for text in (b"first contents, long enough to be seen", b"second"):
+        lab.make_file("in", text)
+        busybox("dd", "if=in", "of=/dev/mtdblock3", "bs=512", "conv=notrunc")
+    same(b"second".decode(), image(board, "nor")[NOR_FIRMWARE_AT:NOR_FIRMWARE_AT + 6].decode(), "the image after two writes")
+    same(str((1 << 20) - NOR_FIRMWARE_AT), busybox("blockdev", "--getsize64", "/dev/mtdblock3").out.strip(), "blockdev --getsize64")
+
+
+@case("busybox: ls and stat show device nodes")
+def busybox_nodes(lab):
+    board = lab.board(BOTH)
+    listing = lab.guest(board, [SYSROOT / "bin/busybox", "ls", "-l", "/dev/mtd0", "/dev/mtd0ro", "/dev/mtdblock5"]).ok().out.splitlines()
+    for line, (kind, number) in zip(listing, (("c", "90,   0"), ("c", "90,   1"), ("b", "31,   5"))):
+        holds(line.startswith(kind + "rw") and number in line, f"ls says: {line}")
+    names = lab.guest(board, [SYSROOT / "bin/busybox", "ls", "/dev"]).ok().out.split()
+    holds({"mtd0", "mtd5", "mtd5ro", "mtdblock5"} <= set(names), f"ls /dev lists {names}")
+    names = lab.guest(board, [SYSROOT / "bin/busybox", "ls", "/sys/class/mtd"]).ok().out.split()
+    same(sorted(f"mtd{n}{s}" for n in range(6) for s in ("", "ro")), sorted(names), "ls /sys/class/mtd")
+
+
+@case("mtd-utils: NAND partition with a bad block, written with OOB skipped, dumped back")
+def nand_tools(lab):
+    board = lab.board(SMALL_NAND)
+    data = payload()[:300000]
+    lab.make_file("rootfs", data)
+    lab.guest(board, ["flash_erase", "/dev/mtd1", 0, 0]).says("Skipping bad block at 00020000")
+    lab.guest(board, ["nandwrite", "-p", "/dev/mtd1", "rootfs"]).ok().says("Bad block")
+    lab.guest(board, ["nanddump", "--bb=skipbad", "-f", "back", "/dev/mtd1"]).ok()
+    same(data.decode(), (lab.work / "back").read_bytes()[:len(data)].decode(), "what nanddump read")
+    flash = image(board, "nand")[NAND_ROOTFS_AT:]
+    holds(flash[:NAND_BLOCK] == data[:NAND_BLOCK] and flash[2 * NAND_BLOCK:3 * NAND_BLOCK] == data[NAND_BLOCK:2 * NAND_BLOCK],
+          "the bad block was not skipped in the image")
+
+
+def update(lab, name, **records):
+    """Packs an update file from NAME=bytes."""
+    arguments = []
+    for partition, data in records.items():
+        lab.make_file(f"{name}.{partition}", data)
+        arguments.append(f"{partition}={lab.work / (name + '.' + partition)}")
+    lab.host([TESTS / "clients/make-update", name, *arguments]).ok()
+    return name
+
+
+@case("vendor updater: NOR and NAND by name in /proc/mtd, past a bad block")
+def vendor(lab):
+    board = lab.board(BOTH)
+    firmware, rootfs = payload()[:300001], payload()[100000:500000]
+    name = update(lab, "update.bin", firmware=firmware, rootfs=rootfs)
+    for environment in ({}, {"VENDOR_FROM_BLOCK": "1"}):
+        result = lab.guest(board, [CLIENTS / "vendor_update", name], env=environment).ok()
+        result.says("update done").says("block 1 is bad, skipped")
+        nor, nand = image(board, "nor"), image(board, "nand")
+        holds(nor[NOR_FIRMWARE_AT:NOR_FIRMWARE_AT + len(firmware)] == firmware, "firmware is not in the NOR image")
+        holds(set(nor[:NOR_FIRMWARE_AT]) == {0xFF}, "another NOR partition was touched")
+        good = nand[NAND_ROOTFS_AT:NAND_ROOTFS_AT + NAND_BLOCK] + nand[NAND_ROOTFS_AT + 2 * NAND_BLOCK:]
+        holds(good[:len(rootfs)] == rootfs, "rootfs is not in the NAND image")
+
+
+@case("vendor updater: refuses before it touches anything")
+def vendor_refuses(lab):
+    board = lab.board(BOTH)
+    lab.guest(board, [CLIENTS / "vendor_update", update(lab, "wrong", nosuch=b"x" * 100)]).fails(1).says('no partition "nosuch"')
+    good = bytearray((lab.work / update(lab, "damaged", firmware=payload()[:1000])).read_bytes())
+    good[500] ^= 1
+    lab.make_file("damaged", bytes(good))
+    lab.guest(board, [CLIENTS / "vendor_update", "damaged"]).fails(1).says("damaged")
+    path = board.file("nor.bin")
+    holds(not path.exists() or set(path.read_bytes()) == {0xFF}, "the flash was touched")
+
+
+@case("without the library: the ioctl is unsupported")
+def without(lab):
+    node = lab.make_file("mtd0", bytes(65536))
+    lab.guest(None, ["mtd_debug", "info", node], options=["-d", "unimp"]).says("Unsupported ioctl: cmd=0x").says("80204d01").says("Function not implemented")
+
+
+register_environments()
