@@ -21,6 +21,9 @@ parameters() {
   cfi4m_32k_lock)    echo cfisim set=1 size_log2=22 erase_kib=32 ;;
   cfi8m_128k_intel)  echo cfisim set=1 size_log2=23 erase_kib=128 maker=0x89 ;;
   cfi8m_64k_boot)    echo cfisim set=2 size_log2=23 erase_kib=64 boot=1 ;;
+  spi4m_w25q32dw)    echo spisim id=0xef6016 size_log2=22 ;;
+  spi8m_w25q64dw)    echo spisim id=0xef6017 size_log2=23 security=0 ;;
+  spi8m_m25p64)      echo spisim id=0x202017 size_log2=23 security=0 ;;
   *) return 1 ;;
   esac
 }
@@ -29,11 +32,11 @@ node() { case $1 in *_mtd1) echo /dev/mtd1 ;; *) echo /dev/mtd0 ;; esac; }
 
 load() {
   modprobe mtdblock 2> /dev/null
-  case $1 in cfi*) modprobe cfi_probe ;; esac
+  case $1 in cfi*) modprobe cfi_probe ;; spi*) modprobe spi-nor ;; esac
   # shellcheck disable=SC2046
   modprobe $(parameters "$1") || { echo "LOAD FAILED $1"; return 1; }
   NODE=$(node "$1"); n=0
   while [ ! -c "$NODE" ] && [ $n -lt 50 ]; do usleep 10000; n=$((n + 1)); done
 }
 
-unload() { for m in nandsim mtdram cfisim; do rmmod $m 2> /dev/null; done; }
+unload() { for m in nandsim mtdram cfisim spisim; do rmmod $m 2> /dev/null; done; }

@@ -16,7 +16,7 @@ for d in $DEVICES; do
   for s in $SEEDS; do load $d && probe /out/$d/random/seed$s.txt random $s 300; unload; done
   for s in $WILD; do load $d && probe /out/$d/wild/seed$s.txt wild $s 300; unload; done
   # NOR has more to say: programming ANDs, the lock matrix, the one-time-programmable areas.
-  case $d in cfi*)
+  case $d in cfi*|spi*)
     mkdir -p /out/$d/extra
     load $d && norx $NODE > /out/$d/extra/norx_lock.txt 2>&1; unload
     load $d && norx $NODE otp > /out/$d/extra/norx_otp.txt 2>&1; unload ;;

@@ -16,9 +16,9 @@ boot() {
   # shellcheck disable=SC2086
   nice -n 10 timeout --foreground "${TIMEOUT:-1800}" qemu-system-arm -M "${MACHINE:-virt}" -cpu "${CPU:-cortex-a15}" \
     -m "${MEMORY:-1536}" -nographic -monitor none -serial stdio -no-reboot -nodefaults -net none ${EXTRA:-} \
-    -kernel "$CACHE/vmlinuz" -initrd "$dir/initrd" -append "console=ttyAMA0 quiet panic=-1 rdinit=/init" \
+    -kernel "$CACHE/vmlinuz" -initrd "$dir/initrd" -append "console=ttyAMA0 quiet oops=panic panic=-1 rdinit=/init" \
     -drive "if=$interface,format=raw,file=$dir/out.img,id=o" $disk \
-    < /dev/null | stdbuf -oL tr -d '\r' | tee "$dir/console" | sed -n '/^@@BEGIN/,/^@@END/p'
+    < /dev/null | stdbuf -oL tr -d '\r' | tee "$dir/console" | sed -un '/^@@BEGIN/,/^@@END/p'
   tar xf "$dir/out.img" -C "$out" 2> /dev/null || echo "no results came back, see the console below" >&2
   status=$(sed -n 's/^@@END rc=//p' "$dir/console" | tail -1)
   [ -n "$status" ] || tail -20 "$dir/console" >&2
