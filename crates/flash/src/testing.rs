@@ -298,11 +298,7 @@ impl Bench {
             let from = (piece.block.start + u64::from(clean_from) * u64::from(unit))
                 .min(piece.block.end());
             let main = &self.medium.main[from as usize..piece.block.end() as usize];
-            assert!(
-                main.iter().all(|&byte| byte == 0xff),
-                "block {}",
-                piece.block.index
-            );
+            assert!(crate::chip::is_erased(main), "block {}", piece.block.index);
             if self.geometry.oobsize > 0 {
                 let page = |at: u64| {
                     (at / u64::from(self.geometry.writesize) * u64::from(self.geometry.oobsize))
@@ -310,7 +306,7 @@ impl Bench {
                 };
                 let oob = &self.medium.oob[page(from)..page(piece.block.end())];
                 assert!(
-                    oob.iter().all(|&byte| byte == 0xff),
+                    crate::chip::is_erased(oob),
                     "spare area of block {}",
                     piece.block.index
                 );

@@ -161,16 +161,27 @@ impl<M: Medium + GuestMemory> Chip<'_, M> {
             self.deliver_data(pages, &one, at, data)?;
             return Ok(one);
         }
-        let mut span = pages.span(cursor, end);
         // A kept page further on and an end inside a page are for the next round.
-        if let Some((page, _)) = self.ledger.cached_page()
-            && page > span.first
-        {
-            span.last = span.last.min(page);
+        let kept = self
+            .ledger
+            .cached_page()
+            .map(|(page, _)| page)
+            .filter(|&page| page > one.first);
+        let end = kept.map_or(end, |page| end.min(pages.start(page)));
+        let end = pages.start(pages.page(end));
+        let (run_end, clean) = self.uniform_run(cursor, end);
+        if clean || code.is_none() {
+            let part = data
+                .part(cursor - at, run_end.saturating_sub(cursor))
+                .ok_or(FlashError::Invalid)?;
+            self.medium.read(Area::Main, cursor, part)?;
+            return Ok(Span {
+                from: cursor,
+                to: run_end,
+                ..one
+            });
         }
-        span.to = span.to.min(pages.start(span.last));
-        span.last = pages.page(span.to);
-        span.to = pages.start(span.last);
+        let span = pages.span(cursor, end);
         self.load(pages, &span, code)?.add_to(outcome);
         self.deliver_data(pages, &span, at, data)?;
         Ok(span)

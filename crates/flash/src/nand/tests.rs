@@ -10,13 +10,23 @@ fn write_oob(
     oob: &[u8],
     mode: OpMode,
 ) -> (Outcome, Result<(), FlashError>) {
-    let ops = WriteOps { mode, data: data.map(Source::Bytes), oob: Some(Source::Bytes(oob)), ooboffs: 0 };
+    let ops = WriteOps {
+        mode,
+        data: data.map(Source::Bytes),
+        oob: Some(Source::Bytes(oob)),
+        ooboffs: 0,
+    };
     bench.with(|chip| chip.write_oob(at, ops))
 }
 
 fn read_oob(bench: &mut Bench, at: u64, length: usize, mode: OpMode) -> Vec<u8> {
     let mut oob = vec![0; length];
-    let ops = ReadOps { mode, data: None, oob: Some(Sink::Bytes(&mut oob)), ooboffs: 0 };
+    let ops = ReadOps {
+        mode,
+        data: None,
+        oob: Some(Sink::Bytes(&mut oob)),
+        ooboffs: 0,
+    };
     let (outcome, result) = bench.with(|chip| chip.read_oob(at, ops));
     assert_eq!((outcome.oobretlen, result), (length as u64, Ok(())));
     oob
@@ -26,23 +36,32 @@ fn read_oob(bench: &mut Bench, at: u64, length: usize, mode: OpMode) -> Vec<u8> 
 fn writes_must_be_whole_subpages() {
     let mut bench = Bench::new(nand_geometry());
     for (at, length) in [(1, 512), (0, 511), (256, 512), (512, 100)] {
-        assert_eq!(bench.program(at, &vec![0; length]), Err(FlashError::Invalid), "{at} {length}");
+        assert_eq!(
+            bench.program(at, &vec![0; length]),
+            Err(FlashError::Invalid),
+            "{at} {length}"
+        );
     }
     let data = pattern(1, 512);
     assert_eq!(bench.program(512, &data), Ok(()));
     assert_eq!(bench.read(512, 512), data);
     assert_eq!(bench.read(0, 512), [0xff; 512]);
     let more = pattern(2, 3072);
-    assert_eq!(bench.program(1024, &more), Ok(()), "a write may end inside a page");
+    assert_eq!(
+        bench.program(1024, &more),
+        Ok(()),
+        "a write may end inside a page"
+    );
     assert_eq!(bench.read(1024, 3072), more);
     bench.check_clean_promise();
 }
 
 #[test]
 fn auto_mode_places_oob_in_the_free_bytes() {
-    for (geometry, free) in
-        [(nand_geometry(), 2..40), (nand_geometry_of(512, 16, Ecc::Hamming), 8..16)]
-    {
+    for (geometry, free) in [
+        (nand_geometry(), 2..40),
+        (nand_geometry_of(512, 16, Ecc::Hamming), 8..16),
+    ] {
         let mut bench = Bench::new(geometry);
         let page = geometry.writesize as usize;
         let user = pattern(5, 2 * free.len());
@@ -59,25 +78,39 @@ fn auto_mode_places_oob_in_the_free_bytes() {
 #[test]
 fn oob_writes_stay_inside_one_page() {
     let mut bench = Bench::new(nand_geometry());
-    assert_eq!(write_oob(&mut bench, 0, None, &[0; 65], OpMode::Place).1, Err(FlashError::Invalid));
-    assert_eq!(write_oob(&mut bench, 0, None, &[0; 39], OpMode::Auto).1, Err(FlashError::Invalid));
+    assert_eq!(
+        write_oob(&mut bench, 0, None, &[0; 65], OpMode::Place).1,
+        Err(FlashError::Invalid)
+    );
+    assert_eq!(
+        write_oob(&mut bench, 0, None, &[0; 39], OpMode::Auto).1,
+        Err(FlashError::Invalid)
+    );
     let ops = WriteOps {
         mode: OpMode::Place,
         data: Some(Source::Bytes(&[0; 4096])),
         oob: Some(Source::Bytes(&[0; 128])),
         ooboffs: 8,
     };
-    assert_eq!(bench.with(|chip| chip.write_oob(0, ops)).1, Err(FlashError::Invalid));
+    assert_eq!(
+        bench.with(|chip| chip.write_oob(0, ops)).1,
+        Err(FlashError::Invalid)
+    );
 }
 
 #[test]
 fn a_cleanmarker_then_data_of_the_same_page_are_anded() {
     let mut bench = Bench::new(nand_geometry());
-    write_oob(&mut bench, 0, None, &[0x85, 0x19, 0x03, 0x20], OpMode::Auto).1.unwrap();
+    write_oob(&mut bench, 0, None, &[0x85, 0x19, 0x03, 0x20], OpMode::Auto)
+        .1
+        .unwrap();
     let data = pattern(3, 2048);
     bench.program(0, &data).unwrap();
     assert_eq!(bench.read(0, 2048), data);
-    assert_eq!(read_oob(&mut bench, 0, 4, OpMode::Auto), [0x85, 0x19, 0x03, 0x20]);
+    assert_eq!(
+        read_oob(&mut bench, 0, 4, OpMode::Auto),
+        [0x85, 0x19, 0x03, 0x20]
+    );
     bench.check_clean_promise();
 }
 
@@ -85,8 +118,14 @@ fn a_cleanmarker_then_data_of_the_same_page_are_anded() {
 fn a_clean_write_without_code_is_one_write_of_the_callers_bytes() {
     let mut bench = Bench::new(nand_geometry_of(2048, 64, Ecc::OnDie));
     bench.medium.guest = pattern(8, 300 * 1024);
-    let from = Source::Guest { address: GUEST, length: 300 * 1024 };
-    assert_eq!(bench.with(|chip| chip.program(0, from, OpMode::Place)).1, Ok(()));
+    let from = Source::Guest {
+        address: GUEST,
+        length: 300 * 1024,
+    };
+    assert_eq!(
+        bench.with(|chip| chip.program(0, from, OpMode::Place)).1,
+        Ok(())
+    );
     assert_eq!((bench.medium.reads, bench.medium.writes), (0, 1));
     assert_eq!(bench.medium.main[..300 * 1024], bench.medium.guest[..]);
     bench.check_clean_promise();
@@ -115,10 +154,16 @@ fn a_fault_in_the_source_changes_nothing() {
             }
             bench.medium.guest = vec![0; 100 * 1024];
             let before = bench.medium.clone();
-            let from = Source::Guest { address: GUEST, length: 128 * 1024 };
+            let from = Source::Guest {
+                address: GUEST,
+                length: 128 * 1024,
+            };
             let result = bench.with(|chip| chip.program(0, from, OpMode::Place)).1;
             assert_eq!(result, Err(FlashError::Fault));
-            assert!(bench.medium.main == before.main && bench.medium.oob == before.oob, "{ecc:?} {used}");
+            assert!(
+                bench.medium.main == before.main && bench.medium.oob == before.oob,
+                "{ecc:?} {used}"
+            );
             bench.check_clean_promise();
         }
     }
@@ -134,11 +179,16 @@ fn flips_up_to_the_strength_are_counted_and_corrected() {
             bench.medium.main[512 + 61 * bit] ^= 1 << (bit % 8);
         }
         let mut read = vec![0; 2048];
-        let (outcome, result) = bench.with(|chip| chip.read(0, Sink::Bytes(&mut read), OpMode::Place));
+        let (outcome, result) =
+            bench.with(|chip| chip.read(0, Sink::Bytes(&mut read), OpMode::Place));
         assert_eq!((result, read == data), (Ok(()), true));
         let flips = u32::from(strength);
-        assert_eq!((outcome.corrected, outcome.failed, outcome.max_bitflips), (flips, 0, flips));
-        let (outcome, _) = bench.with(|chip| chip.read(0, Sink::Bytes(&mut read[..512]), OpMode::Place));
+        assert_eq!(
+            (outcome.corrected, outcome.failed, outcome.max_bitflips),
+            (flips, 0, flips)
+        );
+        let (outcome, _) =
+            bench.with(|chip| chip.read(0, Sink::Bytes(&mut read[..512]), OpMode::Place));
         assert_eq!(outcome.corrected, 0, "only the steps that were read count");
         let (outcome, _) = bench.with(|chip| chip.read(0, Sink::Bytes(&mut read), OpMode::Raw));
         assert_eq!((outcome.corrected, outcome.max_bitflips), (0, 0));
@@ -148,18 +198,31 @@ fn flips_up_to_the_strength_are_counted_and_corrected() {
 
 #[test]
 fn marking_erases_marks_and_remembers() {
-    for (geometry, position) in [(nand_geometry(), 0), (nand_geometry_of(512, 16, Ecc::Hamming), 5)] {
+    for (geometry, position) in [
+        (nand_geometry(), 0),
+        (nand_geometry_of(512, 16, Ecc::Hamming), 5),
+    ] {
         let mut bench = Bench::new(geometry);
         let at = u64::from(geometry.erasesize);
-        bench.program(at, &pattern(4, geometry.writesize as usize)).unwrap();
+        bench
+            .program(at, &pattern(4, geometry.writesize as usize))
+            .unwrap();
         assert_eq!(bench.with(|chip| chip.mark_bad(at)), Ok(true));
         assert_eq!(bench.with(|chip| chip.mark_bad(at)), Ok(false));
         assert_eq!(bench.with(|chip| chip.is_bad(at + 7)), Ok(true));
         assert_eq!(bench.with(|chip| chip.is_bad(0)), Ok(false));
         assert_eq!(bench.read(at, 16), [0xff; 16]);
-        let mark: Vec<u8> = (0..geometry.oobsize).map(|byte| if byte == position { 0 } else { 0xff }).collect();
-        assert_eq!(read_oob(&mut bench, at, geometry.oobsize as usize, OpMode::Raw), mark);
-        assert_eq!(bench.with(|chip| chip.erase(0, geometry.size)), Err(FlashError::Io));
+        let mark: Vec<u8> = (0..geometry.oobsize)
+            .map(|byte| if byte == position { 0 } else { 0xff })
+            .collect();
+        assert_eq!(
+            read_oob(&mut bench, at, geometry.oobsize as usize, OpMode::Raw),
+            mark
+        );
+        assert_eq!(
+            bench.with(|chip| chip.erase(0, geometry.size)),
+            Err(FlashError::Io)
+        );
         // A second opening of the image finds the same block.
         bench.words.ledger().format(&geometry);
         assert_eq!(bench.with(|chip| chip.is_bad(at)), Ok(false));
@@ -175,11 +238,22 @@ fn an_erase_stops_at_the_first_bad_block_and_is_one_erase_of_the_rest() {
     for index in 0..8 {
         bench.program(index * block, &pattern(index, 2048)).unwrap();
     }
-    bench.words.ledger().set_flags(5, BlockFlags { bad: true, ..BlockFlags::default() });
+    bench.words.ledger().set_flags(
+        5,
+        BlockFlags {
+            bad: true,
+            ..BlockFlags::default()
+        },
+    );
     bench.medium.erases = 0;
-    assert_eq!(bench.with(|chip| chip.erase(block, 7 * block)), Err(FlashError::Io));
+    assert_eq!(
+        bench.with(|chip| chip.erase(block, 7 * block)),
+        Err(FlashError::Io)
+    );
     assert_eq!(bench.medium.erases, 2, "main area and spare area");
-    let wear: Vec<u32> = (0..8).map(|index| bench.words.ledger().wear(index).unwrap()).collect();
+    let wear: Vec<u32> = (0..8)
+        .map(|index| bench.words.ledger().wear(index).unwrap())
+        .collect();
     assert_eq!(wear, [0, 1, 1, 1, 1, 0, 0, 0]);
     assert_eq!(bench.read(4 * block, 2048), [0xff; 2048]);
     assert_eq!(bench.read(6 * block, 2048), pattern(6, 2048));
@@ -189,18 +263,41 @@ fn an_erase_stops_at_the_first_bad_block_and_is_one_erase_of_the_rest() {
 #[test]
 fn numbers_without_sense_are_refused_not_panicked_on() {
     let odd = [
-        Geometry { writesize: 0, ..nand_geometry() },
-        Geometry { oobsize: 0, ..nand_geometry() },
-        Geometry { erasesize: 0, ..nand_geometry() },
-        Geometry { ecc: Ecc::Bch { strength: 200 }, ..nand_geometry() },
-        Geometry { oobsize: 8, ..nand_geometry() },
-        Geometry { writesize: 1 << 20, erasesize: 1 << 20, ..nand_geometry() },
+        Geometry {
+            writesize: 0,
+            ..nand_geometry()
+        },
+        Geometry {
+            oobsize: 0,
+            ..nand_geometry()
+        },
+        Geometry {
+            erasesize: 0,
+            ..nand_geometry()
+        },
+        Geometry {
+            ecc: Ecc::Bch { strength: 200 },
+            ..nand_geometry()
+        },
+        Geometry {
+            oobsize: 8,
+            ..nand_geometry()
+        },
+        Geometry {
+            writesize: 1 << 20,
+            erasesize: 1 << 20,
+            ..nand_geometry()
+        },
         nand_geometry(),
     ];
     for geometry in odd {
         for scratch in [0, SCRATCH_SIZE] {
             let good = Bench::new(nand_geometry());
-            let mut bench = Bench { geometry, scratch: vec![0; scratch], ..good };
+            let mut bench = Bench {
+                geometry,
+                scratch: vec![0; scratch],
+                ..good
+            };
             let (mut data, mut oob) = (vec![0; 8192], vec![0; 300]);
             for at in [0, 512, 1 << 19, u64::MAX - 4096, u64::MAX] {
                 let _ = bench.program(at, &data);
@@ -211,8 +308,14 @@ fn numbers_without_sense_are_refused_not_panicked_on() {
                 for mode in [OpMode::Place, OpMode::Auto, OpMode::Raw] {
                     for ooboffs in [0, 3, u32::MAX] {
                         let _ = write_oob(&mut bench, at, Some(&data), &oob, mode);
-                        let (oob, data) = (Some(Sink::Bytes(&mut oob)), Some(Sink::Bytes(&mut data)));
-                        let ops = ReadOps { mode, data, oob, ooboffs };
+                        let (oob, data) =
+                            (Some(Sink::Bytes(&mut oob)), Some(Sink::Bytes(&mut data)));
+                        let ops = ReadOps {
+                            mode,
+                            data,
+                            oob,
+                            ooboffs,
+                        };
                         let _ = bench.with(|chip| chip.read_oob(at, ops));
                     }
                 }
@@ -223,7 +326,11 @@ fn numbers_without_sense_are_refused_not_panicked_on() {
 
 #[test]
 fn the_block_device_rewrites_a_block_with_fresh_codes() {
-    for (ecc, writesize, oobsize) in [(Ecc::Hamming, 2048, 64), (Ecc::None, 2048, 64), (Ecc::Hamming, 512, 16)] {
+    for (ecc, writesize, oobsize) in [
+        (Ecc::Hamming, 2048, 64),
+        (Ecc::None, 2048, 64),
+        (Ecc::Hamming, 512, 16),
+    ] {
         let geometry = nand_geometry_of(writesize, oobsize, ecc);
         let mut bench = Bench::new(geometry);
         let block = geometry.erasesize as usize;
@@ -236,17 +343,35 @@ fn the_block_device_rewrites_a_block_with_fresh_codes() {
         for at in [0usize, 512, 1024, block / 2] {
             let new = pattern(at as u64 + 50, 512);
             expected[at..at + 512].copy_from_slice(&new);
-            assert_eq!(bench.with(|chip| chip.replace(at as u64, Source::Bytes(&new))), Ok(()));
+            assert_eq!(
+                bench.with(|chip| chip.replace(at as u64, Source::Bytes(&new))),
+                Ok(())
+            );
         }
         let mut read = vec![0; block];
         let (outcome, _) = bench.with(|chip| chip.read(0, Sink::Bytes(&mut read), OpMode::Place));
-        assert!(read == expected && outcome.corrected == 0 && outcome.failed == 0, "{ecc:?} {outcome:?}");
-        assert_eq!(bench.words.ledger().wear(0), Ok(1), "neighbouring writes are one erase");
+        assert!(
+            read == expected && outcome.corrected == 0 && outcome.failed == 0,
+            "{ecc:?} {outcome:?}"
+        );
+        assert_eq!(
+            bench.words.ledger().wear(0),
+            Ok(1),
+            "neighbouring writes are one erase"
+        );
         bench.with(|chip| chip.end_replace());
-        bench.with(|chip| chip.replace(0, Source::Bytes(&[0; 512]))).unwrap();
+        bench
+            .with(|chip| chip.replace(0, Source::Bytes(&[0; 512])))
+            .unwrap();
         assert_eq!(bench.words.ledger().wear(0), Ok(2));
         bench.check_clean_promise();
-        bench.words.ledger().set_flags(1, BlockFlags { bad: true, ..BlockFlags::default() });
+        bench.words.ledger().set_flags(
+            1,
+            BlockFlags {
+                bad: true,
+                ..BlockFlags::default()
+            },
+        );
         let result = bench.with(|chip| chip.replace(block as u64, Source::Bytes(&[0; 512])));
         assert_eq!(result, Err(FlashError::Io));
     }
