@@ -1,1 +1,32 @@
-//! libmtdshim.so: the edge.
+//! libmtdshim.so: answers the Linux MTD interface inside a guest program.
+//!
+//! Loaded with LD_PRELOAD under qemu-arm. It emulates /dev/mtdN, /dev/mtdNro, /dev/mtdblockN, /proc/mtd and
+//! /sys/class/mtd over plain image files, and passes everything else through. It does not emulate UBI, mounting, or
+//! programs that do not go through a C library (static ones, direct system calls).
+//!
+//! The edge of the project: the only room that knows libc symbols, raw pointers and descriptors. See
+//! docs/ARCHITECTURE.md.
+
+// redhook's macros make items named after the functions, and statics that are written once.
+#![allow(non_camel_case_types, non_upper_case_globals, non_snake_case, static_mut_refs)]
+#![cfg(all(target_arch = "arm", target_os = "linux"))]
+
+mod backing;
+mod calls;
+mod descriptors;
+mod files;
+mod guest_memory;
+mod hooks;
+mod libc_kind;
+mod merged;
+mod node_files;
+mod paths;
+mod process_lock;
+mod runtime;
+mod shadow;
+mod stand_in;
+mod streams;
+mod sys;
+mod text_files;
+mod trace;
+mod world;

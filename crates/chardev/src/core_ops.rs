@@ -126,7 +126,7 @@ impl<B: Backing> Session<'_, B> {
 
     /// `mtd_erase`.
     pub(crate) fn core_erase(&mut self, start: u64, length: u64) -> Result<(), Errno> {
-        if self.device.geometry.erasesize == 0 || self.device.geometry.kind == flash::Kind::Rom {
+        if self.device.erasesize == 0 || self.device.geometry.kind == flash::Kind::Rom {
             return Err(Errno::ENOTSUPP);
         }
         if start >= self.device.size || length > self.device.size - start {

@@ -75,7 +75,11 @@ pub struct Device<'a> {
     pub name: &'a [u8],
     /// Where it starts on the chip.
     pub offset: u64,
+    /// Where it starts on its parent: the same, unless the partition has a file of its own.
+    pub parent_offset: u64,
     pub size: u64,
+    /// The largest of the eraseblocks it covers.
+    pub erasesize: u32,
     /// Effective flags: WRITEABLE is missing where the partition is read-only or unaligned.
     pub flags: u32,
     /// A child of another device (the chip itself has no node then, unless it is kept).

@@ -153,7 +153,7 @@ impl<B: Backing> Session<'_, B> {
     /// the pages it touches.
     fn step(&self, request: &Request, mode: OpMode) -> (u64, u64) {
         let geometry = self.device.geometry;
-        let (erasesize, writesize) = (u64::from(geometry.erasesize), u64::from(geometry.writesize.max(1)));
+        let (erasesize, writesize) = (u64::from(self.device.erasesize), u64::from(geometry.writesize.max(1)));
         let mut length = request.length.min(erasesize);
         let mut ooblen = request.ooblen.min(erasesize);
         if length == erasesize {

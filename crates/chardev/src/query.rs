@@ -13,7 +13,7 @@ impl<B: Backing> Session<'_, B> {
             flags: self.device.flags,
             // The field has 32 bits: a chip of 4 GiB or more shows its low half.
             size: self.device.size as u32,
-            erasesize: geometry.erasesize,
+            erasesize: self.device.erasesize,
             writesize: geometry.writesize,
             oobsize: geometry.oobsize,
         };

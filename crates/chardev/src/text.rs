@@ -41,7 +41,7 @@ pub const PROC_MTD_HEADER: &[u8] = b"dev:    size   erasesize  name\n";
 /// One line of /proc/mtd.
 pub fn proc_mtd_line(text: &mut Text<'_>, device: &Device<'_>) {
     // Writing to a Text cannot fail.
-    let _ = write!(text, "mtd{}: {:08x} {:08x} \"", device.index, device.size, device.geometry.erasesize);
+    let _ = write!(text, "mtd{}: {:08x} {:08x} \"", device.index, device.size, device.erasesize);
     text.push(device.name);
     text.push(b"\"\n");
 }
@@ -176,8 +176,8 @@ fn mtd_attribute(
             return write!(text, "MAJOR={MTD_CHAR_MAJOR}\nMINOR={minor}\nDEVNAME=mtd{index}\nDEVTYPE=mtd\n");
         }
         "size" => device.size,
-        "offset" => device.offset,
-        "erasesize" => geometry.erasesize.into(),
+        "offset" => device.parent_offset,
+        "erasesize" => device.erasesize.into(),
         "writesize" => geometry.writesize.into(),
         "subpagesize" => (geometry.writesize >> geometry.subpage_shift).into(),
         "oobsize" => geometry.oobsize.into(),
@@ -216,7 +216,7 @@ fn block_attribute(text: &mut Text<'_>, device: &Device<'_>, name: &str) -> fmt:
         "events" | "events_async" => Ok(()),
         "events_poll_msecs" => writeln!(text, "-1"),
         "ext_range" | "range" => writeln!(text, "1"),
-        "inflight" => writeln!(text, "{:>9}{:>9}", 0, 0),
+        "inflight" => writeln!(text, "{:>8} {:>8}", 0, 0),
         "stat" => {
             for column in 0..17 {
                 write!(text, "{}{:>8}", if column == 0 { "" } else { " " }, 0)?;

@@ -1,0 +1,239 @@
+//! What lies below a chip here: its files, the guest's memory and the board's table, as the traits of the pure crates.
+
+use crate::guest_memory::Window;
+use crate::sys::{self, Kernel};
+use chardev::{EccStats, Registry};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use flash::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
+use image::os::{Os, errno_text};
+use image::{Board, ChipFiles, PartitionError};
+use mtd_abi::errno::Errno;
+
+pub struct Files<'a> {
+    pub window: &'a mut Window,
+    pub board: &'a Board,
+    pub files: &'a ChipFiles,
+    /// Number of the chip on the board.
+    pub chip: usize,
+}
+
+/// Bytes of 0xFF that erase writes from, made once.
+const ERASED_SIZE: usize = 128 * 1024;
+
+fn erased_bytes() -> Result<usize, i32> {
+    static ADDRESS: AtomicUsize = AtomicUsize::new(0);
+    let known = ADDRESS.load(Relaxed);
+    if known != 0 {
+        return Ok(known);
+    }
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let address = sys::checked(sys::call!(libc::SYS_mmap2, 0, ERASED_SIZE, protection, flags, -1isize, 0))?;
+    // SAFETY: a mapping of this size that was just made and that nobody else knows.
+    unsafe { core::ptr::write_bytes(address as *mut u8, 0xff, ERASED_SIZE) };
+    ADDRESS.store(address, Relaxed);
+    Ok(address)
+}
+
+impl Files<'_> {
+    /// Descriptor and offset of a byte of an area.
+    fn place(&self, area: Area, offset: u64) -> (i32, u64) {
+        match area {
+            Area::Main => (self.files.image_fd, offset),
+            Area::Oob => (self.files.oob_fd, offset),
+            Area::OtpUser => (self.files.side_fd, self.files.otp_user_offset + offset),
+            Area::OtpFactory => (self.files.side_fd, self.files.otp_factory_offset + offset),
+        }
+    }
+
+    /// EFAULT is the guest's mistake; anything else is told to the person, once.
+    fn failed(&self, area: Area, tried: &str, errno: i32, guest: bool) -> MediumError {
+        if guest && errno == libc::EFAULT {
+            return MediumError::Guest;
+        }
+        static TOLD: AtomicU32 = AtomicU32::new(0);
+        if TOLD.swap(errno as u32, Relaxed) != errno as u32 {
+            let name = self.board.chip(self.chip).map(|chip| chip.name);
+            let file = match area {
+                Area::Main => "image",
+                Area::Oob => "spare-area file",
+                Area::OtpUser | Area::OtpFactory => "side file",
+            };
+            let remedy = match errno {
+                libc::ENOSPC | libc::EDQUOT => "free some space; the flash keeps what it had",
+                libc::ENODATA => "the file was cut while it was in use; restore it or delete it to start anew",
+                _ => "look at the file",
+            };
+            let reason = if errno == libc::ENODATA { "it ends too early" } else { errno_text(errno) };
+            let directory = self.board.directory();
+            let name = name.as_ref().map_or("?", |name| name.as_str());
+            sys::report(&[
+                directory.as_bytes(),
+                b": cannot ",
+                tried.as_bytes(),
+                b" the ",
+                file.as_bytes(),
+                b" of chip ",
+                name.as_bytes(),
+                b": ",
+                reason.as_bytes(),
+                b"; ",
+                remedy.as_bytes(),
+            ]);
+        }
+        MediumError::Store
+    }
+
+    fn read_at(&self, area: Area, offset: u64, address: usize, length: usize, guest: bool) -> Result<(), MediumError> {
+        let (fd, offset) = self.place(area, offset);
+        let mut done = 0;
+        while done < length {
+            match sys::pread(fd, address + done, length - done, offset + done as u64) {
+                Ok(0) => return Err(self.failed(area, "read", libc::ENODATA, false)),
+                Ok(count) => done += count,
+                Err(errno) => return Err(self.failed(area, "read", errno, guest)),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, area: Area, offset: u64, address: usize, length: usize, guest: bool) -> Result<(), MediumError> {
+        let (fd, offset) = self.place(area, offset);
+        let mut done = 0;
+        while done < length {
+            match sys::pwrite(fd, address + done, length - done, offset + done as u64) {
+                Ok(0) => return Err(self.failed(area, "write", libc::ENOSPC, false)),
+                Ok(count) => done += count,
+                Err(errno) => return Err(self.failed(area, "write", errno, guest)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn guest_range(address: u64, length: u64) -> Result<(usize, usize), MediumError> {
+    let address = usize::try_from(address).map_err(|_| MediumError::Guest)?;
+    let length = usize::try_from(length).map_err(|_| MediumError::Guest)?;
+    address.checked_add(length).ok_or(MediumError::Guest)?;
+    Ok((address, length))
+}
+
+impl Medium for Files<'_> {
+    fn read(&mut self, area: Area, offset: u64, to: Sink<'_>) -> Result<(), MediumError> {
+        match to {
+            Sink::Bytes(bytes) => self.read_at(area, offset, bytes.as_mut_ptr() as usize, bytes.len(), false),
+            Sink::Guest { address, length } => {
+                let (address, length) = guest_range(address, length)?;
+                self.read_at(area, offset, address, length, true)
+            }
+        }
+    }
+
+    fn write(&mut self, area: Area, offset: u64, from: Source<'_>) -> Result<(), MediumError> {
+        match from {
+            Source::Bytes(bytes) => self.write_at(area, offset, bytes.as_ptr() as usize, bytes.len(), false),
+            Source::Guest { address, length } => {
+                let (address, length) = guest_range(address, length)?;
+                self.write_at(area, offset, address, length, true)
+            }
+        }
+    }
+
+    fn erase(&mut self, area: Area, offset: u64, length: u64) -> Result<(), MediumError> {
+        let bytes = erased_bytes().map_err(|errno| self.failed(area, "erase", errno, false))?;
+        let mut done = 0;
+        while done < length {
+            let piece = (length - done).min(ERASED_SIZE as u64);
+            self.write_at(area, offset + done, bytes, piece as usize, false)?;
+            done += piece;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), MediumError> {
+        match sys::checked(sys::call!(libc::SYS_fdatasync, self.files.image_fd)) {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(self.failed(Area::Main, "sync", errno, false)),
+        }
+    }
+}
+
+impl GuestMemory for Files<'_> {
+    fn copy_in(&mut self, address: u64, to: &mut [u8]) -> Result<(), GuestFault> {
+        self.window.copy_in(address, to)
+    }
+
+    fn copy_out(&mut self, address: u64, from: &[u8]) -> Result<(), GuestFault> {
+        self.window.copy_out(address, from)
+    }
+
+    fn check_readable(&mut self, address: u64, length: u64) -> Result<(), GuestFault> {
+        self.window.check_readable(address, length)
+    }
+}
+
+pub fn ecc_stats(board: &Board, device: u32) -> EccStats {
+    board.stats(device).map_or(EccStats::default(), |stats| EccStats {
+        corrected: sys::load(stats.corrected),
+        failed: sys::load(stats.failed),
+        bad_blocks: sys::load(stats.bad_blocks),
+        bbt_blocks: sys::load(stats.bbt_blocks),
+    })
+}
+
+pub fn bitflip_threshold(board: &Board, device: u32) -> u32 {
+    board.stats(device).map_or(0, |stats| sys::load(stats.bitflip_threshold))
+}
+
+impl Registry for Files<'_> {
+    fn ecc_stats(&self, device: u32) -> EccStats {
+        ecc_stats(self.board, device)
+    }
+
+    fn count_ecc(&mut self, device: u32, corrected: u32, failed: u32) {
+        if let Some(stats) = self.board.stats(device) {
+            stats.corrected.fetch_add(corrected, Relaxed);
+            stats.failed.fetch_add(failed, Relaxed);
+        }
+    }
+
+    fn count_bad_block(&mut self, device: u32) {
+        if let Some(stats) = self.board.stats(device) {
+            stats.bad_blocks.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn bitflip_threshold(&self, device: u32) -> u32 {
+        bitflip_threshold(self.board, device)
+    }
+
+    fn add_partition(&mut self, parent: u32, name: &[u8], start: i64, length: i64) -> Result<(), Errno> {
+        match self.board.add_partition(&Kernel, parent, name, start, length) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(partition_errno(error)),
+        }
+    }
+
+    fn delete_partition(&mut self, parent: u32, index: i32) -> Result<(), Errno> {
+        let index = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
+        let is_child = self.board.device(index).is_some_and(|view| view.is_partition && view.chip == self.chip);
+        if is_child && crate::node_files::is_open(&self.board.directory(), index) {
+            return Err(Errno::EBUSY);
+        }
+        self.board.delete_partition(&Kernel, parent, index).map_err(partition_errno)
+    }
+}
+
+fn partition_errno(error: PartitionError) -> Errno {
+    match error {
+        PartitionError::Invalid => Errno::EINVAL,
+        PartitionError::Full => Errno::ENFILE,
+        PartitionError::Lock(errno) => Errno(errno),
+    }
+}
+
+/// Silences a warning where the trait is only needed for its methods.
+const _: fn() = || {
+    fn uses(_: &impl Os) {}
+    uses(&Kernel);
+};

@@ -1,0 +1,212 @@
+//! What the hooks share: an emulated call is decoded here, dispatched to `chardev` and encoded again.
+//!
+//! None means "not ours": the hook passes the call on unchanged.
+
+use crate::descriptors::{self, Descriptor, NodeKind};
+use crate::sys;
+use crate::world;
+use mtd_abi::errno::Errno;
+
+pub type Answer<T> = Option<Result<T, Errno>>;
+
+/// Longest transfer of one call (`MAX_RW_COUNT`).
+const COUNT_MAX: u64 = 0x7fff_f000;
+const IOV_MAX: i32 = 1024;
+
+/// Stores errno as libc does.
+pub fn settle<T>(result: Result<T, Errno>, failure: T) -> T {
+    match result {
+        Ok(value) => value,
+        Err(Errno(errno)) => {
+            sys::set_errno(errno);
+            failure
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Read,
+    Write,
+}
+
+/// read, write, pread, pwrite.
+pub fn transfer(fd: i32, direction: Direction, address: usize, length: usize, at: Option<i64>) -> Answer<isize> {
+    let descriptor = descriptors::lookup(fd)?;
+    Some(transfer_one(fd, descriptor, direction, address, length, at).map(|count| count as isize))
+}
+
+fn transfer_one(
+    fd: i32,
+    descriptor: Descriptor,
+    direction: Direction,
+    address: usize,
+    length: usize,
+    at: Option<i64>,
+) -> Result<u64, Errno> {
+    if descriptor.path_only {
+        return Err(Errno::EBADF);
+    }
+    if descriptor.node.kind == NodeKind::Threshold {
+        return crate::text_files::transfer_threshold(fd, descriptor, direction, address, length, at);
+    }
+    let at = at.map(|at| u64::try_from(at).map_err(|_| Errno::EINVAL)).transpose()?;
+    let length = (length as u64).min(COUNT_MAX);
+    let block = descriptor.node.kind == NodeKind::Block;
+    let operation = match (direction, at) {
+        (Direction::Read, None) => "read",
+        (Direction::Read, Some(_)) => "pread",
+        (Direction::Write, None) => "write",
+        (Direction::Write, Some(_)) => "pwrite",
+    };
+    world::with_session(fd, descriptor, |session| {
+        let position = at.unwrap_or(session.file.position);
+        let address = address as u64;
+        let result = match (direction, block) {
+            (Direction::Read, false) => chardev::read(session, position, address, length),
+            (Direction::Read, true) => chardev::block::read(session, position, address, length),
+            (Direction::Write, false) => chardev::write(session, position, address, length),
+            (Direction::Write, true) => chardev::block::write(session, position, address, length),
+        };
+        crate::trace::transfer(session, operation, position, length, &result);
+        let count = result?;
+        if at.is_none() {
+            session.file.position = position + count;
+        }
+        Ok(count)
+    })?
+}
+
+/// readv, writev, preadv, pwritev: the char device has no vector methods, so the kernel makes one call per segment.
+pub fn transfer_vector(fd: i32, direction: Direction, vector: usize, count: i32, at: Option<i64>) -> Answer<isize> {
+    let descriptor = descriptors::lookup(fd)?;
+    Some(transfer_segments(fd, descriptor, direction, vector, count, at))
+}
+
+fn transfer_segments(
+    fd: i32,
+    descriptor: Descriptor,
+    direction: Direction,
+    vector: usize,
+    count: i32,
+    mut at: Option<i64>,
+) -> Result<isize, Errno> {
+    let allowed = match direction {
+        Direction::Read => descriptor.readable,
+        Direction::Write => descriptor.writable,
+    };
+    if !allowed || descriptor.path_only {
+        return Err(Errno::EBADF);
+    }
+    if !(0..=IOV_MAX).contains(&count) {
+        return Err(Errno::EINVAL);
+    }
+    if at.is_some_and(|at| at < 0) {
+        return Err(Errno::EINVAL);
+    }
+    let mut total = 0u64;
+    for index in 0..count as usize {
+        let mut words = [0; 8];
+        world::copy_in(vector.wrapping_add(index * words.len()), &mut words)?;
+        let base: u32 = mtd_abi::layout::Field::get(&words, 0);
+        let length: u32 = mtd_abi::layout::Field::get(&words, 4);
+        if length > i32::MAX as u32 {
+            return Err(Errno::EINVAL);
+        }
+        if length == 0 {
+            continue;
+        }
+        match transfer_one(fd, descriptor, direction, base as usize, length as usize, at) {
+            Ok(moved) => {
+                total += moved;
+                at = at.map(|at| at + moved as i64);
+                if moved < u64::from(length) {
+                    break;
+                }
+            }
+            Err(_) if total > 0 => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(total as isize)
+}
+
+pub fn seek(fd: i32, offset: i64, whence: i32) -> Answer<i64> {
+    let descriptor = descriptors::lookup(fd)?;
+    if descriptor.path_only {
+        return Some(Err(Errno::EBADF));
+    }
+    if descriptor.node.kind == NodeKind::Threshold {
+        return None;
+    }
+    let result = world::with_device(fd, descriptor, |device, file| {
+        let size = match descriptor.node.kind {
+            NodeKind::Block => chardev::block::capacity(device.size),
+            _ => device.size,
+        };
+        let position = chardev::seek(file, size, offset, whence as u32)?;
+        file.position = position;
+        Ok(position as i64)
+    });
+    Some(result.and_then(|result| result))
+}
+
+/// Commands that the system answers for every descriptor; the node file behind ours answers them right.
+fn is_generic(command: u32) -> bool {
+    use mtd_abi::ioctl::*;
+    matches!(command, FIOCLEX | FIONCLEX | FIONBIO | FIOASYNC)
+}
+
+const SOFT_BLOCK_SIZE: u32 = 4096;
+
+pub fn ioctl(fd: i32, command: u32, argument: usize) -> Answer<i32> {
+    let descriptor = descriptors::lookup(fd)?;
+    if descriptor.path_only {
+        return Some(Err(Errno::EBADF));
+    }
+    if is_generic(command) || descriptor.node.kind == NodeKind::Threshold {
+        return None;
+    }
+    if command == mtd_abi::ioctl::FIGETBSZ {
+        return Some(world::copy_out(argument, &SOFT_BLOCK_SIZE.to_le_bytes()).map(|()| 0));
+    }
+    let block = descriptor.node.kind == NodeKind::Block;
+    let result = world::with_session(fd, descriptor, |session| {
+        let result = if block {
+            chardev::block::ioctl(session, command, argument as u64)
+        } else {
+            chardev::ioctl(session, command, argument as u64)
+        };
+        crate::trace::ioctl(session, command, argument as u64, &result);
+        result
+    });
+    Some(result.and_then(|result| result))
+}
+
+/// For calls that a flash descriptor always refuses in the same way.
+pub fn refuse(fd: i32, char_errno: Errno, block_errno: Errno) -> Option<Errno> {
+    if descriptors::is_foreign(fd) {
+        return None;
+    }
+    let descriptor = descriptors::lookup(fd)?;
+    match descriptor.node.kind {
+        _ if descriptor.path_only => Some(Errno::EBADF),
+        NodeKind::Char | NodeKind::CharReadOnly => Some(char_errno),
+        NodeKind::Block => Some(block_errno),
+        NodeKind::Threshold => None,
+    }
+}
+
+/// fsync and its kin: the char device has none, the block device has nothing left to write.
+pub fn sync(fd: i32) -> Answer<i32> {
+    let descriptor = descriptors::lookup(fd)?;
+    Some(match descriptor.node.kind {
+        _ if descriptor.path_only => Err(Errno::EBADF),
+        NodeKind::Char | NodeKind::CharReadOnly => Err(Errno::EINVAL),
+        NodeKind::Block => world::with_session(fd, descriptor, |session| {
+            flash::Medium::sync(session.chip.medium).map(|()| 0).map_err(|_| Errno::EIO)
+        })
+        .and_then(|result| result),
+        NodeKind::Threshold => return None,
+    })
+}

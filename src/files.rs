@@ -1,0 +1,264 @@
+//! Names: what an open, a stat or a readlink of a path means when the path is, or leads to, something of ours.
+
+use crate::calls::Answer;
+use crate::descriptors::{self, Descriptor, Node, NodeKind};
+use crate::paths::{self, PATH_MAX, PathBuffer, Virtual};
+use crate::{shadow, sys, text_files, world};
+use core::ffi::{CStr, c_char};
+use mtd_abi::errno::Errno;
+
+/// Links followed by hand at most, as the kernel does.
+const LINKS_MAX: usize = 40;
+
+/// A path of the guest that turned out to be ours.
+pub struct Ours {
+    pub what: Virtual,
+    /// Absolute and clean.
+    pub path: PathBuffer,
+    /// It was written with a slash at its end, so it must be a directory.
+    pub as_directory: bool,
+}
+
+/// The bytes of a guest's path. None for null, and for names too long to be ours.
+///
+/// # Safety
+/// `path` is null or what the guest passed to libc as a C string.
+pub unsafe fn path_bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
+    if path.is_null() || (path as usize) < 4096 {
+        return None;
+    }
+    // SAFETY: libc itself would read this string; a wild pointer would end the guest there as here.
+    let bytes = unsafe { CStr::from_ptr(path) }.to_bytes();
+    (!bytes.is_empty() && bytes.len() < PATH_MAX).then_some(bytes)
+}
+
+/// The quick test, then the text work. Symbolic links on the way are not followed here.
+pub fn find(directory: i32, path: &[u8]) -> Option<Ours> {
+    let relative = path.first() != Some(&b'/');
+    let inside = relative && (shadow::is_inside(directory) || directory != sys::AT_FDCWD);
+    if !inside && !paths::may_be_ours(path) {
+        return None;
+    }
+    let as_directory = path.ends_with(b"/");
+    let absolute = paths::absolute(directory, path)?;
+    let what = paths::classify(absolute.bytes())?;
+    exists(&what).then_some(Ours { what, path: absolute, as_directory })
+}
+
+/// A node without a device is not a file, and without any flash /proc/mtd is the system's.
+fn exists(what: &Virtual) -> bool {
+    match what {
+        Virtual::Node(node) => world::node_exists(*node),
+        Virtual::ProcMtd | Virtual::Sys => world::has_board_or_make_one(),
+        // Everybody's files: they only show flash where there is some.
+        Virtual::ProcDevices | Virtual::ProcPartitions => world::has_board(),
+    }
+}
+
+/// Asked after the real call has said ENOENT: does the name lead to ours through symbolic links?
+pub fn find_through_links(directory: i32, path: &[u8]) -> Option<Ours> {
+    let mut current = paths::absolute(directory, path)?;
+    for _ in 0..LINKS_MAX {
+        let mut buffer = [0; PATH_MAX];
+        match sys::readlink(current.c_str(), &mut buffer) {
+            Ok(target) => {
+                let parent = parent_of(current.bytes());
+                current = join(parent, target)?;
+            }
+            Err(_) => {
+                // A directory on the way may be a link itself.
+                let (parent, name) = split(current.bytes())?;
+                let resolved = resolve_directory(parent)?;
+                let joined = join(resolved.bytes(), name)?;
+                if joined.bytes() == current.bytes() {
+                    return None;
+                }
+                current = joined;
+            }
+        }
+        if let Some(what) = paths::classify(current.bytes()) {
+            return exists(&what).then_some(Ours { what, path: current, as_directory: false });
+        }
+    }
+    None
+}
+
+fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let slash = path.iter().rposition(|&byte| byte == b'/')?;
+    Some((path.get(..slash)?, path.get(slash + 1..)?))
+}
+
+fn parent_of(path: &[u8]) -> &[u8] {
+    split(path).map_or(b"/", |(parent, _)| parent)
+}
+
+fn join(directory: &[u8], target: &[u8]) -> Option<PathBuffer> {
+    if target.first() == Some(&b'/') {
+        return paths::absolute(sys::AT_FDCWD, target);
+    }
+    let joined = PathBuffer::of(&[directory, b"/", target])?;
+    paths::absolute(sys::AT_FDCWD, joined.bytes())
+}
+
+fn resolve_directory(path: &[u8]) -> Option<PathBuffer> {
+    let path = PathBuffer::of(&[if path.is_empty() { b"/" } else { path }])?;
+    let fd = sys::openat(sys::AT_FDCWD, path.c_str(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0).ok()?;
+    let mut buffer = [0; PATH_MAX];
+    let resolved = paths::descriptor_path(fd, &mut buffer).and_then(|path| PathBuffer::of(&[path]));
+    sys::close(fd);
+    resolved
+}
+
+/// `/proc/self/fd/N`, `/dev/fd/N` and the names of the standard streams: another open of the same file.
+fn named_descriptor(path: &[u8]) -> Option<i32> {
+    match path {
+        b"/dev/stdin" => return Some(0),
+        b"/dev/stdout" => return Some(1),
+        b"/dev/stderr" => return Some(2),
+        _ => {}
+    }
+    let digits = path
+        .strip_prefix(b"/proc/self/fd/".as_slice())
+        .or_else(|| path.strip_prefix(b"/proc/thread-self/fd/".as_slice()))
+        .or_else(|| path.strip_prefix(b"/dev/fd/".as_slice()))?;
+    paths::parse_decimal(digits).map(|fd| fd as i32)
+}
+
+/// open and its kin. None: not ours, make the real call.
+pub fn open(directory: i32, path: &[u8], flags: i32) -> Answer<i32> {
+    if let Some(fd) = named_descriptor(path) {
+        let descriptor = descriptors::lookup(fd)?;
+        return Some(open_node(descriptor.node, flags));
+    }
+    find(directory, path).and_then(|ours| open_ours(&ours, flags))
+}
+
+/// Second chance, after the real open failed with ENOENT.
+pub fn open_through_links(directory: i32, path: &[u8], flags: i32) -> Answer<i32> {
+    if flags & libc::O_NOFOLLOW != 0 {
+        return None;
+    }
+    find_through_links(directory, path).and_then(|ours| open_ours(&ours, flags))
+}
+
+fn open_ours(ours: &Ours, flags: i32) -> Answer<i32> {
+    let is_file = |result: Result<i32, Errno>| Some(if ours.as_directory { Err(Errno::ENOTDIR) } else { result });
+    match ours.what {
+        Virtual::Node(node) if ours.as_directory => {
+            let _ = node;
+            Some(Err(Errno::ENOTDIR))
+        }
+        Virtual::Node(node) => Some(open_node(node, flags)),
+        Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
+            is_file(text_files::open_proc(ours.what, flags))
+        }
+        Virtual::Sys => match shadow::attribute(ours.path.bytes()) {
+            Some(attribute) => is_file(text_files::open_attribute(&attribute, flags)),
+            None => Some(shadow::open(ours.path.bytes(), flags)),
+        },
+    }
+}
+
+fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
+    if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
+        return Err(Errno::EEXIST);
+    }
+    if flags & libc::O_DIRECTORY != 0 {
+        return Err(Errno::ENOTDIR);
+    }
+    let fd = world::open_node(node, flags)?;
+    let access = chardev::Access::from_flags(flags as u32);
+    let path_only = flags & libc::O_PATH != 0;
+    descriptors::enter(
+        fd,
+        Descriptor {
+            node,
+            readable: access.reads() && !path_only,
+            writable: access.writes() && !path_only,
+            path_only,
+        },
+    );
+    Ok(fd)
+}
+
+/// access and faccessat.
+pub fn access(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
+    let ours = find(directory, path)?;
+    if ours.as_directory && matches!(ours.what, Virtual::Node(_)) {
+        return Some(Err(Errno::ENOTDIR));
+    }
+    match ours.what {
+        Virtual::Node(_) => Some(if mode & libc::X_OK != 0 { Err(Errno::EACCES) } else { Ok(0) }),
+        Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
+            Some(if mode & libc::X_OK != 0 { Err(Errno::EACCES) } else { Ok(0) })
+        }
+        Virtual::Sys => Some(shadow::access(ours.path.bytes(), mode)),
+    }
+}
+
+/// The name behind /proc/self/fd/N as the guest must see it, or a link in our part of /sys.
+pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
+    if let Some(fd) = named_descriptor(path) {
+        let mut buffer = [0; PATH_MAX];
+        let name = descriptor_name(fd, &mut buffer)?;
+        let length = name.bytes().len().min(to.len());
+        to.get_mut(..length)?.copy_from_slice(name.bytes().get(..length)?);
+        return Some(Ok(length));
+    }
+    let ours = find(directory, path)?;
+    match ours.what {
+        Virtual::Sys => {
+            let real = shadow::real_path(ours.path.bytes())?;
+            let mut buffer = [0; PATH_MAX];
+            Some(match sys::readlink(real.c_str(), &mut buffer) {
+                Ok(target) => {
+                    let length = target.len().min(to.len());
+                    to.get_mut(..length)?.copy_from_slice(target.get(..length)?);
+                    Ok(length)
+                }
+                Err(errno) => Err(Errno(errno)),
+            })
+        }
+        _ => Some(Err(Errno::EINVAL)),
+    }
+}
+
+/// The guest's name for a descriptor whose real name is the shim's.
+fn descriptor_name(fd: i32, buffer: &mut [u8]) -> Option<PathBuffer> {
+    if let Some(descriptor) = descriptors::lookup(fd)
+        && descriptor.node.kind != NodeKind::Threshold
+    {
+        let name = paths::node_name(descriptor.node)?;
+        return PathBuffer::of(&[b"/dev/", name.bytes()]);
+    }
+    let real = paths::descriptor_path(fd, buffer)?;
+    if let Some(name) = text_files::guest_name(real) {
+        return PathBuffer::of(&[name]);
+    }
+    let mapped = shadow::guest_name(real);
+    (mapped.bytes() != real).then_some(mapped)
+}
+
+/// realpath: None if the real one must be asked.
+pub fn realpath(path: &[u8]) -> Answer<PathBuffer> {
+    let ours = find(sys::AT_FDCWD, path)?;
+    match ours.what {
+        Virtual::Sys => {
+            let real = shadow::real_path(ours.path.bytes())?;
+            let Ok(fd) = sys::openat(sys::AT_FDCWD, real.c_str(), libc::O_PATH | libc::O_CLOEXEC, 0) else {
+                return Some(Err(Errno::ENOENT));
+            };
+            let mut buffer = [0; PATH_MAX];
+            let resolved = paths::descriptor_path(fd, &mut buffer).map(shadow::guest_name);
+            sys::close(fd);
+            Some(resolved.ok_or(Errno::ENOENT))
+        }
+        _ if ours.as_directory => Some(Err(Errno::ENOTDIR)),
+        _ => Some(Ok(ours.path)),
+    }
+}
+
+/// chmod, chown, utime: harmless on a device node, and the node is not a file of the guest's.
+pub fn is_node(directory: i32, path: &[u8]) -> bool {
+    find(directory, path).is_some_and(|ours| matches!(ours.what, Virtual::Node(_)))
+}

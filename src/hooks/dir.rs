@@ -1,0 +1,167 @@
+//! opendir, readdir and their kin: directories of ours are real ones elsewhere; /dev and a few of /sys show the
+//! system's entries and ours behind them.
+
+use crate::calls::settle;
+use crate::merged::{self, Shape};
+use crate::{files, paths, shadow, sys};
+use libc::{DIR, c_char, c_int, c_void};
+
+fn bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: the guest's own argument to libc.
+    unsafe { files::path_bytes(path) }
+}
+
+hook! {
+    fn opendir(path: *const c_char) -> *mut DIR {
+        let Some(name) = bytes(path) else { return real!(opendir(path)) };
+        if let Some(real_path) = shadow::directory(sys::AT_FDCWD, name) {
+            return real!(opendir(real_path.c_str().as_ptr()));
+        }
+        let directory = real!(opendir(path));
+        if !directory.is_null() && let Some(which) = merged::of_path(name) {
+            merged::enter(directory as usize, which);
+        }
+        directory
+    }
+}
+hook! {
+    fn fdopendir(fd: c_int) -> *mut DIR {
+        let directory = real!(fdopendir(fd));
+        let mut buffer = [0; paths::PATH_MAX];
+        if !directory.is_null()
+            && let Some(which) = paths::descriptor_path(fd, &mut buffer).and_then(merged::of_path)
+        {
+            merged::enter(directory as usize, which);
+        }
+        directory
+    }
+}
+hook! {
+    fn closedir(directory: *mut DIR) -> c_int {
+        merged::leave(directory as usize);
+        real!(closedir(directory))
+    }
+}
+hook! {
+    fn rewinddir(directory: *mut DIR) -> () {
+        merged::rewind(directory as usize);
+        real!(rewinddir(directory))
+    }
+}
+
+macro_rules! readdir_hooks {
+    ($($name:ident $shape:expr;)*) => {$(
+        hook! {
+            fn $name(directory: *mut DIR) -> *mut c_void {
+                loop {
+                    let entry = real!($name(directory));
+                    if !merged::is_any_open() {
+                        return entry;
+                    }
+                    if entry.is_null() {
+                        return merged::next(directory as usize, $shape);
+                    }
+                    // SAFETY: libc has just returned this entry; its name ends with NUL.
+                    let name = unsafe { core::ffi::CStr::from_ptr(entry.cast::<c_char>().add($shape.name_offset())) };
+                    if !merged::hides(directory as usize, name.to_bytes()) {
+                        return entry;
+                    }
+                }
+            }
+        }
+    )*};
+}
+readdir_hooks! {
+    readdir Shape::plain();
+    readdir64 Shape::Wide;
+}
+
+/// GLOB_ALTDIRFUNC: glob reads directories through functions of the caller.
+#[cfg(target_pointer_width = "32")]
+mod glob_layout {
+    /// gl_flags and then gl_closedir, gl_readdir, gl_opendir, gl_lstat, gl_stat behind gl_pathc, gl_pathv, gl_offs.
+    pub const FLAGS: usize = 3;
+    pub const FUNCTIONS: usize = 4;
+    pub const ALTDIRFUNC: i32 = 1 << 6;
+}
+
+macro_rules! glob_hooks {
+    ($($name:ident $readdir:ident $lstat:ident $stat:ident;)*) => {$(
+        hook! {
+            // glibc and uClibc read directories behind our back unless they are given functions; these are ours.
+            fn $name(pattern: *const c_char, flags: c_int, on_error: *mut c_void, result: *mut usize) -> c_int {
+                use glob_layout::*;
+                let theirs = flags & ALTDIRFUNC != 0;
+                let ours = bytes(pattern).is_some_and(|pattern| pattern.starts_with(b"/dev") || paths::may_be_ours(pattern));
+                if theirs || !ours || crate::libc_kind::kind() != crate::libc_kind::LibcKind::Glibc {
+                    return real!($name(pattern, flags, on_error, result));
+                }
+                let functions = [
+                    symbol(c"closedir"),
+                    symbol(c_name(stringify!($readdir))),
+                    symbol(c"opendir"),
+                    symbol(c_name(stringify!($lstat))),
+                    symbol(c_name(stringify!($stat))),
+                ];
+                if functions.contains(&0) {
+                    return real!($name(pattern, flags, on_error, result));
+                }
+                // SAFETY: the guest's own glob_t: three words, the flags, five functions.
+                unsafe {
+                    for (index, function) in functions.iter().enumerate() {
+                        *result.add(FUNCTIONS + index) = *function;
+                    }
+                }
+                let outcome = real!($name(pattern, flags | ALTDIRFUNC, on_error, result));
+                // SAFETY: as above. The flag is the shim's, not the guest's.
+                unsafe { *result.add(FLAGS) &= !(ALTDIRFUNC as usize) };
+                outcome
+            }
+        }
+    )*};
+}
+glob_hooks! { glob readdir lstat stat; glob64 readdir64 lstat64 stat64; }
+
+/// The hooked function of this name, as any other object would bind it; 0 if there is none.
+fn symbol(name: &core::ffi::CStr) -> usize {
+    crate::runtime::global_symbol(name).unwrap_or(0)
+}
+
+fn c_name(name: &'static str) -> &'static core::ffi::CStr {
+    match name {
+        "readdir" => c"readdir",
+        "readdir64" => c"readdir64",
+        "lstat" => c"lstat",
+        "lstat64" => c"lstat64",
+        "stat" => c"stat",
+        _ => c"stat64",
+    }
+}
+
+type Select = Option<unsafe extern "C" fn(*const c_void) -> c_int>;
+type Compare = Option<unsafe extern "C" fn(*const *const c_void, *const *const c_void) -> c_int>;
+
+macro_rules! scandir_hooks {
+    ($($name:ident $opendir:ident $readdir:ident $shape:expr;)*) => {$(
+        hook! {
+            fn $name(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int {
+                let Some(name) = bytes(path) else { return real!($name(path, list, select, compare)) };
+                if let Some(real_path) = shadow::directory(sys::AT_FDCWD, name) {
+                    return real!($name(real_path.c_str().as_ptr(), list, select, compare));
+                }
+                let count = real!($name(path, list, select, compare));
+                match merged::of_path(name) {
+                    Some(which) if count >= 0 => {
+                        // SAFETY: libc has just made the list, with malloc, of `count` entries.
+                        match unsafe { merged::extend_list(list, count, which, $shape, select, compare) } {
+                            Ok(count) => count,
+                            Err(errno) => settle(Err(errno), -1),
+                        }
+                    }
+                    _ => count,
+                }
+            }
+        }
+    )*};
+}
+scandir_hooks! { scandir opendir readdir Shape::plain(); scandir64 opendir readdir64 Shape::Wide; }

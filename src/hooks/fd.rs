@@ -1,0 +1,294 @@
+//! Descriptors as such: close, dup, fcntl, and what a flash descriptor refuses (mmap, fsync, truncation, splicing).
+
+use crate::calls::{self, refuse, settle};
+use crate::descriptors::{self, is_foreign, is_private};
+use crate::sys;
+use libc::{c_int, c_uint, c_void, off64_t, size_t, ssize_t};
+use mtd_abi::errno::Errno;
+
+macro_rules! close_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(fd: c_int) -> c_int {
+                if is_private(fd) {
+                    return settle(Err(Errno::EBADF), -1);
+                }
+                crate::world::before_close(fd);
+                descriptors::forget(fd);
+                real!($name(fd))
+            }
+        }
+    )*};
+}
+close_hooks!(close, __close, __libc_close);
+
+/// Closes a range in pieces around the shim's own descriptors.
+fn close_around_private(first: c_uint, last: c_uint, mut close: impl FnMut(c_uint, c_uint) -> c_int) -> c_int {
+    let mut from = first;
+    for fd in first..=last.min(4095) {
+        crate::world::before_close(fd as c_int);
+        descriptors::forget(fd as c_int);
+    }
+    while let Some(private) = descriptors::next_private(from, last) {
+        if private > from {
+            let result = close(from, private - 1);
+            if result != 0 {
+                return result;
+            }
+        }
+        if private == last {
+            return 0;
+        }
+        from = private + 1;
+    }
+    close(from, last)
+}
+
+/// CLOSE_RANGE_CLOEXEC only sets a flag.
+const CLOSE_RANGE_CLOEXEC: c_int = 4;
+
+hook! {
+    fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+        if first > last || flags & CLOSE_RANGE_CLOEXEC != 0 {
+            return real!(close_range(first, last, flags));
+        }
+        close_around_private(first, last, |from, to| real!(close_range(from, to, flags)))
+    }
+}
+hook! {
+    fn closefrom(first: c_int) -> () {
+        let first = first.max(0) as c_uint;
+        close_around_private(first, c_uint::MAX, |from, to| {
+            if to == c_uint::MAX {
+                // The rest is libc's own business, and nothing of ours lies there.
+                real!(closefrom(from as c_int));
+            } else {
+                for fd in from..=to {
+                    sys::close(fd as c_int);
+                }
+            }
+            0
+        });
+    }
+}
+
+/// A number given to a copy belonged to the shim: the copy must not take it.
+fn protect(target: c_int) -> Option<c_int> {
+    is_private(target).then(|| settle(Err(Errno::EBADF), -1))
+}
+
+hook! {
+    fn dup(fd: c_int) -> c_int {
+        let copy = real!(dup(fd));
+        if copy >= 0 {
+            descriptors::copy(fd, copy);
+        }
+        copy
+    }
+}
+macro_rules! dup2_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(fd: c_int, target: c_int) -> c_int {
+                if let Some(refusal) = protect(target) {
+                    return refusal;
+                }
+                let copy = real!($name(fd, target));
+                if copy >= 0 && copy != fd {
+                    descriptors::copy(fd, copy);
+                }
+                copy
+            }
+        }
+    )*};
+}
+dup2_hooks!(dup2, __dup2);
+hook! {
+    fn dup3(fd: c_int, target: c_int, flags: c_int) -> c_int {
+        if let Some(refusal) = protect(target) {
+            return refusal;
+        }
+        let copy = real!(dup3(fd, target, flags));
+        if copy >= 0 {
+            descriptors::copy(fd, copy);
+        }
+        copy
+    }
+}
+
+macro_rules! fcntl_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(fd: c_int, command: c_int, argument: usize) -> c_int {
+                let copies = matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC);
+                let direct = command == libc::F_SETFL && argument as c_int & libc::O_DIRECT != 0;
+                if direct && refuse(fd, Errno::EINVAL, Errno::EINVAL).is_some() {
+                    return settle(Err(Errno::EINVAL), -1);
+                }
+                let result = real!($name(fd, command, argument));
+                if copies && result >= 0 {
+                    descriptors::copy(fd, result);
+                }
+                result
+            }
+        }
+    )*};
+}
+fcntl_hooks!(fcntl, fcntl64, __fcntl, __fcntl_time64, __libc_fcntl, __libc_fcntl64);
+
+macro_rules! sync_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(fd: c_int) -> c_int {
+                if is_foreign(fd) {
+                    return real!($name(fd));
+                }
+                match calls::sync(fd) {
+                    Some(result) => settle(result, -1),
+                    None => real!($name(fd)),
+                }
+            }
+        }
+    )*};
+}
+sync_hooks!(fsync, fdatasync);
+
+// What follows passes every word on, because off_t is 32 or 64 bits wide (see libc_kind).
+macro_rules! refusing_hooks {
+    ($($name:ident($($argument:ident),*) $char_errno:ident $block_errno:ident;)*) => {$(
+        hook! {
+            fn $name(fd: c_int $(, $argument: i32)*) -> c_int {
+                match refuse(fd, Errno::$char_errno, Errno::$block_errno) {
+                    Some(errno) => settle(Err(errno), -1),
+                    None => real!($name(fd $(, $argument)*)),
+                }
+            }
+        }
+    )*};
+}
+refusing_hooks! {
+    ftruncate(a, b, c) EINVAL EINVAL;
+    ftruncate64(a, b, c) EINVAL EINVAL;
+    fallocate(mode, a, b, c, d) ENODEV EOPNOTSUPP;
+    fallocate64(mode, a, b, c, d) ENODEV EOPNOTSUPP;
+    sync_file_range(a, b, c, d, e, f) ESPIPE EINVAL;
+}
+hook! {
+    fn readahead(fd: c_int, a: i32, b: i32, c: i32, d: i32) -> ssize_t {
+        match refuse(fd, Errno::EINVAL, Errno::EINVAL) {
+            Some(errno) => settle(Err(errno), -1),
+            None => real!(readahead(fd, a, b, c, d)),
+        }
+    }
+}
+
+// These return the error number itself.
+macro_rules! posix_fallocate_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(fd: c_int, a: i32, b: i32, c: i32, d: i32, e: i32) -> c_int {
+                match refuse(fd, Errno::ENODEV, Errno::ENODEV) {
+                    Some(errno) => errno.0,
+                    None => real!($name(fd, a, b, c, d, e)),
+                }
+            }
+        }
+    )*};
+}
+posix_fallocate_hooks!(posix_fallocate, posix_fallocate64);
+
+macro_rules! chmod_hooks {
+    ($($name:ident($($argument:ident),*);)*) => {$(
+        hook! {
+            // On the device these change the node; the node file of the shim is not the guest's.
+            fn $name(fd: c_int $(, $argument: i32)*) -> c_int {
+                match refuse(fd, Errno::EPERM, Errno::EPERM) {
+                    Some(Errno::EBADF) => settle(Err(Errno::EBADF), -1),
+                    Some(_) => 0,
+                    None => real!($name(fd $(, $argument)*)),
+                }
+            }
+        }
+    )*};
+}
+chmod_hooks! { fchmod(mode); fchown(user, group); futimens(times); __futimens64(times); }
+
+macro_rules! sendfile_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(to: c_int, from: c_int, offset: *mut c_void, count: size_t) -> ssize_t {
+                let einval = Errno::EINVAL;
+                match refuse(to, einval, einval).or_else(|| refuse(from, einval, einval)) {
+                    Some(errno) => settle(Err(errno), -1),
+                    None => real!($name(to, from, offset, count)),
+                }
+            }
+        }
+    )*};
+}
+sendfile_hooks!(sendfile, sendfile64);
+
+macro_rules! splice_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(
+                from: c_int,
+                from_offset: *mut off64_t,
+                to: c_int,
+                to_offset: *mut off64_t,
+                count: size_t,
+                flags: c_uint,
+            ) -> ssize_t {
+                let einval = Errno::EINVAL;
+                match refuse(from, einval, einval).or_else(|| refuse(to, einval, einval)) {
+                    Some(errno) => settle(Err(errno), -1),
+                    None => real!($name(from, from_offset, to, to_offset, count, flags)),
+                }
+            }
+        }
+    )*};
+}
+splice_hooks!(splice, copy_file_range);
+
+/// ENODEV for flash, after the length check that comes before any driver.
+fn refuse_mapping(length: size_t, fd: c_int, flags: c_int) -> Option<*mut c_void> {
+    if flags & libc::MAP_ANONYMOUS != 0 || fd < 0 {
+        return None;
+    }
+    let errno = refuse(fd, Errno::ENODEV, Errno::ENODEV)?;
+    let errno = if length == 0 { Errno::EINVAL } else { errno };
+    Some(settle(Err(errno), libc::MAP_FAILED))
+}
+
+hook! {
+    fn mmap(
+        address: *mut c_void,
+        length: size_t,
+        protection: c_int,
+        flags: c_int,
+        fd: c_int,
+        a: i32,
+        b: i32,
+        c: i32,
+    ) -> *mut c_void {
+        match refuse_mapping(length, fd, flags) {
+            Some(failure) => failure,
+            None => real!(mmap(address, length, protection, flags, fd, a, b, c)),
+        }
+    }
+}
+hook! {
+    fn mmap64(
+        address: *mut c_void,
+        length: size_t,
+        protection: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: off64_t,
+    ) -> *mut c_void {
+        match refuse_mapping(length, fd, flags) {
+            Some(failure) => failure,
+            None => real!(mmap64(address, length, protection, flags, fd, offset)),
+        }
+    }
+}

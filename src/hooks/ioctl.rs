@@ -1,0 +1,24 @@
+//! ioctl, in every spelling. musl passes the command as int: it is matched as 32 bits.
+
+use crate::calls::{self, settle};
+use crate::descriptors::is_foreign;
+use libc::{c_int, c_ulong, c_void};
+
+macro_rules! ioctl_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(fd: c_int, command: c_ulong, argument: *mut c_void) -> c_int {
+                if is_foreign(fd) {
+                    let result = real!($name(fd, command, argument));
+                    crate::trace::foreign_ioctl(fd, command as u32, result);
+                    return result;
+                }
+                match calls::ioctl(fd, command as u32, argument as usize) {
+                    Some(result) => settle(result, -1),
+                    None => real!($name(fd, command, argument)),
+                }
+            }
+        }
+    )*};
+}
+ioctl_hooks!(ioctl, __ioctl, __ioctl_time64);

@@ -1,0 +1,355 @@
+//! stat in all its forms. The real call fills the structure from a stand-in file; then the fields that make a device
+//! node, or a file of /proc and /sys, are put in.
+//!
+//! Layouts: `struct stat` and `struct stat64` of glibc, musl and uClibc on 32-bit ARM share all offsets up to st_rdev;
+//! only where the size begins differs.
+
+use crate::calls::settle;
+use crate::descriptors::{self, NodeKind, is_plain};
+use crate::libc_kind;
+use crate::stand_in::{self, StandIn};
+use crate::{files, sys};
+use libc::{c_char, c_int, c_uint, c_void};
+use mtd_abi::errno::Errno;
+
+/// Where a structure keeps its size.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// glibc's and uClibc's `struct stat`; musl's is as `Stat64`.
+    Plain,
+    Stat64,
+    /// glibc's `struct stat` for 64-bit time.
+    Time64,
+}
+
+struct Layout {
+    size: usize,
+    wide: bool,
+    block_size: usize,
+    blocks: usize,
+}
+
+impl Shape {
+    fn layout(self) -> Layout {
+        match self {
+            Shape::Plain if !libc_kind::wide_offsets() => {
+                Layout { size: 44, wide: false, block_size: 48, blocks: 52 }
+            }
+            Shape::Plain | Shape::Stat64 => Layout { size: 48, wide: true, block_size: 56, blocks: 64 },
+            Shape::Time64 => Layout { size: 40, wide: true, block_size: 48, blocks: 56 },
+        }
+    }
+}
+
+const MODE: usize = 16;
+const LINKS: usize = 20;
+const USER: usize = 24;
+const GROUP: usize = 28;
+const DEVICE: usize = 32;
+
+/// # Safety
+/// `buffer` was filled by a successful stat of this shape.
+unsafe fn patch(buffer: *mut c_void, shape: Shape, stand_in: &StandIn) {
+    let layout = shape.layout();
+    let put = |offset: usize, value: u32| {
+        // SAFETY: the offset lies inside the structure, which the real call has just written.
+        unsafe { buffer.cast::<u8>().add(offset).cast::<u32>().write_unaligned(value) };
+    };
+    put(MODE, stand_in.mode);
+    put(LINKS, 1);
+    put(USER, 0);
+    put(GROUP, 0);
+    put(DEVICE, stand_in.device_number());
+    put(DEVICE + 4, 0);
+    put(layout.size, stand_in.size);
+    put(layout.block_size, stand_in::BLOCK_SIZE);
+    put(layout.blocks, 0);
+    if layout.wide {
+        put(layout.size + 4, 0);
+        put(layout.blocks + 4, 0);
+    }
+}
+
+/// The answer for a name that is ours; `real_stat` is asked about the stand-in's file.
+fn stat_path(
+    directory: c_int,
+    path: *const c_char,
+    follow: bool,
+    buffer: *mut c_void,
+    shape: Shape,
+    mut real_stat: impl FnMut(*const c_char) -> c_int,
+) -> Option<c_int> {
+    // SAFETY: the guest's own argument to libc.
+    let path = unsafe { files::path_bytes(path) }?;
+    let found = match stand_in::of_path(directory, path, follow)? {
+        Ok(found) => found,
+        Err(errno) => return Some(settle(Err(errno), -1)),
+    };
+    let result = real_stat(found.file.c_str().as_ptr());
+    if result == 0
+        && let Some(stand_in) = &found.appearance
+    {
+        // SAFETY: the real call has just filled the buffer.
+        unsafe { patch(buffer, shape, stand_in) };
+    }
+    Some(result)
+}
+
+/// Asked once more when the real call says ENOENT and links are followed.
+fn stat_through_links(
+    directory: c_int,
+    path: *const c_char,
+    buffer: *mut c_void,
+    shape: Shape,
+    mut real_stat: impl FnMut(*const c_char) -> c_int,
+) -> Option<c_int> {
+    if sys::errno() != libc::ENOENT {
+        return None;
+    }
+    // SAFETY: the guest's own argument to libc.
+    let path = unsafe { files::path_bytes(path) }?;
+    let found = stand_in::of_link(directory, path)?;
+    let result = real_stat(found.file.c_str().as_ptr());
+    if result == 0
+        && let Some(stand_in) = &found.appearance
+    {
+        // SAFETY: the real call has just filled the buffer.
+        unsafe { patch(buffer, shape, stand_in) };
+    }
+    Some(result)
+}
+
+/// After a real fstat: does the descriptor have to look like something else?
+fn fstat_after(fd: c_int, result: c_int, buffer: *mut c_void, shape: Shape) -> c_int {
+    if result != 0 {
+        return result;
+    }
+    // SAFETY: the real call has just filled the buffer; st_nlink has the same place in all shapes.
+    let links = unsafe { buffer.cast::<u8>().add(LINKS).cast::<u32>().read_unaligned() };
+    let appearance = match descriptors::lookup(fd) {
+        Some(descriptor) if descriptor.node.kind != NodeKind::Threshold => Some(StandIn::of_node(descriptor.node)),
+        // Only memory files have no name.
+        _ if links == 0 => stand_in::of_memory_file(fd),
+        _ => None,
+    };
+    if let Some(stand_in) = &appearance {
+        // SAFETY: as above.
+        unsafe { patch(buffer, shape, stand_in) };
+    }
+    result
+}
+
+macro_rules! stat_hooks {
+    ($($name:ident $shape:ident $follow:literal;)*) => {$(
+        hook! {
+            fn $name(path: *const c_char, buffer: *mut c_void) -> c_int {
+                let real_stat = |path| real!($name(path, buffer));
+                if let Some(result) =
+                    stat_path(sys::AT_FDCWD, path, $follow, buffer, Shape::$shape, real_stat)
+                {
+                    return result;
+                }
+                let result = real!($name(path, buffer));
+                if result != 0 && $follow {
+                    return stat_through_links(sys::AT_FDCWD, path, buffer, Shape::$shape, real_stat)
+                        .unwrap_or(result);
+                }
+                result
+            }
+        }
+    )*};
+}
+stat_hooks! {
+    stat Plain true;
+    stat64 Stat64 true;
+    __stat64_time64 Time64 true;
+    __stat_time64 Stat64 true;
+    lstat Plain false;
+    lstat64 Stat64 false;
+    __lstat64_time64 Time64 false;
+    __lstat_time64 Stat64 false;
+}
+
+macro_rules! xstat_hooks {
+    ($($name:ident $shape:ident $follow:literal;)*) => {$(
+        hook! {
+            fn $name(version: c_int, path: *const c_char, buffer: *mut c_void) -> c_int {
+                let real_stat = |path| real!($name(version, path, buffer));
+                if let Some(result) =
+                    stat_path(sys::AT_FDCWD, path, $follow, buffer, Shape::$shape, real_stat)
+                {
+                    return result;
+                }
+                let result = real!($name(version, path, buffer));
+                if result != 0 && $follow {
+                    return stat_through_links(sys::AT_FDCWD, path, buffer, Shape::$shape, real_stat)
+                        .unwrap_or(result);
+                }
+                result
+            }
+        }
+    )*};
+}
+xstat_hooks! {
+    __xstat Plain true;
+    __xstat64 Stat64 true;
+    __lxstat Plain false;
+    __lxstat64 Stat64 false;
+}
+
+macro_rules! fstat_hooks {
+    ($($name:ident $shape:ident;)*) => {$(
+        hook! {
+            fn $name(fd: c_int, buffer: *mut c_void) -> c_int {
+                let result = real!($name(fd, buffer));
+                if is_plain(fd) {
+                    return result;
+                }
+                fstat_after(fd, result, buffer, Shape::$shape)
+            }
+        }
+    )*};
+}
+fstat_hooks! { fstat Plain; fstat64 Stat64; __fstat64_time64 Time64; __fstat_time64 Stat64; }
+
+macro_rules! fxstat_hooks {
+    ($($name:ident $shape:ident;)*) => {$(
+        hook! {
+            fn $name(version: c_int, fd: c_int, buffer: *mut c_void) -> c_int {
+                let result = real!($name(version, fd, buffer));
+                if is_plain(fd) {
+                    return result;
+                }
+                fstat_after(fd, result, buffer, Shape::$shape)
+            }
+        }
+    )*};
+}
+fxstat_hooks! { __fxstat Plain; __fxstat64 Stat64; }
+
+/// fstatat with an empty path and AT_EMPTY_PATH is fstat.
+fn is_empty_path(path: *const c_char, flags: c_int) -> bool {
+    // SAFETY: not null, so a C string of the guest.
+    flags & libc::AT_EMPTY_PATH != 0 && (path.is_null() || unsafe { *path } == 0)
+}
+
+macro_rules! fstatat_hooks {
+    ($($name:ident $shape:ident;)*) => {$(
+        hook! {
+            fn $name(directory: c_int, path: *const c_char, buffer: *mut c_void, flags: c_int) -> c_int {
+                if is_empty_path(path, flags) {
+                    let result = real!($name(directory, path, buffer, flags));
+                    return fstat_after(directory, result, buffer, Shape::$shape);
+                }
+                let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+                let real_stat = |path| real!($name(sys::AT_FDCWD, path, buffer, flags));
+                if let Some(result) = stat_path(directory, path, follow, buffer, Shape::$shape, real_stat) {
+                    return result;
+                }
+                let result = real!($name(directory, path, buffer, flags));
+                if result != 0 && follow {
+                    return stat_through_links(directory, path, buffer, Shape::$shape, real_stat)
+                        .unwrap_or(result);
+                }
+                result
+            }
+        }
+    )*};
+}
+fstatat_hooks! { fstatat Plain; fstatat64 Stat64; __fstatat64_time64 Time64; __fstatat_time64 Stat64; }
+
+macro_rules! fxstatat_hooks {
+    ($($name:ident $shape:ident;)*) => {$(
+        hook! {
+            fn $name(
+                version: c_int,
+                directory: c_int,
+                path: *const c_char,
+                buffer: *mut c_void,
+                flags: c_int,
+            ) -> c_int {
+                if is_empty_path(path, flags) {
+                    let result = real!($name(version, directory, path, buffer, flags));
+                    return fstat_after(directory, result, buffer, Shape::$shape);
+                }
+                let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+                let real_stat = |path| real!($name(version, sys::AT_FDCWD, path, buffer, flags));
+                if let Some(result) = stat_path(directory, path, follow, buffer, Shape::$shape, real_stat) {
+                    return result;
+                }
+                real!($name(version, directory, path, buffer, flags))
+            }
+        }
+    )*};
+}
+fxstatat_hooks! { __fxstatat Plain; __fxstatat64 Stat64; }
+
+/// Offsets of `struct statx`, the same everywhere.
+mod statx_field {
+    pub const BLOCK_SIZE: usize = 4;
+    pub const LINKS: usize = 16;
+    pub const USER: usize = 20;
+    pub const GROUP: usize = 24;
+    /// 16 bits.
+    pub const MODE: usize = 28;
+    pub const SIZE: usize = 40;
+    pub const BLOCKS: usize = 48;
+    pub const DEVICE_MAJOR: usize = 128;
+    pub const DEVICE_MINOR: usize = 132;
+}
+
+/// # Safety
+/// `buffer` was filled by a successful statx.
+unsafe fn patch_statx(buffer: *mut c_void, stand_in: &StandIn) {
+    use statx_field::*;
+    let put = |offset: usize, value: u32| {
+        // SAFETY: the offset lies inside the structure, which the real call has just written.
+        unsafe { buffer.cast::<u8>().add(offset).cast::<u32>().write_unaligned(value) };
+    };
+    put(BLOCK_SIZE, stand_in::BLOCK_SIZE);
+    put(LINKS, 1);
+    put(USER, 0);
+    put(GROUP, 0);
+    // SAFETY: as above.
+    unsafe { buffer.cast::<u8>().add(MODE).cast::<u16>().write_unaligned(stand_in.mode as u16) };
+    put(SIZE, stand_in.size);
+    put(SIZE + 4, 0);
+    put(BLOCKS, 0);
+    put(BLOCKS + 4, 0);
+    put(DEVICE_MAJOR, stand_in.major);
+    put(DEVICE_MINOR, stand_in.minor);
+}
+
+hook! {
+    fn statx(directory: c_int, path: *const c_char, flags: c_int, mask: c_uint, buffer: *mut c_void) -> c_int {
+        if is_empty_path(path, flags) {
+            let result = real!(statx(directory, path, flags, mask, buffer));
+            let appearance = descriptors::lookup(directory)
+                .filter(|descriptor| descriptor.node.kind != NodeKind::Threshold)
+                .map(|descriptor| StandIn::of_node(descriptor.node))
+                .or_else(|| stand_in::of_memory_file(directory));
+            if result == 0 && let Some(stand_in) = &appearance {
+                // SAFETY: the real call has just filled the buffer.
+                unsafe { patch_statx(buffer, stand_in) };
+            }
+            return result;
+        }
+        let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+        // SAFETY: the guest's own argument to libc.
+        let bytes = unsafe { files::path_bytes(path) };
+        let found = match bytes.and_then(|bytes| stand_in::of_path(directory, bytes, follow)) {
+            Some(Ok(found)) => Some(found),
+            Some(Err(errno)) => return settle(Err::<c_int, Errno>(errno), -1),
+            None => None,
+        };
+        let Some(found) = found else {
+            return real!(statx(directory, path, flags, mask, buffer));
+        };
+        let result = real!(statx(sys::AT_FDCWD, found.file.c_str().as_ptr(), flags, mask, buffer));
+        if result == 0 && let Some(stand_in) = &found.appearance {
+            // SAFETY: the real call has just filled the buffer.
+            unsafe { patch_statx(buffer, stand_in) };
+        }
+        result
+    }
+}

@@ -1,0 +1,150 @@
+//! stdio: libc's own streams read and write below every hook, so a stream on flash is one with our functions behind it
+//! (fopencookie), and fileno knows its descriptor.
+
+use crate::calls::settle;
+use crate::descriptors::{self, NodeKind};
+use crate::streams;
+use crate::{files, sys};
+use libc::{FILE, c_char, c_int};
+
+fn bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: the guest's own argument to libc.
+    unsafe { files::path_bytes(path) }
+}
+
+/// What a mode string means to open, and whether it is one at all.
+fn open_flags(mode: *const c_char) -> Option<c_int> {
+    if mode.is_null() {
+        return None;
+    }
+    // SAFETY: the guest's own C string.
+    let mode = unsafe { core::ffi::CStr::from_ptr(mode) }.to_bytes();
+    let base = match mode.first()? {
+        b'r' => libc::O_RDONLY,
+        b'w' => libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC,
+        b'a' => libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND,
+        _ => return None,
+    };
+    let letters = mode.split(|&byte| byte == b',').next().unwrap_or(&[]);
+    let has = |letter: u8| letters.get(1..).unwrap_or(&[]).contains(&letter);
+    let access = if has(b'+') { (base & !libc::O_ACCMODE) | libc::O_RDWR } else { base };
+    Some(access | if has(b'e') { libc::O_CLOEXEC } else { 0 } | if has(b'x') { libc::O_EXCL } else { 0 })
+}
+
+/// A stream over a descriptor that is ours; anything else is libc's own business.
+fn stream_of(fd: c_int, mode: *const c_char, real_fdopen: impl FnOnce() -> *mut FILE) -> *mut FILE {
+    match descriptors::lookup(fd) {
+        Some(descriptor) if descriptor.node.kind != NodeKind::Threshold => streams::open(fd, mode),
+        _ => real_fdopen(),
+    }
+}
+
+/// None: not ours.
+fn fopen_ours(path: *const c_char, mode: *const c_char) -> Option<*mut FILE> {
+    let flags = open_flags(mode)?;
+    let fd = match files::open(sys::AT_FDCWD, bytes(path)?, flags)? {
+        Ok(fd) => fd,
+        Err(errno) => return Some(settle(Err(errno), core::ptr::null_mut())),
+    };
+    Some(fopen_descriptor(fd, mode))
+}
+
+fn fopen_descriptor(fd: c_int, mode: *const c_char) -> *mut FILE {
+    let stream = stream_of(fd, mode, || real_fdopen(fd, mode));
+    if stream.is_null() {
+        descriptors::forget(fd);
+        sys::close(fd);
+    }
+    stream
+}
+
+fn real_fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
+    unsafe extern "C" {
+        // The shim's own hook of this name: it sees a descriptor that is not flash and passes it on.
+        fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE;
+    }
+    // SAFETY: the guest's mode string and an open descriptor.
+    unsafe { fdopen(fd, mode) }
+}
+
+fn fopen_through_links(path: *const c_char, mode: *const c_char) -> Option<*mut FILE> {
+    if sys::errno() != libc::ENOENT {
+        return None;
+    }
+    let result = files::open_through_links(sys::AT_FDCWD, bytes(path)?, open_flags(mode)?)?;
+    Some(match result {
+        Ok(fd) => fopen_descriptor(fd, mode),
+        Err(errno) => settle(Err(errno), core::ptr::null_mut()),
+    })
+}
+
+macro_rules! fopen_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(path: *const c_char, mode: *const c_char) -> *mut FILE {
+                if let Some(stream) = fopen_ours(path, mode) {
+                    return stream;
+                }
+                let stream = real!($name(path, mode));
+                if stream.is_null() {
+                    return fopen_through_links(path, mode).unwrap_or(stream);
+                }
+                stream
+            }
+        }
+    )*};
+}
+fopen_hooks!(fopen, fopen64);
+
+hook! {
+    fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
+        if descriptors::is_foreign(fd) {
+            return real!(fdopen(fd, mode));
+        }
+        stream_of(fd, mode, || real!(fdopen(fd, mode)))
+    }
+}
+
+macro_rules! freopen_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
+                let ours = open_flags(mode).and_then(|flags| files::open(sys::AT_FDCWD, bytes(path)?, flags));
+                match ours {
+                    Some(Ok(fd)) => streams::replace(stream, fd, mode),
+                    Some(Err(errno)) => settle(Err(errno), core::ptr::null_mut()),
+                    None => {
+                        streams::forget(stream as usize);
+                        real!($name(path, mode, stream))
+                    }
+                }
+            }
+        }
+    )*};
+}
+freopen_hooks!(freopen, freopen64);
+
+hook! {
+    fn fclose(stream: *mut FILE) -> c_int {
+        // A descriptor that libc closes by itself must not be remembered.
+        match streams::descriptor(stream as usize) {
+            Some(_) => streams::forget(stream as usize),
+            None => streams::forget_plain(stream),
+        }
+        real!(fclose(stream))
+    }
+}
+
+macro_rules! fileno_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(stream: *mut FILE) -> c_int {
+                match streams::descriptor(stream as usize) {
+                    Some(fd) => fd,
+                    None => real!($name(stream)),
+                }
+            }
+        }
+    )*};
+}
+fileno_hooks!(fileno, fileno_unlocked);

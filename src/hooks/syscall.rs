@@ -1,0 +1,95 @@
+//! `syscall()`: programs that avoid libc's wrappers get the same answers for the same calls.
+
+use crate::calls::{self, Direction, settle};
+use crate::descriptors::{self, is_private};
+use crate::{files, libc_kind, sys};
+use libc::{c_char, c_long};
+use mtd_abi::errno::Errno;
+
+/// Arguments as `syscall` passes them on: six words behind the number.
+type Words = [usize; 6];
+
+fn path<'a>(word: usize) -> Option<&'a [u8]> {
+    // SAFETY: the guest's own argument to the kernel, a C string where it is one at all.
+    unsafe { files::path_bytes(word as *const c_char) }
+}
+
+fn answer(result: Result<isize, Errno>) -> Option<c_long> {
+    Some(settle(result.map(|value| value as c_long), -1))
+}
+
+/// The emulated answer; None passes the call on.
+fn emulate(number: c_long, words: &Words) -> Option<c_long> {
+    let [a, b, c, d, e, _] = *words;
+    let fd = a as i32;
+    // 64-bit arguments lie in an even pair of registers: behind the count comes a gap.
+    let offset = libc_kind::join(e as i32, words[5] as i32);
+    let wide = |result: Option<Result<i32, Errno>>| result.map(|result| result.map(|value| value as isize));
+    match number {
+        libc::SYS_open => answer(wide(files::open(sys::AT_FDCWD, path(a)?, b as i32))?),
+        libc::SYS_openat => answer(wide(files::open(fd, path(b)?, c as i32))?),
+        libc::SYS_close if is_private(fd) => answer(Err(Errno::EBADF)),
+        libc::SYS_close => {
+            crate::world::before_close(fd);
+            descriptors::forget(fd);
+            None
+        }
+        libc::SYS_read => answer(calls::transfer(fd, Direction::Read, b, c, None)?),
+        libc::SYS_write => answer(calls::transfer(fd, Direction::Write, b, c, None)?),
+        libc::SYS_pread64 => answer(calls::transfer(fd, Direction::Read, b, c, Some(offset))?),
+        libc::SYS_pwrite64 => answer(calls::transfer(fd, Direction::Write, b, c, Some(offset))?),
+        libc::SYS_readv => answer(calls::transfer_vector(fd, Direction::Read, b, c as i32, None)?),
+        libc::SYS_writev => answer(calls::transfer_vector(fd, Direction::Write, b, c as i32, None)?),
+        libc::SYS_ioctl => answer(wide(calls::ioctl(fd, b as u32, c))?),
+        libc::SYS_lseek => answer(calls::seek(fd, i64::from(b as i32), c as i32)?.map(|at| at as isize)),
+        libc::SYS__llseek => {
+            let position = calls::seek(fd, libc_kind::join(c as i32, b as i32), e as i32)?;
+            answer(position.and_then(|position| crate::world::copy_out(d, &position.to_le_bytes()).map(|()| 0)))
+        }
+        libc::SYS_fsync | libc::SYS_fdatasync => answer(wide(calls::sync(fd))?),
+        libc::SYS_access => answer(wide(files::access(sys::AT_FDCWD, path(a)?, b as i32))?),
+        libc::SYS_faccessat => answer(wide(files::access(fd, path(b)?, c as i32))?),
+        libc::SYS_ftruncate | libc::SYS_ftruncate64 => {
+            answer(Err(calls::refuse(fd, Errno::EINVAL, Errno::EINVAL)?))
+        }
+        _ => None,
+    }
+}
+
+/// What a call that was passed on means for the table of descriptors.
+fn follow(number: c_long, words: &Words, result: c_long) {
+    let [a, b, ..] = *words;
+    if result < 0 {
+        return;
+    }
+    match number {
+        libc::SYS_dup | libc::SYS_dup2 | libc::SYS_dup3 => descriptors::copy(a as i32, result as i32),
+        libc::SYS_fcntl | libc::SYS_fcntl64 if matches!(b as i32, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) => {
+            descriptors::copy(a as i32, result as i32);
+        }
+        libc::SYS_open | libc::SYS_openat => descriptors::forget(result as i32),
+        _ => {}
+    }
+}
+
+hook! {
+    fn syscall(
+        number: c_long,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+        e: usize,
+        f: usize,
+    ) -> c_long {
+        let words = [a, b, c, d, e, f];
+        match emulate(number, &words) {
+            Some(result) => result,
+            None => {
+                let result = real!(syscall(number, a, b, c, d, e, f));
+                follow(number, &words, result);
+                result
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Path -> virtual object: which names of the guest's file system are the shim's.
+//!
+//! Text work only; table-driven. Must not know: boards and chips (whether mtd7 exists is asked elsewhere).
+
+use crate::descriptors::{Node, NodeKind};
+use crate::sys;
+use core::ffi::CStr;
+
+/// Longer names are never ours: buffers of this size live on the stacks of guest threads.
+pub const PATH_MAX: usize = 1024;
+
+/// A NUL-terminated path in a fixed buffer.
+pub struct PathBuffer {
+    bytes: [u8; PATH_MAX],
+    length: usize,
+}
+
+impl PathBuffer {
+    pub const fn new() -> PathBuffer {
+        PathBuffer { bytes: [0; PATH_MAX], length: 0 }
+    }
+
+    pub fn of(parts: &[&[u8]]) -> Option<PathBuffer> {
+        let mut path = PathBuffer::new();
+        for part in parts {
+            path.push(part)?;
+        }
+        Some(path)
+    }
+
+    /// None where the path would be too long.
+    pub fn push(&mut self, part: &[u8]) -> Option<()> {
+        let end = self.length.checked_add(part.len()).filter(|&end| end < PATH_MAX)?;
+        self.bytes.get_mut(self.length..end)?.copy_from_slice(part);
+        self.length = end;
+        *self.bytes.get_mut(end)? = 0;
+        Some(())
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&[])
+    }
+
+    pub fn c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.length = length.min(self.length);
+        if let Some(end) = self.bytes.get_mut(self.length) {
+            *end = 0;
+        }
+    }
+
+    /// Appends one component to an absolute path, with the meaning of "." and "..".
+    fn push_component(&mut self, component: &[u8]) -> Option<()> {
+        match component {
+            b"" | b"." => Some(()),
+            b".." => {
+                let parent = self.bytes().iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+                self.truncate(parent);
+                Some(())
+            }
+            name => {
+                self.push(b"/")?;
+                self.push(name)
+            }
+        }
+    }
+}
+
+/// Which of the directories below /sys an entry is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Virtual {
+    Node(Node),
+    ProcMtd,
+    ProcDevices,
+    ProcPartitions,
+    /// A place below /sys that is ours: offset of the rest behind "/sys".
+    Sys,
+}
+
+/// Names that can lead to something of ours contain one of these.
+pub fn may_be_ours(path: &[u8]) -> bool {
+    let contains = |needle: &[u8]| path.windows(needle.len()).any(|window| window == needle);
+    contains(b"mtd") || contains(b"90:") || contains(b"31:") || path.ends_with(b"devices") || path.ends_with(b"partitions")
+}
+
+/// Makes a path absolute and removes ".", ".." and "//". Symbolic links are not followed.
+pub fn absolute(directory: i32, path: &[u8]) -> Option<PathBuffer> {
+    let mut result = PathBuffer::new();
+    if path.first() != Some(&b'/') {
+        let mut buffer = [0; PATH_MAX];
+        let base = if directory == sys::AT_FDCWD {
+            sys::getcwd(&mut buffer).ok()?
+        } else {
+            descriptor_path(directory, &mut buffer)?
+        };
+        let base = crate::shadow::guest_name(base);
+        for component in base.iter_components() {
+            result.push_component(component)?;
+        }
+    }
+    for component in path.split(|&byte| byte == b'/') {
+        result.push_component(component)?;
+    }
+    Some(result)
+}
+
+/// The name behind a descriptor, as /proc shows it.
+pub fn descriptor_path(fd: i32, buffer: &mut [u8]) -> Option<&[u8]> {
+    let name = proc_fd_name(fd)?;
+    sys::readlink(name.c_str(), buffer).ok()
+}
+
+fn proc_fd_name(fd: i32) -> Option<PathBuffer> {
+    let mut digits = [0; 10];
+    PathBuffer::of(&[b"/proc/self/fd/", decimal(u32::try_from(fd).ok()?, &mut digits)])
+}
+
+pub fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        if let Some(digit) = digits.get_mut(start) {
+            *digit = b'0' + (number % 10) as u8;
+        }
+        number /= 10;
+        if number == 0 || start == 0 {
+            return digits.get(start..).unwrap_or(&[]);
+        }
+    }
+}
+
+pub fn parse_decimal(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || digits.len() > 5 || (digits.len() > 1 && digits.first() == Some(&b'0')) {
+        return None;
+    }
+    digits.iter().try_fold(0, |number: u32, &byte| {
+        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
+    })
+}
+
+/// "mtd3", "mtd3ro", "mtdblock3".
+pub fn parse_node(name: &[u8]) -> Option<Node> {
+    let rest = name.strip_prefix(b"mtd")?;
+    if let Some(digits) = rest.strip_prefix(b"block") {
+        return Some(Node { kind: NodeKind::Block, index: parse_decimal(digits)? });
+    }
+    if let Some(digits) = rest.strip_suffix(b"ro") {
+        return Some(Node { kind: NodeKind::CharReadOnly, index: parse_decimal(digits)? });
+    }
+    Some(Node { kind: NodeKind::Char, index: parse_decimal(rest)? })
+}
+
+/// The name in /dev.
+pub fn node_name(node: Node) -> Option<PathBuffer> {
+    let mut digits = [0; 10];
+    let digits = decimal(node.index, &mut digits);
+    match node.kind {
+        NodeKind::Char => PathBuffer::of(&[b"mtd", digits]),
+        NodeKind::CharReadOnly => PathBuffer::of(&[b"mtd", digits, b"ro"]),
+        NodeKind::Block => PathBuffer::of(&[b"mtdblock", digits]),
+        NodeKind::Threshold => PathBuffer::of(&[b"bitflip_threshold"]),
+    }
+}
+
+/// /dev/mtd/N and /dev/mtd/Nro, the names of devfs.
+fn parse_devfs(name: &[u8]) -> Option<Node> {
+    match name.strip_suffix(b"ro") {
+        Some(digits) => Some(Node { kind: NodeKind::CharReadOnly, index: parse_decimal(digits)? }),
+        None => Some(Node { kind: NodeKind::Char, index: parse_decimal(name)? }),
+    }
+}
+
+const SYS_PREFIXES: &[&[u8]] = &[
+    b"/sys/class/mtd",
+    b"/sys/devices/virtual/mtd",
+    b"/sys/block/mtdblock",
+    b"/sys/class/block/mtdblock",
+    b"/sys/dev/char/90:",
+    b"/sys/dev/block/31:",
+];
+
+/// What an absolute, clean path names.
+pub fn classify(path: &[u8]) -> Option<Virtual> {
+    match path {
+        b"/proc/mtd" => return Some(Virtual::ProcMtd),
+        b"/proc/devices" => return Some(Virtual::ProcDevices),
+        b"/proc/partitions" => return Some(Virtual::ProcPartitions),
+        _ => {}
+    }
+    if let Some(name) = path.strip_prefix(b"/dev/") {
+        if let Some(node) = parse_node(name) {
+            return Some(Virtual::Node(node));
+        }
+        return name.strip_prefix(b"mtd/").and_then(parse_devfs).map(Virtual::Node);
+    }
+    let in_sys = SYS_PREFIXES.iter().any(|prefix| {
+        path.strip_prefix(*prefix).is_some_and(|rest| {
+            !prefix.ends_with(b"mtd") || rest.is_empty() || rest.first() == Some(&b'/')
+        })
+    });
+    in_sys.then_some(Virtual::Sys)
+}
+
+/// Directory, inside the private directory of a board, that holds the node files.
+pub const NODE_DIRECTORY: &[u8] = b"/.mtdshim/node/";
+/// Name prefix of memory files that stand in for node files where the board's directory cannot be written.
+pub const NODE_MEMORY: &[u8] = b"mtdshim-node:";
+
+/// The node whose file is open behind `fd`, and the board's directory in `buffer`'s front where it is known.
+pub fn node_behind(fd: i32, buffer: &mut [u8]) -> Option<Node> {
+    let path = descriptor_path(fd, buffer)?;
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    let name = path.rsplit(|&byte| byte == b'/').next()?;
+    let directory = path.get(..path.len() - name.len())?;
+    if let Some(board) = directory.strip_suffix(NODE_DIRECTORY) {
+        let node = parse_node(name)?;
+        crate::world::remember_board(board);
+        return Some(node);
+    }
+    let name = name.strip_prefix(b"memfd:").unwrap_or(name);
+    parse_node(name.strip_prefix(NODE_MEMORY)?)
+}
+
+/// Splitting that also serves names that were mapped back.
+pub trait Components {
+    fn iter_components(&self) -> impl Iterator<Item = &[u8]>;
+}
+
+impl Components for PathBuffer {
+    fn iter_components(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes().split(|&byte| byte == b'/')
+    }
+}

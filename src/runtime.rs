@@ -1,0 +1,312 @@
+//! What a library without DT_NEEDED must bring itself: the next definition of a symbol, without libdl.
+//!
+//! redhook asks `dlsym(RTLD_NEXT, name)`. A hidden `dlsym` answers by walking the loader's list of objects, which
+//! glibc, musl and uClibc keep in the same shape for debuggers. Sources: the ELF specification, `link.h`.
+
+use crate::sys;
+use core::ffi::{CStr, c_char, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+#[repr(C)]
+struct ProgramHeader {
+    kind: u32,
+    offset: u32,
+    address: usize,
+    physical: u32,
+    file_size: u32,
+    memory_size: u32,
+    flags: u32,
+    align: u32,
+}
+
+#[repr(C)]
+struct LinkMap {
+    base: usize,
+    name: *const c_char,
+    dynamic: *const [usize; 2],
+    next: *const LinkMap,
+    previous: *const LinkMap,
+}
+
+#[repr(C)]
+struct RDebug {
+    version: i32,
+    map: *const LinkMap,
+}
+
+#[repr(C)]
+struct Symbol {
+    name: u32,
+    value: usize,
+    size: u32,
+    info: u8,
+    other: u8,
+    section: u16,
+}
+
+const PT_DYNAMIC: u32 = 2;
+const PT_PHDR: u32 = 6;
+const DT_HASH: usize = 4;
+const DT_STRTAB: usize = 5;
+const DT_SYMTAB: usize = 6;
+const DT_DEBUG: usize = 21;
+const DT_GNU_HASH: usize = 0x6fff_fef5;
+const DT_VERSYM: usize = 0x6fff_fff0;
+const STT_FUNC: u8 = 2;
+const STT_OBJECT: u8 = 1;
+const STT_GNU_IFUNC: u8 = 10;
+const VERSION_HIDDEN: u16 = 0x8000;
+const AT_PHDR: usize = 3;
+const AT_PHNUM: usize = 5;
+
+unsafe extern "C" {
+    static _DYNAMIC: [usize; 2];
+}
+core::arch::global_asm!(".hidden _DYNAMIC", ".hidden dlsym");
+
+static R_DEBUG: AtomicUsize = AtomicUsize::new(0);
+
+/// The loader's `r_debug`, from the program's own dynamic section.
+fn r_debug() -> *const RDebug {
+    let cached = R_DEBUG.load(Ordering::Relaxed);
+    if cached != 0 {
+        return cached as *const RDebug;
+    }
+    let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/proc/self/auxv", libc::O_RDONLY | libc::O_CLOEXEC, 0) else {
+        return core::ptr::null();
+    };
+    let mut auxv = [[0usize; 2]; 64];
+    let length = sys::checked(sys::call!(libc::SYS_read, fd, auxv.as_mut_ptr(), size_of_val(&auxv))).unwrap_or(0);
+    sys::close(fd);
+    let value = |key: usize| auxv.iter().take(length / 8).find(|pair| pair[0] == key).map_or(0, |pair| pair[1]);
+    let (headers, count) = (value(AT_PHDR) as *const ProgramHeader, value(AT_PHNUM));
+    if headers.is_null() {
+        return core::ptr::null();
+    }
+    // SAFETY: the kernel maps the program headers at AT_PHDR, AT_PHNUM of them, for the life of the process.
+    let headers = unsafe { core::slice::from_raw_parts(headers, count) };
+    let Some(own) = headers.iter().find(|header| header.kind == PT_PHDR) else { return core::ptr::null() };
+    let base = (headers.as_ptr() as usize).wrapping_sub(own.address);
+    let Some(dynamic) = headers.iter().find(|header| header.kind == PT_DYNAMIC) else { return core::ptr::null() };
+    let mut entry = base.wrapping_add(dynamic.address) as *const [usize; 2];
+    loop {
+        // SAFETY: PT_DYNAMIC points to an array that ends with DT_NULL.
+        let [tag, value] = unsafe { *entry };
+        if tag == DT_DEBUG {
+            R_DEBUG.store(value, Ordering::Relaxed);
+            return value as *const RDebug;
+        }
+        if tag == 0 {
+            return core::ptr::null();
+        }
+        // SAFETY: not yet at the end of the array.
+        entry = unsafe { entry.add(1) };
+    }
+}
+
+/// The tables of one loaded object.
+struct Tables {
+    base: usize,
+    hash: usize,
+    gnu_hash: usize,
+    symbols: usize,
+    strings: usize,
+    versions: usize,
+}
+
+impl Tables {
+    /// # Safety
+    /// `map` must be an entry of the loader's list.
+    unsafe fn of(map: &LinkMap) -> Tables {
+        let mut tables = Tables { base: map.base, hash: 0, gnu_hash: 0, symbols: 0, strings: 0, versions: 0 };
+        // glibc relocates the pointers of a dynamic section in place, musl and uClibc do not.
+        let fix = |value: usize| if value < map.base { value.wrapping_add(map.base) } else { value };
+        let mut entry = map.dynamic;
+        while !entry.is_null() {
+            // SAFETY: the dynamic section of a loaded object ends with DT_NULL.
+            let [tag, value] = unsafe { *entry };
+            match tag {
+                0 => break,
+                DT_HASH => tables.hash = fix(value),
+                DT_GNU_HASH => tables.gnu_hash = fix(value),
+                DT_STRTAB => tables.strings = fix(value),
+                DT_SYMTAB => tables.symbols = fix(value),
+                DT_VERSYM => tables.versions = fix(value),
+                _ => {}
+            }
+            // SAFETY: as above.
+            entry = unsafe { entry.add(1) };
+        }
+        tables
+    }
+
+    /// Address of symbol `index` if it is a default definition called `name`.
+    ///
+    /// # Safety
+    /// `index` must come from the object's own hash table.
+    unsafe fn definition(&self, index: u32, name: &CStr) -> Option<usize> {
+        // SAFETY: the hash table only holds indexes of existing symbols, and names lie in the string table.
+        unsafe {
+            let symbol = &*(self.symbols as *const Symbol).add(index as usize);
+            let kind = symbol.info & 15;
+            let defined = symbol.section != 0 && symbol.value != 0;
+            if !defined || !(kind <= STT_FUNC || kind == STT_GNU_IFUNC) {
+                return None;
+            }
+            if self.versions != 0 && *(self.versions as *const u16).add(index as usize) & VERSION_HIDDEN != 0 {
+                return None;
+            }
+            if CStr::from_ptr((self.strings + symbol.name as usize) as *const c_char) != name {
+                return None;
+            }
+            let address = self.base.wrapping_add(symbol.value);
+            if kind == STT_GNU_IFUNC {
+                let resolve: extern "C" fn(usize) -> usize = core::mem::transmute(address);
+                return Some(resolve(0));
+            }
+            let _ = STT_OBJECT;
+            Some(address)
+        }
+    }
+
+    /// # Safety
+    /// The tables must be those of a loaded object.
+    unsafe fn find(&self, name: &CStr) -> Option<usize> {
+        if self.symbols == 0 || self.strings == 0 {
+            return None;
+        }
+        // SAFETY: the layout of DT_GNU_HASH and DT_HASH is fixed by the ELF ABI.
+        unsafe {
+            if self.gnu_hash != 0 {
+                return self.find_gnu(name);
+            }
+            if self.hash != 0 {
+                return self.find_sysv(name);
+            }
+        }
+        None
+    }
+
+    /// # Safety
+    /// As for `find`; `gnu_hash` is not 0.
+    unsafe fn find_gnu(&self, name: &CStr) -> Option<usize> {
+        let hash = name
+            .to_bytes()
+            .iter()
+            .fold(5381u32, |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()));
+        // SAFETY: header of four words, bloom filter, buckets, chains.
+        unsafe {
+            let table = self.gnu_hash as *const u32;
+            let (bucket_count, first, bloom_words) = (*table, *table.add(1), *table.add(2));
+            if bucket_count == 0 {
+                return None;
+            }
+            let buckets = table.add(4 + bloom_words as usize);
+            let chains = buckets.add(bucket_count as usize);
+            let mut index = *buckets.add((hash % bucket_count) as usize);
+            if index < first {
+                return None;
+            }
+            loop {
+                let chain = *chains.add((index - first) as usize);
+                if chain | 1 == hash | 1
+                    && let Some(address) = self.definition(index, name)
+                {
+                    return Some(address);
+                }
+                if chain & 1 != 0 {
+                    return None;
+                }
+                index += 1;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `find`; `hash` is not 0.
+    unsafe fn find_sysv(&self, name: &CStr) -> Option<usize> {
+        let hash = name.to_bytes().iter().fold(0u32, |hash, &byte| {
+            let hash = (hash << 4).wrapping_add(byte.into());
+            let high = hash & 0xf000_0000;
+            (hash ^ (high >> 24)) & !high
+        });
+        // SAFETY: two words of header, buckets, chains.
+        unsafe {
+            let table = self.hash as *const u32;
+            let bucket_count = *table;
+            if bucket_count == 0 {
+                return None;
+            }
+            let mut index = *table.add(2 + (hash % bucket_count) as usize);
+            while index != 0 {
+                if let Some(address) = self.definition(index, name) {
+                    return Some(address);
+                }
+                index = *table.add(2 + bucket_count as usize + index as usize);
+            }
+        }
+        None
+    }
+}
+
+/// Walks the loaded objects; `after_self` starts behind this library, as RTLD_NEXT does.
+fn find(name: &CStr, after_self: bool) -> Option<usize> {
+    let debug = r_debug();
+    if debug.is_null() {
+        return None;
+    }
+    let own = (&raw const _DYNAMIC).cast::<[usize; 2]>();
+    // SAFETY: the loader keeps the list valid; entries are only added behind us or removed by dlclose of others.
+    unsafe {
+        let mut entry = (*debug).map;
+        let mut reached = !after_self;
+        while !entry.is_null() {
+            let map = &*entry;
+            if map.dynamic == own {
+                reached = true;
+            } else if reached
+                && let Some(address) = Tables::of(map).find(name)
+            {
+                return Some(address);
+            }
+            entry = map.next;
+        }
+    }
+    None
+}
+
+/// A symbol anywhere in the program: the first object that defines it, as the loader would bind it.
+pub fn global_symbol(name: &CStr) -> Option<usize> {
+    find(name, false)
+}
+
+/// The next definition behind this library.
+pub fn next_symbol(name: &CStr) -> Option<usize> {
+    find(name, true)
+}
+
+/// What stands in for a function that this libc does not have: ENOSYS.
+extern "C" fn missing() -> i32 {
+    sys::set_errno(libc::ENOSYS);
+    -1
+}
+
+/// redhook's question. Never null: stock redhook panics on that.
+///
+/// # Safety
+/// `name` must be a C string.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dlsym(_handle: *const c_void, name: *const c_char) -> *const c_void {
+    // SAFETY: redhook passes a string literal that ends with NUL.
+    let name = unsafe { CStr::from_ptr(name) };
+    next_symbol(name).unwrap_or(missing as *const () as usize) as *const c_void
+}
+
+// Unwind tables name these personality routines; nothing here ever unwinds.
+core::arch::global_asm!(".hidden __aeabi_unwind_cpp_pr0", ".hidden __aeabi_unwind_cpp_pr1");
+
+#[unsafe(no_mangle)]
+extern "C" fn __aeabi_unwind_cpp_pr0() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn __aeabi_unwind_cpp_pr1() {}

@@ -1,0 +1,106 @@
+//! How things of ours look to stat: device nodes, and the files of /proc and /sys.
+
+use crate::descriptors::{Node, NodeKind};
+use crate::paths::{self, PathBuffer, Virtual};
+use crate::{files, shadow, text_files, world};
+use mtd_abi::errno::Errno;
+use mtd_abi::{MTD_BLOCK_MAJOR, MTD_CHAR_MAJOR};
+
+pub const BLOCK_SIZE: u32 = 4096;
+/// devtmpfs makes nodes with this mode.
+const NODE_MODE: u32 = 0o600;
+
+/// The fields that a stand-in file has wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StandIn {
+    pub mode: u32,
+    pub major: u32,
+    pub minor: u32,
+    pub size: u32,
+}
+
+impl StandIn {
+    pub fn of_node(node: Node) -> StandIn {
+        let (kind, major, minor) = match node.kind {
+            NodeKind::Char => (libc::S_IFCHR, MTD_CHAR_MAJOR, node.index * 2),
+            NodeKind::CharReadOnly => (libc::S_IFCHR, MTD_CHAR_MAJOR, node.index * 2 + 1),
+            NodeKind::Block | NodeKind::Threshold => (libc::S_IFBLK, MTD_BLOCK_MAJOR, node.index),
+        };
+        StandIn { mode: kind | NODE_MODE, major, minor, size: 0 }
+    }
+
+    pub fn of_file(permissions: u32, size: u32) -> StandIn {
+        StandIn { mode: libc::S_IFREG | permissions, major: 0, minor: 0, size }
+    }
+
+    /// As `makedev` puts it together.
+    pub fn device_number(&self) -> u32 {
+        self.major << 8 | self.minor & 0xff | (self.minor & !0xff) << 12
+    }
+}
+
+/// A file that the real stat can be asked about, and what to change afterwards.
+pub struct Found {
+    pub file: PathBuffer,
+    pub appearance: Option<StandIn>,
+}
+
+pub fn of_path(directory: i32, path: &[u8], follow: bool) -> Option<Result<Found, Errno>> {
+    if let Some(found) = of_named_descriptor(path, follow) {
+        return Some(Ok(found));
+    }
+    let ours = files::find(directory, path)?;
+    found(&ours)
+}
+
+pub fn of_link(directory: i32, path: &[u8]) -> Option<Found> {
+    found(&files::find_through_links(directory, path)?)?.ok()
+}
+
+/// stat of /proc/self/fd/N follows to the file behind the descriptor.
+fn of_named_descriptor(path: &[u8], follow: bool) -> Option<Found> {
+    let digits = path.strip_prefix(b"/proc/self/fd/".as_slice()).or_else(|| path.strip_prefix(b"/dev/fd/".as_slice()))?;
+    if !follow {
+        return None;
+    }
+    let descriptor = crate::descriptors::lookup(paths::parse_decimal(digits)? as i32)?;
+    let appearance = Some(StandIn::of_node(descriptor.node));
+    Some(Found { file: world::stand_in_file(descriptor.node)?, appearance })
+}
+
+fn found(ours: &files::Ours) -> Option<Result<Found, Errno>> {
+    let not_directory = Some(Err(Errno::ENOTDIR));
+    match ours.what {
+        Virtual::Node(_) | Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions
+            if ours.as_directory =>
+        {
+            not_directory
+        }
+        Virtual::Node(node) => {
+            let file = world::stand_in_file(node)?;
+            Some(Ok(Found { file, appearance: Some(StandIn::of_node(node)) }))
+        }
+        Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
+            let file = world::any_file()?;
+            Some(Ok(Found { file, appearance: Some(StandIn::of_file(text_files::PROC_MODE, 0)) }))
+        }
+        Virtual::Sys => {
+            let file = shadow::real_path(ours.path.bytes())?;
+            let appearance = shadow::attribute(ours.path.bytes()).map(|attribute| {
+                StandIn::of_file(attribute.permissions(), text_files::SYSFS_FILE_SIZE)
+            });
+            Some(Ok(Found { file, appearance }))
+        }
+    }
+}
+
+/// A memory file with a text of /proc or /sys.
+pub fn of_memory_file(fd: i32) -> Option<StandIn> {
+    let mut buffer = [0; paths::PATH_MAX];
+    let name = text_files::guest_name(paths::descriptor_path(fd, &mut buffer)?)?;
+    if name.starts_with(b"/proc/") {
+        return Some(StandIn::of_file(text_files::PROC_MODE, 0));
+    }
+    let attribute = shadow::attribute(name)?;
+    Some(StandIn::of_file(attribute.permissions(), text_files::SYSFS_FILE_SIZE))
+}

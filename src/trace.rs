@@ -1,0 +1,269 @@
+//! One line per operation, decoded like strace; off, it costs one load of a byte.
+//!
+//! MTDSHIM_TRACE is `stderr` or a file name (appended to); a leading `json:` makes JSON lines.
+
+use crate::sys;
+use crate::world;
+use chardev::text::Text;
+use chardev::{Backing, Session};
+use core::fmt::Write;
+use core::sync::atomic::{AtomicI32, AtomicU8, Ordering::Relaxed};
+use mtd_abi::errno::Errno;
+
+static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
+static FILE: AtomicI32 = AtomicI32::new(2);
+
+const UNKNOWN: u8 = 0;
+const OFF: u8 = 1;
+const TEXT: u8 = 2;
+const JSON: u8 = 3;
+
+#[inline(always)]
+fn is_off() -> bool {
+    match STATE.load(Relaxed) {
+        OFF => true,
+        UNKNOWN => start() == OFF,
+        _ => false,
+    }
+}
+
+#[cold]
+fn start() -> u8 {
+    use image::os::Os;
+    let state = match world::environment(c"MTDSHIM_TRACE") {
+        None => OFF,
+        Some(value) => {
+            let bytes = value.to_bytes();
+            let (kind, target) = match bytes.strip_prefix(b"json:") {
+                Some(target) => (JSON, target),
+                None => (TEXT, bytes),
+            };
+            if target != b"stderr" && target != b"1" {
+                let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
+                let path = crate::paths::PathBuffer::of(&[target]);
+                let opened = path.ok_or(libc::ENAMETOOLONG).and_then(|path| {
+                    sys::openat(sys::AT_FDCWD, path.c_str(), flags, 0o666)
+                });
+                match opened {
+                    Ok(fd) => FILE.store(sys::Kernel.make_private(fd), Relaxed),
+                    Err(errno) => sys::report(&[
+                        b"MTDSHIM_TRACE: cannot open ",
+                        target,
+                        b": ",
+                        image::os::errno_text(errno).as_bytes(),
+                        b"; the trace goes to stderr",
+                    ]),
+                }
+            }
+            kind
+        }
+    };
+    STATE.store(state, Relaxed);
+    state
+}
+
+/// Seconds and microseconds of the wall clock.
+fn now() -> (u32, u32) {
+    let mut time = [0u32; 2];
+    let _ = sys::call!(libc::SYS_gettimeofday, time.as_mut_ptr(), 0);
+    (time[0], time[1])
+}
+
+/// Begins a line: time, process, device.
+fn begin(line: &mut Text<'_>, device: Option<(u32, &[u8])>) {
+    let (seconds, microseconds) = now();
+    let pid = sys::getpid();
+    // Writing to a Text cannot fail.
+    let _ = if STATE.load(Relaxed) == JSON {
+        write!(line, "{{\"time\":{seconds}.{microseconds:06},\"pid\":{pid}")
+    } else {
+        write!(line, "{seconds}.{microseconds:06} {pid} ")
+    };
+    if let Some((index, name)) = device {
+        if STATE.load(Relaxed) == JSON {
+            let _ = write!(line, ",\"mtd\":{index},\"name\":");
+            json_string(line, name);
+        } else {
+            let _ = write!(line, "mtd{index} ");
+            line.push(name);
+            line.push(b" ");
+        }
+    }
+}
+
+fn json_string(line: &mut Text<'_>, bytes: &[u8]) {
+    line.push(b"\"");
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => line.push(&[b'\\', byte]),
+            0x20..=0x7e => line.push(&[byte]),
+            other => {
+                let _ = write!(line, "\\u{other:04x}");
+            }
+        }
+    }
+    line.push(b"\"");
+}
+
+fn end<T: Into<i64> + Copy>(line: &mut Text<'_>, result: &Result<T, Errno>) {
+    let json = STATE.load(Relaxed) == JSON;
+    let _ = match result {
+        Ok(value) if json => write!(line, ",\"result\":{}}}", (*value).into()),
+        Ok(value) => write!(line, " = {}", (*value).into()),
+        Err(errno) => {
+            let name = errno.name().unwrap_or("errno");
+            if json {
+                write!(line, ",\"result\":-1,\"errno\":\"{name}\",\"errno_number\":{}}}", errno.0)
+            } else {
+                write!(line, " = -1 {name} ({})", errno.0)
+            }
+        }
+    };
+    line.push(b"\n");
+    let bytes = line.bytes();
+    let _ = sys::call!(libc::SYS_write, FILE.load(Relaxed), bytes.as_ptr(), bytes.len());
+}
+
+struct Count(u64);
+impl From<Count> for i64 {
+    fn from(count: Count) -> i64 {
+        count.0 as i64
+    }
+}
+impl Clone for Count {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl Copy for Count {}
+
+pub fn transfer<B: Backing>(
+    session: &Session<'_, B>,
+    operation: &str,
+    position: u64,
+    length: u64,
+    result: &Result<u64, Errno>,
+) {
+    if is_off() {
+        return;
+    }
+    let mut buffer = [0; 512];
+    let mut line = Text::new(&mut buffer);
+    begin(&mut line, Some((session.device.index, session.device.name)));
+    let _ = if STATE.load(Relaxed) == JSON {
+        write!(line, ",\"op\":\"{operation}\",\"offset\":{position},\"length\":{length}")
+    } else {
+        write!(line, "{operation}({position:#x}, {length})")
+    };
+    end(&mut line, &result.map(Count));
+}
+
+pub fn ioctl<B: Backing>(session: &mut Session<'_, B>, command: u32, argument: u64, result: &Result<i32, Errno>) {
+    if is_off() {
+        return;
+    }
+    let mut buffer = [0; 512];
+    let mut line = Text::new(&mut buffer);
+    begin(&mut line, Some((session.device.index, session.device.name)));
+    let json = STATE.load(Relaxed) == JSON;
+    let name = mtd_abi::ioctl::name(command);
+    let _ = match (json, name) {
+        (true, Some(name)) => write!(line, ",\"op\":\"{name}\""),
+        (true, None) => write!(line, ",\"op\":\"ioctl\",\"command\":{command}"),
+        (false, Some(name)) => write!(line, "{name}("),
+        (false, None) => write!(line, "ioctl({command:#010x}, "),
+    };
+    fields(&mut line, session, command, argument, json);
+    if !json {
+        line.push(b")");
+    }
+    end(&mut line, result);
+}
+
+/// The argument as the call left it.
+fn fields<B: Backing>(line: &mut Text<'_>, session: &mut Session<'_, B>, command: u32, argument: u64, json: bool) {
+    use mtd_abi::ioctl::*;
+    use mtd_abi::layout::*;
+    let mut bytes = [0; 64];
+    let size = (command >> 16 & 0x3fff) as usize;
+    let value = command == MTDFILEMODE;
+    let known = !value && size > 0 && size <= bytes.len();
+    let read = known
+        && bytes.get_mut(..size).is_some_and(|bytes| session.chip.medium.copy_in(argument, bytes).is_ok());
+    if !read {
+        let _ = match (json, value) {
+            (true, _) => write!(line, ",\"argument\":{argument}"),
+            (false, true) => write!(line, "{argument}"),
+            (false, false) => write!(line, "{argument:#x}"),
+        };
+        return;
+    }
+    let word = |offset| u32::get(&bytes, offset);
+    let wide = |offset| u64::get(&bytes, offset);
+    let pair = |line: &mut Text<'_>, names: [&str; 2], values: [u64; 2]| {
+        let _ = if json {
+            write!(line, ",\"{}\":{},\"{}\":{}", names[0], values[0], names[1], values[1])
+        } else {
+            write!(line, "{{{}={:#x}, {}={:#x}}}", names[0], values[0], names[1], values[1])
+        };
+    };
+    match command {
+        MEMERASE | MEMLOCK | MEMUNLOCK | MEMISLOCKED | OTPLOCK | OTPERASE | MEMREADOOB | MEMWRITEOOB => {
+            pair(line, ["start", "length"], [word(0).into(), word(4).into()]);
+        }
+        MEMERASE64 => pair(line, ["start", "length"], [wide(0), wide(8)]),
+        MEMREADOOB64 | MEMWRITEOOB64 => pair(line, ["start", "length"], [wide(0), word(12).into()]),
+        MEMGETBADBLOCK | MEMSETBADBLOCK => pair(line, ["offset", "offset_high"], [wide(0), 0]),
+        MEMGETINFO => pair(line, ["size", "erasesize"], [word(8).into(), word(12).into()]),
+        MEMWRITE | MEMREAD => {
+            pair(line, ["start", "len"], [wide(0), wide(8)]);
+            pair(line, ["ooblen", "mode"], [wide(16), u64::from(u8::get(&bytes, 40))]);
+        }
+        ECCGETSTATS => pair(line, ["corrected", "failed"], [word(0).into(), word(4).into()]),
+        _ => {
+            let _ = if json { write!(line, ",\"argument\":{argument}") } else { write!(line, "{argument:#x}") };
+        }
+    }
+}
+
+/// An ioctl on something that is not flash, when nobody answered it: what the firmware wants next.
+#[inline(always)]
+pub fn foreign_ioctl(fd: i32, command: u32, result: i32) {
+    if result >= 0 || is_off() {
+        return;
+    }
+    refused_ioctl(fd, command);
+}
+
+#[cold]
+fn refused_ioctl(fd: i32, command: u32) {
+    let errno = sys::errno();
+    if errno == libc::ENOTTY || errno == libc::ENOSYS {
+        let mut buffer = [0; 512];
+        let mut line = Text::new(&mut buffer);
+        begin(&mut line, None);
+        let mut name = [0; crate::paths::PATH_MAX];
+        let name = crate::paths::descriptor_path(fd, &mut name).unwrap_or(b"?");
+        let direction = match command >> 30 {
+            0 => "none",
+            1 => "write",
+            2 => "read",
+            _ => "read+write",
+        };
+        let (kind, number, size) = (command >> 8 & 0xff, command & 0xff, command >> 16 & 0x3fff);
+        if STATE.load(Relaxed) == JSON {
+            line.push(b",\"op\":\"refused-ioctl\",\"path\":");
+            json_string(&mut line, name);
+            let _ = write!(
+                line,
+                ",\"command\":{command},\"direction\":\"{direction}\",\"type\":{kind},\"number\":{number},\"size\":{size}"
+            );
+        } else {
+            line.push(b"refused ioctl on ");
+            line.push(name);
+            let _ = write!(line, ": {command:#010x} {direction} type={kind:#04x} nr={number} size={size}");
+        }
+        end::<i32>(&mut line, &Err(Errno(errno)));
+    }
+    sys::set_errno(errno);
+}

@@ -1,0 +1,564 @@
+//! The one board of this process: found and opened on first use, then shared by all calls under the process lock.
+//!
+//! Must not know: what an ioctl means, what a chip does.
+
+use crate::backing::Files;
+use crate::descriptors::{self, Descriptor, Node, NodeKind};
+use crate::guest_memory::{self, Window};
+use crate::paths::{self, PATH_MAX, PathBuffer};
+use crate::process_lock::ProcessLock;
+use crate::shadow::Attribute;
+use crate::sys::{self, Kernel};
+use chardev::text::{self, Text};
+use chardev::{Access, Device, OpenFile, OpenRequest, Session};
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use flash::{Chip, Ledger};
+use image::board::CHIPS_MAX;
+use image::{Board, ChipFiles, DeviceView, Os};
+use mtd_abi::errno::Errno;
+
+/// Environment variable that names the board: its directory or its configuration.
+const VARIABLE: &CStr = c"MTDSHIM";
+const DEFAULT_DIRECTORY: &[u8] = b"/mtdshim-flash";
+const CONF_NAME: &[u8] = b"/mtdshim.conf";
+
+/// Everything the process knows; only touched under the process lock.
+struct State {
+    pid: u32,
+    window: Window,
+    board: Option<Board>,
+    /// The board could not be opened, and the person knows.
+    hopeless: bool,
+    chips: [Option<ChipFiles>; CHIPS_MAX],
+    /// Chips that could not be opened, a bit each.
+    broken: u32,
+}
+
+struct Cell(UnsafeCell<State>);
+// SAFETY: reached only through `with_state`, which holds the process lock.
+unsafe impl Sync for Cell {}
+static STATE: Cell = Cell(UnsafeCell::new(State {
+    pid: 0,
+    window: Window::new(),
+    board: None,
+    hopeless: false,
+    chips: [const { None }; CHIPS_MAX],
+    broken: 0,
+}));
+
+/// Directory of the board as an inherited descriptor showed it.
+struct Hint(UnsafeCell<PathBuffer>, AtomicBool);
+// SAFETY: written once, by who turns the flag, before it is read.
+unsafe impl Sync for Hint {}
+static HINT: Hint = Hint(UnsafeCell::new(PathBuffer::new()), AtomicBool::new(false));
+static HINT_TAKEN: AtomicBool = AtomicBool::new(false);
+
+unsafe extern "C" {
+    fn getenv(name: *const c_char) -> *const c_char;
+    fn setenv(name: *const c_char, value: *const c_char, overwrite: i32) -> i32;
+}
+
+pub fn environment<'a>(name: &CStr) -> Option<&'a CStr> {
+    // SAFETY: the guest's own environment; libc keeps the strings where they are.
+    unsafe {
+        let value = getenv(name.as_ptr());
+        (!value.is_null() && *value != 0).then(|| CStr::from_ptr(value))
+    }
+}
+
+fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
+    let lock = ProcessLock::acquire();
+    // SAFETY: the process lock is held until the end of this function, and signals are blocked.
+    let state = unsafe { &mut *STATE.0.get() };
+    if state.pid != lock.pid {
+        // A forked child shares the parent's window file, so it makes its own.
+        state.window = Window::new();
+        state.pid = lock.pid;
+    }
+    body(state)
+}
+
+/// An inherited descriptor has shown where its board is.
+pub fn remember_board(directory: &[u8]) {
+    if HINT_TAKEN.compare_exchange(false, true, Relaxed, Relaxed).is_ok()
+        && let Some(path) = PathBuffer::of(&[directory])
+    {
+        // SAFETY: the flag above lets one thread in, once.
+        unsafe { *HINT.0.get() = path };
+        HINT.1.store(true, core::sync::atomic::Ordering::Release);
+    }
+}
+
+/// Where to look for the board, in this order; the last place is made when nothing is found.
+enum Place {
+    /// A directory or a configuration that exists.
+    Found(PathBuffer),
+    /// Nothing is configured: this directory may be made.
+    Default(PathBuffer),
+}
+
+fn find_board() -> Option<Place> {
+    if let Some(value) = environment(VARIABLE) {
+        return Some(Place::Found(paths::absolute(sys::AT_FDCWD, value.to_bytes())?));
+    }
+    if HINT.1.load(core::sync::atomic::Ordering::Acquire) {
+        // SAFETY: written before the flag was set, and never again.
+        return PathBuffer::of(&[unsafe { &*HINT.0.get() }.bytes()]).map(Place::Found);
+    }
+    if let Some(conf) = real_name(c"/etc/mtdshim.conf").or_else(beside_program) {
+        return Some(Place::Found(conf));
+    }
+    let mut buffer = [0; PATH_MAX];
+    let current = sys::getcwd(&mut buffer).ok()?;
+    PathBuffer::of(&[current, DEFAULT_DIRECTORY]).map(Place::Default)
+}
+
+/// The name of an existing file outside any prefix that the emulator puts before the guest's names.
+fn real_name(path: &CStr) -> Option<PathBuffer> {
+    let fd = sys::openat(sys::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
+    let mut buffer = [0; PATH_MAX];
+    let name = paths::descriptor_path(fd, &mut buffer).and_then(|name| PathBuffer::of(&[name]));
+    sys::close(fd);
+    name
+}
+
+fn beside_program() -> Option<PathBuffer> {
+    let mut buffer = [0; PATH_MAX];
+    let program = sys::readlink(c"/proc/self/exe", &mut buffer).ok()?;
+    let slash = program.iter().rposition(|&byte| byte == b'/')?;
+    let conf = PathBuffer::of(&[program.get(..slash)?, CONF_NAME])?;
+    real_name(conf.c_str())
+}
+
+impl State {
+    /// `create`: a default board may be made when nothing is configured.
+    fn board(&mut self, create: bool) -> Option<&Board> {
+        if self.board.is_none() && !self.hopeless {
+            self.open_board(create);
+        }
+        self.board.as_ref()
+    }
+
+    fn open_board(&mut self, create: bool) {
+        let opened = match find_board() {
+            Some(Place::Found(path)) => Board::open(&Kernel, path.c_str()),
+            Some(Place::Default(path)) if create => {
+                let _ = Kernel.mkdir(path.c_str());
+                Board::open_default(&Kernel, path.c_str())
+            }
+            _ => return,
+        };
+        match opened {
+            Ok(board) => {
+                // Children find the same board, wherever they are started.
+                if environment(VARIABLE).is_none_or(|value| value.to_bytes().first() != Some(&b'/')) {
+                    let conf = board.conf_path();
+                    // SAFETY: two C strings; libc copies them.
+                    unsafe { setenv(VARIABLE.as_ptr(), conf.as_cstr().as_ptr(), 1) };
+                }
+                self.board = Some(board);
+            }
+            Err(problem) => {
+                self.hopeless = true;
+                problem.report(&Kernel);
+            }
+        }
+    }
+
+    fn device(&mut self, index: u32) -> Result<DeviceView, Errno> {
+        self.board(true).and_then(|board| board.device(index)).ok_or(Errno::ENODEV)
+    }
+
+    /// Opens the files of a chip, once; ENODEV if that failed, as for a chip that did not probe.
+    fn open_chip(&mut self, chip: usize) -> Result<(), Errno> {
+        let bit = 1u32.checked_shl(chip as u32).unwrap_or(0);
+        let slot = self.chips.get_mut(chip).ok_or(Errno::ENODEV)?;
+        if slot.is_some() {
+            return Ok(());
+        }
+        let board = self.board.as_ref().ok_or(Errno::ENODEV)?;
+        if self.broken & bit != 0 {
+            return Err(Errno::ENODEV);
+        }
+        match ChipFiles::open(&Kernel, board, chip) {
+            Ok(files) => {
+                let fresh = files.fresh && !files.image_created;
+                *slot = Some(files);
+                if fresh {
+                    self.scan_bad_blocks(chip)?;
+                }
+                Ok(())
+            }
+            Err(problem) => {
+                self.broken |= bit;
+                problem.report(&Kernel);
+                Err(Errno::ENODEV)
+            }
+        }
+    }
+
+    /// The probe of an image that is new here: markers in the spare area become bad blocks.
+    fn scan_bad_blocks(&mut self, chip: usize) -> Result<(), Errno> {
+        let view = self.board.as_ref().and_then(|board| board.devices().find(|view| view.chip == chip));
+        let Some(view) = view else { return Ok(()) };
+        self.with_chip(&view, |chip| chip.scan_factory_bad_blocks().map(|_| ()).map_err(|_| Errno::EIO))?
+    }
+
+    /// Calls `body` with the chip of a device, under the chip's lock.
+    fn with_chip<R>(&mut self, view: &DeviceView, body: impl FnOnce(&mut Chip<'_, Files<'_>>) -> R) -> Result<R, Errno> {
+        self.open_chip(view.chip)?;
+        let State { window, board, chips, .. } = self;
+        let board = board.as_ref().ok_or(Errno::ENODEV)?;
+        let files = chips.get(view.chip).and_then(Option::as_ref).ok_or(Errno::ENODEV)?;
+        let scratch = guest_memory::scratch(flash::SCRATCH_SIZE).ok_or(Errno::ENOMEM)?;
+        let lock = files.lock();
+        lock.acquire(&Kernel).map_err(|error| Errno(error.0))?;
+        let ledger = Ledger::new(files.ledger_words());
+        let mut medium = Files { window, board, files, chip: view.chip };
+        let mut chip = Chip { geometry: &files.geometry, ledger: &ledger, medium: &mut medium, scratch };
+        let result = body(&mut chip);
+        lock.release(&Kernel);
+        Ok(result)
+    }
+
+    /// The bad blocks of a device are counted once, when it is first used.
+    fn count_bad_blocks(&mut self, view: &DeviceView) -> Result<(), Errno> {
+        let counted = self.board.as_ref().and_then(|board| board.stats(view.index)).ok_or(Errno::ENODEV)?;
+        if counted.counted.load(Relaxed) != 0 {
+            return Ok(());
+        }
+        let view_copy = *view;
+        let (bad, reserved) = self.with_chip(view, |chip| {
+            let step = u64::from(chip.geometry.erasesize.max(1));
+            let (mut bad, mut reserved) = (0, 0);
+            if chip.geometry.is_nand() {
+                let mut at = view_copy.offset;
+                while at < view_copy.offset + view_copy.size {
+                    match (chip.is_reserved(at), chip.is_bad(at)) {
+                        (Ok(true), _) => reserved += 1,
+                        (_, Ok(true)) => bad += 1,
+                        _ => {}
+                    }
+                    at += step;
+                }
+            }
+            (bad, reserved)
+        })?;
+        if let Some(stats) = self.board.as_ref().and_then(|board| board.stats(view.index))
+            && stats.counted.compare_exchange(0, 1, Relaxed, Relaxed).is_ok()
+        {
+            stats.bad_blocks.fetch_add(bad, Relaxed);
+            stats.bbt_blocks.fetch_add(reserved, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// The device as `chardev` sees it.
+fn device_of<'a>(view: &'a DeviceView, geometry: &'a flash::Geometry) -> Device<'a> {
+    Device {
+        index: view.index,
+        name: view.name.as_str().as_bytes(),
+        offset: view.offset,
+        parent_offset: view.parent_offset,
+        size: view.size,
+        erasesize: view.erasesize,
+        flags: view.flags,
+        is_partition: view.is_partition,
+        geometry,
+    }
+}
+
+/// One call on an open flash file: board, chip, lock, position; then `body`; then the position is stored.
+pub fn with_session<R>(
+    fd: i32,
+    descriptor: Descriptor,
+    body: impl FnOnce(&mut Session<'_, Files<'_>>) -> R,
+) -> Result<R, Errno> {
+    with_state(|state| {
+        let view = state.device(descriptor.node.index)?;
+        let mut file = descriptors::load(fd, descriptor).ok_or(Errno::EBADF)?;
+        let before = file;
+        let result = state.with_chip(&view, |chip| {
+            let geometry = chip.geometry;
+            let chip = Chip {
+                geometry,
+                ledger: chip.ledger,
+                medium: &mut *chip.medium,
+                scratch: &mut *chip.scratch,
+            };
+            body(&mut Session { device: device_of(&view, geometry), chip, file: &mut file })
+        })?;
+        if file != before {
+            descriptors::store(fd, &file);
+        }
+        Ok(result)
+    })
+}
+
+/// The same for calls that need no chip.
+pub fn with_device<R>(
+    fd: i32,
+    descriptor: Descriptor,
+    body: impl FnOnce(&Device<'_>, &mut OpenFile) -> R,
+) -> Result<R, Errno> {
+    with_state(|state| {
+        let view = state.device(descriptor.node.index)?;
+        let mut file = descriptors::load(fd, descriptor).ok_or(Errno::EBADF)?;
+        let before = file;
+        let board = state.board.as_ref().ok_or(Errno::ENODEV)?;
+        let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;
+        let result = body(&device_of(&view, &chip.geometry), &mut file);
+        if file != before {
+            descriptors::store(fd, &file);
+        }
+        Ok(result)
+    })
+}
+
+pub fn copy_in(address: usize, to: &mut [u8]) -> Result<(), Errno> {
+    with_state(|state| state.window.copy_in(address as u64, to).map_err(|_| Errno::EFAULT))
+}
+
+pub fn copy_out(address: usize, from: &[u8]) -> Result<(), Errno> {
+    with_state(|state| state.window.copy_out(address as u64, from).map_err(|_| Errno::EFAULT))
+}
+
+/// Whether there is any flash, without making some.
+pub fn has_board() -> bool {
+    with_state(|state| state.board(false).is_some())
+}
+
+/// A name of flash was used: now there is some.
+pub fn has_board_or_make_one() -> bool {
+    with_state(|state| state.board(true).is_some())
+}
+
+pub fn node_exists(node: Node) -> bool {
+    with_state(|state| state.board(true).is_some_and(|board| board.device(node.index).is_some()))
+}
+
+pub fn nth_device(number: u32) -> Option<u32> {
+    with_state(|state| state.board(true)?.devices().nth(number as usize).map(|view| view.index))
+}
+
+pub fn for_each_device(mut body: impl FnMut(&Device<'_>)) -> Result<(), Errno> {
+    with_state(|state| {
+        let board = state.board(true).ok_or(Errno::ENODEV)?;
+        for view in board.devices() {
+            if let Some(chip) = board.chip(view.chip) {
+                body(&device_of(&view, &chip.geometry));
+            }
+        }
+        Ok(())
+    })
+}
+
+pub fn has_attribute(attribute: &Attribute) -> bool {
+    with_state(|state| {
+        let view = state.device(attribute.index()).ok()?;
+        let chip = state.board.as_ref()?.chip(view.chip)?;
+        let device = device_of(&view, &chip.geometry);
+        text::has_attribute(&device, attribute.kind(), attribute.name()).then_some(())
+    })
+    .is_some()
+}
+
+pub fn attribute_text(attribute: &Attribute, content: &mut Text<'_>) -> Result<(), Errno> {
+    with_state(|state| {
+        let view = state.device(attribute.index())?;
+        // Counters need the chip; an attribute of a chip that cannot be opened still has the others.
+        let _ = state.count_bad_blocks(&view);
+        let board = state.board.as_ref().ok_or(Errno::ENODEV)?;
+        let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;
+        let device = device_of(&view, &chip.geometry);
+        let stats = crate::backing::ecc_stats(board, view.index);
+        let threshold = crate::backing::bitflip_threshold(board, view.index);
+        text::attribute(content, &device, stats, threshold, attribute.kind(), attribute.name()).ok_or(Errno::ENOENT)
+    })
+}
+
+pub fn set_bitflip_threshold(index: u32, threshold: u32) -> Result<(), Errno> {
+    with_state(|state| {
+        let board = state.board(true).ok_or(Errno::ENODEV)?;
+        board.stats(index).ok_or(Errno::ENODEV)?.bitflip_threshold.store(threshold, Relaxed);
+        Ok(())
+    })
+}
+
+/// The board's directory and a number that changes with its device table.
+pub fn board_directory_and_stamp() -> Option<(PathBuffer, u32)> {
+    with_state(|state| {
+        let board = state.board(true)?;
+        let directory = PathBuffer::of(&[board.directory().as_bytes()])?;
+        let stamp = board.devices().fold(2_166_136_261u32, |hash, view| {
+            let mix = |hash: u32, word: u32| (hash ^ word).wrapping_mul(16_777_619);
+            mix(mix(hash, view.index), view.generation)
+        });
+        Some((directory, stamp))
+    })
+}
+
+/// A file that exists, for stat to fill in times and the like.
+pub fn any_file() -> Option<PathBuffer> {
+    with_state(|state| PathBuffer::of(&[state.board(true)?.conf_path().as_bytes()]))
+}
+
+fn node_path(state: &mut State, node: Node) -> Option<PathBuffer> {
+    let board = state.board(true)?;
+    PathBuffer::of(&[board.directory().as_bytes(), paths::NODE_DIRECTORY, paths::node_name(node)?.bytes()])
+}
+
+/// The node file, made if it is missing; the configuration stands in where nothing can be made.
+pub fn stand_in_file(node: Node) -> Option<PathBuffer> {
+    let path = with_state(|state| node_path(state, node))?;
+    if sys::stat64(path.c_str(), true).is_ok() {
+        return Some(path);
+    }
+    match open_node_file(&path, libc::O_RDONLY | libc::O_CLOEXEC) {
+        Ok(fd) => {
+            sys::close(fd);
+            Some(path)
+        }
+        Err(_) => any_file(),
+    }
+}
+
+/// Flags of open that mean something on the node file as well.
+const KEPT_FLAGS: i32 = libc::O_ACCMODE
+    | libc::O_APPEND
+    | libc::O_NONBLOCK
+    | libc::O_SYNC
+    | libc::O_DSYNC
+    | libc::O_CLOEXEC
+    | libc::O_NOFOLLOW
+    | libc::O_PATH;
+
+fn open_node_file(path: &PathBuffer, flags: i32) -> Result<i32, i32> {
+    let kept = flags & KEPT_FLAGS;
+    let create = if kept & libc::O_PATH != 0 { 0 } else { libc::O_CREAT };
+    let attempt = || sys::openat(sys::AT_FDCWD, path.c_str(), kept | create, 0o666);
+    match attempt() {
+        Err(libc::ENOENT) if create != 0 => {
+            let slash = path.bytes().iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+            if let Some(directory) = PathBuffer::of(&[path.bytes().get(..slash).unwrap_or(&[])]) {
+                let _ = Kernel.mkdir(directory.c_str());
+            }
+            attempt()
+        }
+        other => other,
+    }
+}
+
+/// Where the board's directory cannot be written, the node is a memory file.
+fn open_memory_node(node: Node, flags: i32) -> Result<i32, Errno> {
+    let name = paths::node_name(node).ok_or(Errno::ENAMETOOLONG)?;
+    let name = PathBuffer::of(&[paths::NODE_MEMORY, name.bytes()]).ok_or(Errno::ENAMETOOLONG)?;
+    let file = sys::memfd(name.c_str()).map_err(Errno)?;
+    let result = crate::text_files::reopen(file, flags);
+    sys::close(file);
+    result
+}
+
+/// Opens /dev/mtdN and its kin: the checks of the kernel, then a descriptor on the node file.
+pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
+    let path = with_state(|state| {
+        let view = state.device(node.index).map_err(|_| Errno::ENOENT)?;
+        if flags & libc::O_PATH == 0 {
+            state.check_open(node, &view, flags)?;
+            state.count_bad_blocks(&view)?;
+        }
+        node_path(state, node).ok_or(Errno::ENAMETOOLONG)
+    })?;
+    if flags & libc::O_PATH != 0 {
+        stand_in_file(node);
+    }
+    let fd = match open_node_file(&path, flags) {
+        Ok(fd) => fd,
+        Err(libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT | libc::ENOSPC | libc::EDQUOT) => {
+            open_memory_node(node, flags)?
+        }
+        Err(errno) => return Err(Errno(errno)),
+    };
+    if flags & libc::O_PATH != 0 || (descriptors::set_mark(fd) && hold_exclusively(fd, node, flags)) {
+        return Ok(fd);
+    }
+    sys::close(fd);
+    if node.kind == NodeKind::Block && flags & libc::O_EXCL != 0 {
+        return Err(Errno::EBUSY);
+    }
+    let fd = open_memory_node(node, flags)?;
+    if descriptors::set_mark(fd) { Ok(fd) } else { Err(Errno::EIO) }
+}
+
+/// Byte of a block node's file that an O_EXCL holder has locked.
+const EXCLUSIVE_BYTE: u64 = 1 << 41;
+
+/// O_EXCL on a block device means "nobody else with O_EXCL".
+fn hold_exclusively(fd: i32, node: Node, flags: i32) -> bool {
+    if node.kind != NodeKind::Block || flags & libc::O_EXCL == 0 || !Access::from_flags(flags as u32).writes() {
+        return true;
+    }
+    sys::lock_description_byte(fd, EXCLUSIVE_BYTE).is_ok()
+}
+
+impl State {
+    fn check_open(&mut self, node: Node, view: &DeviceView, flags: i32) -> Result<(), Errno> {
+        self.open_chip(view.chip)?;
+        let files = self.chips.get(view.chip).and_then(Option::as_ref).ok_or(Errno::ENODEV)?;
+        if node.kind == NodeKind::Block {
+            return Ok(());
+        }
+        let mut device = device_of(view, &files.geometry);
+        if files.read_only {
+            device.flags &= !mtd_abi::flag::WRITEABLE;
+        }
+        let request = OpenRequest {
+            access: Access::from_flags(flags as u32),
+            read_only_node: node.kind == NodeKind::CharReadOnly,
+        };
+        chardev::check_open(request, Some(&device))?;
+        if flags & libc::O_DIRECT != 0 { Err(Errno::EINVAL) } else { Ok(()) }
+    }
+
+    fn record_stamp(&mut self, chip: usize) {
+        if let Some(files) = self.chips.get(chip).and_then(Option::as_ref) {
+            let lock = files.lock();
+            if lock.acquire(&Kernel).is_ok() {
+                files.record_stamp(&Kernel);
+                lock.release(&Kernel);
+            }
+        }
+    }
+}
+
+/// The last moment to remember how the image looks, so that the next process trusts the ledger's hints.
+pub fn before_close(fd: i32) {
+    if descriptors::is_foreign(fd) {
+        return;
+    }
+    let Some(descriptor) = descriptors::lookup(fd) else { return };
+    if !descriptor.writable || descriptor.node.kind == NodeKind::Threshold {
+        return;
+    }
+    with_state(|state| {
+        if let Ok(view) = state.device(descriptor.node.index) {
+            state.record_stamp(view.chip);
+        }
+    });
+}
+
+/// The process ends without closing.
+extern "C" fn at_exit() {
+    with_state(|state| {
+        for chip in 0..state.chips.len() {
+            state.record_stamp(chip);
+        }
+    });
+}
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_EXIT: extern "C" fn() = at_exit;
