@@ -36,6 +36,8 @@ pub mod os;
 pub mod presets;
 pub mod problem;
 pub mod stamp;
+#[cfg(test)]
+mod testing;
 pub mod text;
 
 pub use board::{Board, ChipConfig, DeviceStats, DeviceView, PartitionError};
