@@ -111,6 +111,38 @@ const GENERATORS: [u128; STRENGTH_MAX] = {
     generators
 };
 
+/// A generator without its highest term, at the top of the word.
+const fn divisor(generator: u128, code_bits: u32) -> u128 {
+    (generator ^ 1 << code_bits) << (128 - code_bits)
+}
+
+/// Times x, in the ring of remainders at the top of the word.
+const fn double(register: u128, divisor: u128) -> u128 {
+    if register >> 127 == 1 {
+        register << 1 ^ divisor
+    } else {
+        register << 1
+    }
+}
+
+/// For every strength: the inverted remainder of an erased step.
+const MASKS: [u128; STRENGTH_MAX] = {
+    let mut masks = [0; STRENGTH_MAX];
+    let mut index = 0;
+    while index < STRENGTH_MAX {
+        let divisor = divisor(GENERATORS[index], (index as u32 + 1) * FIELD_BITS);
+        let mut register = 0u128;
+        let mut bit = 0;
+        while bit < STEP_BITS {
+            register = double(register ^ 1 << 127, divisor);
+            bit += 1;
+        }
+        masks[index] = !register;
+        index += 1;
+    }
+    masks
+};
+
 pub(crate) struct Bch {
     strength: usize,
     /// Remainders of every byte times x^(bits of code), at the top of the word.
@@ -121,29 +153,25 @@ pub(crate) struct Bch {
 
 impl Bch {
     pub fn new(strength: u8) -> Option<Bch> {
-        let generator = *GENERATORS.get(usize::from(strength).checked_sub(1)?)?;
-        let code_bits = u32::from(strength) * FIELD_BITS;
-        // Without its highest term, and at the top of the word.
-        let divisor = (generator ^ 1 << code_bits) << (128 - code_bits);
+        let index = usize::from(strength).checked_sub(1)?;
+        let divisor = divisor(*GENERATORS.get(index)?, u32::from(strength) * FIELD_BITS);
         let mut remainders = [0u128; 256];
-        for (byte, remainder) in (0u128..).zip(remainders.iter_mut()) {
-            let mut register = byte << 120;
-            for _ in 0..8 {
-                register = if register >> 127 == 1 {
-                    register << 1 ^ divisor
-                } else {
-                    register << 1
-                };
+        // Remainders add up: a byte's is that of its highest bit plus that of the rest.
+        let mut register = 1 << 127;
+        let mut filled = 1;
+        while filled < 256 {
+            register = double(register, divisor);
+            let (known, rest) = remainders.split_at_mut_checked(filled)?;
+            for (target, known) in rest.iter_mut().zip(known) {
+                *target = *known ^ register;
             }
-            *remainder = register;
+            filled *= 2;
         }
-        let mut bch = Bch {
+        Some(Bch {
             strength: usize::from(strength),
             remainders,
-            mask: 0,
-        };
-        bch.mask = !bch.remainder((0..STEP_BITS / 8).map(|_| 0xff));
-        Some(bch)
+            mask: *MASKS.get(index)?,
+        })
     }
 
     fn code_bits(&self) -> u32 {

@@ -22,19 +22,31 @@ fn interleave(set: u32, clear: u32) -> u8 {
     }) as u8
 }
 
-pub fn calculate(step: &[u8], code: &mut [u8]) {
-    let mut all = 0u64;
-    let mut line = [0u64; 5];
-    let (words, _) = step.as_chunks::<8>();
-    for (number, word) in words.iter().take(STEP_SIZE / 8).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        all ^= word;
-        for (bit, sum) in line.iter_mut().enumerate() {
-            // All ones where the word's number has this bit set.
-            *sum ^= word & 0u64.wrapping_sub((number as u64 >> bit) & 1);
-        }
+/// Halves a list of words: sums of neighbours, and the sum of every second word.
+fn fold<const COUNT: usize, const HALF: usize>(words: &[u64; COUNT]) -> ([u64; HALF], u64) {
+    let mut sums = [0; HALF];
+    let mut seconds = 0;
+    let (pairs, _) = words.as_chunks::<2>();
+    for (sum, [first, second]) in sums.iter_mut().zip(pairs) {
+        seconds ^= second;
+        *sum = first ^ second;
     }
-    let upper = line.iter().enumerate().fold(0, |set, (bit, sum)| {
+    (sums, seconds)
+}
+
+pub fn calculate(step: &[u8], code: &mut [u8]) {
+    let mut words = [0u64; STEP_SIZE / 8];
+    for (word, bytes) in words.iter_mut().zip(step.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    // Each fold yields the words whose number has one more bit set; the fifth leaves the sum of all.
+    let (sixteen, bit3) = fold::<32, 16>(&words);
+    let (eight, bit4) = fold::<16, 8>(&sixteen);
+    let (four, bit5) = fold::<8, 4>(&eight);
+    let (two, bit6) = fold::<4, 2>(&four);
+    let ([all], bit7) = fold::<2, 1>(&two);
+    let upper = [bit3, bit4, bit5, bit6, bit7].into_iter().enumerate();
+    let upper = upper.fold(0, |set, (bit, sum)| {
         set | (sum.count_ones() & 1) << (bit + 3)
     });
     let set = upper | byte_parities(all);

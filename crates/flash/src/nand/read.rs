@@ -1,7 +1,7 @@
 //! Reading pages: which ECC steps are looked at, and what the driver keeps of the last page.
 
 use super::pages::{Pages, Span};
-use super::spare::{Placement, step_code};
+use super::spare::{Placement, next_code};
 use crate::chip::{Buffers, Chip, Done, Outcome, buffers, deliver, front};
 use crate::ecc::{Code, STEP_BYTES_MAX};
 use crate::{Area, FlashError, Geometry, GuestMemory, Medium, OpMode, Sink};
@@ -390,12 +390,12 @@ fn check_steps(
         .chunks_exact_mut(writesize.max(1))
         .zip(oob.chunks_exact(oobsize.max(1)));
     for (page, (data, spare)) in pages.enumerate() {
+        let mut positions = layout.ecc_positions();
         for (step, bytes) in data.chunks_exact_mut(step_size).enumerate() {
-            let start = page * writesize + step * step_size;
-            if !range.contains(&start) {
+            next_code(&mut positions, spare, stored)?;
+            if !range.contains(&(page * writesize + step * step_size)) {
                 continue;
             }
-            step_code(&layout, spare, step, stored)?;
             match code.correct(bytes, stored) {
                 Ok(bitflips) => {
                     verdict.corrected = verdict.corrected.saturating_add(bitflips);

@@ -1,5 +1,6 @@
 //! Between the user's OOB bytes and the spare area of a page.
 
+use crate::layout::EccPositions;
 use crate::{FlashError, Geometry, OobLayout, OpMode};
 
 /// How OOB bytes of the user lie in every page of an operation.
@@ -79,29 +80,27 @@ impl Placement {
     }
 }
 
-/// Copies the ECC bytes of one step out of a page's spare area.
-pub(super) fn step_code(
-    layout: &OobLayout,
+/// Takes the ECC bytes of the next step out of a page's spare area.
+pub(super) fn next_code(
+    positions: &mut EccPositions,
     spare: &[u8],
-    step: usize,
     code: &mut [u8],
 ) -> Result<(), FlashError> {
-    let skip = step.saturating_mul(code.len());
-    for (byte, position) in code.iter_mut().zip(layout.ecc_positions().skip(skip)) {
+    for byte in code {
+        let position = positions.next().ok_or(FlashError::Invalid)?;
         *byte = *spare.get(position as usize).ok_or(FlashError::Invalid)?;
     }
     Ok(())
 }
 
-/// Writes the ECC bytes of one step into a page's spare area.
-pub(super) fn set_step_code(
-    layout: &OobLayout,
+/// Puts the ECC bytes of the next step into a page's spare area.
+pub(super) fn set_next_code(
+    positions: &mut EccPositions,
     spare: &mut [u8],
-    step: usize,
     code: &[u8],
 ) -> Result<(), FlashError> {
-    let skip = step.saturating_mul(code.len());
-    for (byte, position) in code.iter().zip(layout.ecc_positions().skip(skip)) {
+    for byte in code {
+        let position = positions.next().ok_or(FlashError::Invalid)?;
         *spare
             .get_mut(position as usize)
             .ok_or(FlashError::Invalid)? = *byte;

@@ -1,7 +1,7 @@
 //! Programming pages: data, the code over it, and the user's OOB bytes, all ANDed into what is there.
 
 use super::pages::{Pages, Span};
-use super::spare::{Placement, set_step_code};
+use super::spare::{Placement, set_next_code};
 use crate::chip::{Buffers, Chip, Done, Outcome, and_into, buffers, fetch, front, is_erased};
 use crate::ecc::{Code, STEP_BYTES_MAX};
 use crate::{Area, FlashError, Geometry, GuestMemory, Medium, OpMode, Sink, Source};
@@ -268,12 +268,10 @@ pub(super) fn compute_codes(
         .ok_or(FlashError::Invalid)?;
     let pages = data.chunks_exact(geometry.writesize.max(1) as usize);
     for (data, spare) in pages.zip(oob.chunks_exact_mut(geometry.oobsize.max(1) as usize)) {
-        for (step, data) in data
-            .chunks_exact(geometry.ecc_step_size().max(1) as usize)
-            .enumerate()
-        {
+        let mut positions = layout.ecc_positions();
+        for data in data.chunks_exact(geometry.ecc_step_size().max(1) as usize) {
             code.calculate(data, bytes);
-            set_step_code(&layout, spare, step, bytes)?;
+            set_next_code(&mut positions, spare, bytes)?;
         }
     }
     Ok(())
