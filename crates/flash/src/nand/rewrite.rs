@@ -89,6 +89,7 @@ impl<M: Medium + GuestMemory> Chip<'_, M> {
         if let Some(code) = code {
             compute_codes(self.geometry, code, data, oob)?;
         }
+        self.forget_kept_page(span.from, span.to);
         self.forget_clean(span.from, span.length());
         let Buffers { data, oob, .. } = buffers(self.scratch)?;
         self.medium.write(

@@ -236,7 +236,7 @@ impl<M: Medium + GuestMemory> Chip<'_, M> {
     }
 
     /// The page that the driver keeps is read again after it was programmed.
-    fn forget_kept_page(&mut self, at: u64, end: u64) {
+    pub(super) fn forget_kept_page(&mut self, at: u64, end: u64) {
         if !self.geometry.keeps_a_page() {
             return;
         }

@@ -3,13 +3,14 @@
 //! Only lines that reach the chip are replayed; arguments that the char device refuses, and what it splits into
 //! several calls, are its own tests.
 
-use std::fs;
-use std::path::PathBuf;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+mod text;
+
 use crate::testing::Bench;
 use crate::*;
+use text::{data_of, digest, hex, number, recording, seeded};
 
 pub struct Replay {
     pub bench: Bench,
@@ -18,57 +19,6 @@ pub struct Replay {
     bad: u32,
     pub checked: u32,
     raw_read_follows: bool,
-}
-
-pub fn recording(name: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/recordings")
-        .join(name);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// The bytes that the recording program wrote for a seed.
-fn seeded(seed: u32, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
-
-fn digest(bytes: &[u8]) -> u32 {
-    let hash = bytes
-        .iter()
-        .fold(14_695_981_039_346_656_037u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(1_099_511_628_211)
-        });
-    (hash ^ hash >> 32) as u32
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn number(text: &str) -> Option<u64> {
-    let text = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-/// What an argument list means as data: `#7`, `#7t` or `byte f0`.
-fn data_of(argument: &str, length: usize) -> Option<(Vec<u8>, bool)> {
-    if let Some(byte) = argument.strip_prefix("byte ") {
-        return Some((vec![u8::from_str_radix(byte, 16).ok()?; length], false));
-    }
-    let seed = argument.strip_prefix('#')?;
-    let tame = seed.ends_with('t');
-    Some((
-        seeded(seed.trim_end_matches('t').parse().ok()?, length),
-        tame,
-    ))
 }
 
 impl Replay {
@@ -146,28 +96,25 @@ impl Replay {
                     self.expect_result(result, answer, &context);
                 }
             }
+            _ => self.nand_line(name, verb, &arguments, &numbers, answer, &context),
+        }
+    }
+
+    fn nand_line(
+        &mut self,
+        name: &str,
+        verb: &str,
+        arguments: &[&str],
+        numbers: &[u64],
+        answer: &str,
+        context: &str,
+    ) {
+        match (verb, numbers) {
             ("MEMWRITEOOB" | "MEMWRITEOOB64", [at, length, ..]) => {
-                self.write_oob(*at, *length, arguments[2], answer, &context);
+                self.write_oob(*at, *length, arguments[2], answer, context);
             }
             ("MEMREADOOB" | "MEMREADOOB64", [at, length]) if answer.starts_with('0') => {
-                self.read_oob(*at, *length, answer, &context);
-            }
-            ("MEMLOCK", [at, length]) => {
-                let result = self.bench.with(|chip| chip.lock(*at, *length));
-                self.expect_lock(result, *at, *length, answer, &context);
-            }
-            ("MEMUNLOCK", [at, length]) => {
-                let result = self.bench.with(|chip| chip.unlock(*at, *length));
-                self.expect_lock(result, *at, *length, answer, &context);
-            }
-            ("MEMISLOCKED", [at, length]) => {
-                if let (Ok(wanted), true) = (answer.parse::<u32>(), *length > 0) {
-                    let locked = self
-                        .bench
-                        .with(|chip| chip.is_locked(*at, *length))
-                        .unwrap();
-                    self.expect(Some(u32::from(locked)), Some(wanted), &context);
-                }
+                self.read_oob(*at, *length, answer, context);
             }
             ("MEMSETBADBLOCK", [at]) if answer == "0" => {
                 self.bench.with(|chip| chip.mark_bad(*at)).unwrap();
@@ -178,12 +125,12 @@ impl Replay {
                 self.expect(
                     Some(u32::from(bad).to_string().as_str()),
                     Some(answer),
-                    &context,
+                    context,
                 );
             }
             // A second file, read once after each change made through it.
             ("MTDFILEMODE", _) if name.ends_with("overwrite.txt") => {}
-            ("MEMREAD", [at, ..]) => self.memread(*at, &arguments, answer, &context),
+            ("MEMREAD", [at, ..]) => self.memread(*at, arguments, answer, context),
             ("MTDFILEMODE", [mode]) => {
                 self.mode = if *mode == 3 {
                     OpMode::Raw
@@ -191,7 +138,30 @@ impl Replay {
                     OpMode::Place
                 }
             }
-            ("MEMWRITE", [at, ..]) if answer == "0" => self.memwrite(*at, &arguments),
+            ("MEMWRITE", [at, ..]) if answer == "0" => self.memwrite(*at, arguments),
+            _ => self.lock_line(verb, numbers, answer, context),
+        }
+    }
+
+    fn lock_line(&mut self, verb: &str, numbers: &[u64], answer: &str, context: &str) {
+        match (verb, numbers) {
+            ("MEMLOCK", [at, length]) => {
+                let result = self.bench.with(|chip| chip.lock(*at, *length));
+                self.expect_lock(result, *at, *length, answer, context);
+            }
+            ("MEMUNLOCK", [at, length]) => {
+                let result = self.bench.with(|chip| chip.unlock(*at, *length));
+                self.expect_lock(result, *at, *length, answer, context);
+            }
+            ("MEMISLOCKED", [at, length]) => {
+                if let (Ok(wanted), true) = (answer.parse::<u32>(), *length > 0) {
+                    let locked = self
+                        .bench
+                        .with(|chip| chip.is_locked(*at, *length))
+                        .unwrap();
+                    self.expect(Some(u32::from(locked)), Some(wanted), context);
+                }
+            }
             _ => {}
         }
     }
