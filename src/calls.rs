@@ -52,6 +52,9 @@ fn transfer_one(
     }
     let at = at.map(|at| u64::try_from(at).map_err(|_| Errno::EINVAL)).transpose()?;
     let length = (length as u64).min(COUNT_MAX);
+    if at.is_some_and(|at| i64::try_from(at + length).is_err()) {
+        return Err(Errno::EINVAL);
+    }
     let block = descriptor.node.kind == NodeKind::Block;
     let operation = match (direction, at) {
         (Direction::Read, None) => "read",
@@ -124,11 +127,23 @@ fn transfer_segments(
                     break;
                 }
             }
-            Err(_) if total > 0 => break,
+            Err(errno) if total > 0 => {
+                // The driver has moved the position before it finds the buffer bad, and the call as a whole succeeds.
+                if errno == Errno::EFAULT && direction == Direction::Read && at.is_none() {
+                    skip_read(fd, descriptor, length.into())?;
+                }
+                break;
+            }
             Err(errno) => return Err(errno),
         }
     }
     Ok(total as isize)
+}
+
+fn skip_read(fd: i32, descriptor: Descriptor, length: u64) -> Result<(), Errno> {
+    world::with_device(fd, descriptor, |device, file| {
+        file.position = file.position.saturating_add(length).min(device.size);
+    })
 }
 
 pub fn seek(fd: i32, offset: i64, whence: i32) -> Answer<i64> {
@@ -158,6 +173,14 @@ fn is_generic(command: u32) -> bool {
 }
 
 const SOFT_BLOCK_SIZE: u32 = 4096;
+
+/// QEMU 7 answers ENOSYS to an MTD command on something that is not flash, where Linux says ENOTTY, or EBADF.
+pub fn correct_refusal(fd: i32, command: u32) {
+    if sys::errno() == libc::ENOSYS && mtd_abi::ioctl::name(command).is_some() {
+        let closed = sys::fcntl(fd, libc::F_GETFD, 0).is_err();
+        sys::set_errno(if closed { libc::EBADF } else { libc::ENOTTY });
+    }
+}
 
 pub fn ioctl(fd: i32, command: u32, argument: usize) -> Answer<i32> {
     let descriptor = descriptors::lookup(fd)?;
@@ -209,4 +232,14 @@ pub fn sync(fd: i32) -> Answer<i32> {
         .and_then(|result| result),
         NodeKind::Threshold => return None,
     })
+}
+
+/// F_GETFL: the emulator shows access mode 3, which allows nothing, as 0.
+pub fn open_flags(fd: i32, flags: i32) -> i32 {
+    match descriptors::lookup(fd) {
+        Some(descriptor) if !descriptor.path_only && !descriptor.readable && !descriptor.writable => {
+            flags | libc::O_ACCMODE
+        }
+        _ => flags,
+    }
 }

@@ -227,16 +227,11 @@ fn fields<B: Backing>(line: &mut Text<'_>, session: &mut Session<'_, B>, command
 }
 
 /// An ioctl on something that is not flash, when nobody answered it: what the firmware wants next.
-#[inline(always)]
-pub fn foreign_ioctl(fd: i32, command: u32, result: i32) {
-    if result >= 0 || is_off() {
+#[cold]
+pub fn foreign_ioctl(fd: i32, command: u32) {
+    if is_off() {
         return;
     }
-    refused_ioctl(fd, command);
-}
-
-#[cold]
-fn refused_ioctl(fd: i32, command: u32) {
     let errno = sys::errno();
     if errno == libc::ENOTTY || errno == libc::ENOSYS {
         let mut buffer = [0; 512];

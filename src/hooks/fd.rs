@@ -129,6 +129,9 @@ macro_rules! fcntl_hooks {
                 if copies && result >= 0 {
                     descriptors::copy(fd, result);
                 }
+                if command == libc::F_GETFL && result >= 0 && !is_foreign(fd) {
+                    return calls::open_flags(fd, result);
+                }
                 result
             }
         }

@@ -8,15 +8,15 @@ macro_rules! ioctl_hooks {
     ($($name:ident),*) => {$(
         hook! {
             fn $name(fd: c_int, command: c_ulong, argument: *mut c_void) -> c_int {
-                if is_foreign(fd) {
-                    let result = real!($name(fd, command, argument));
-                    crate::trace::foreign_ioctl(fd, command as u32, result);
-                    return result;
+                if !is_foreign(fd) && let Some(result) = calls::ioctl(fd, command as u32, argument as usize) {
+                    return settle(result, -1);
                 }
-                match calls::ioctl(fd, command as u32, argument as usize) {
-                    Some(result) => settle(result, -1),
-                    None => real!($name(fd, command, argument)),
+                let result = real!($name(fd, command, argument));
+                if result < 0 {
+                    crate::trace::foreign_ioctl(fd, command as u32);
+                    calls::correct_refusal(fd, command as u32);
                 }
+                result
             }
         }
     )*};

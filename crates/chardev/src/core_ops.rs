@@ -71,6 +71,10 @@ impl<B: Backing> Session<'_, B> {
         if !self.device.has_oob() {
             return ReadDone::refused(Errno::EOPNOTSUPP);
         }
+        // The driver refuses a page behind the chip's last, even for no bytes at all.
+        if length == 0 && self.device.offset + at >= self.device.geometry.size {
+            return ReadDone::refused(Errno::EINVAL);
+        }
         let mode = ops.mode;
         let (outcome, result) = self.chip.read_oob(self.device.offset + at, ops);
         self.finish_read(outcome, result.map_err(errno_of), mode)

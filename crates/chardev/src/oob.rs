@@ -149,16 +149,22 @@ impl<B: Backing> Session<'_, B> {
         result
     }
 
-    /// How much one step of MEMREAD or MEMWRITE moves: an eraseblock, ending on a page, and the spare bytes of just
-    /// the pages it touches.
-    fn step(&self, request: &Request, mode: OpMode) -> (u64, u64) {
+    /// How much one step of MEMREAD or MEMWRITE moves: at most an eraseblock, ending on a page.
+    fn step(&self, request: &Request) -> (u64, u64) {
         let geometry = self.device.geometry;
         let (erasesize, writesize) = (u64::from(self.device.erasesize), u64::from(geometry.writesize.max(1)));
         let mut length = request.length.min(erasesize);
-        let mut ooblen = request.ooblen.min(erasesize);
         if length == erasesize {
             length -= (request.start + length) % writesize;
         }
+        (length, request.ooblen.min(erasesize))
+    }
+
+    /// A write takes the spare bytes of just the pages it touches; a read leaves that to the driver.
+    fn write_step(&self, request: &Request, mode: OpMode) -> (u64, u64) {
+        let geometry = self.device.geometry;
+        let writesize = u64::from(geometry.writesize.max(1));
+        let (length, mut ooblen) = self.step(request);
         if length > 0 && ooblen > 0 {
             let first = request.start / writesize;
             let last = (request.start + length - 1) / writesize;
@@ -188,7 +194,7 @@ impl<B: Backing> Session<'_, B> {
         while request.unfinished() {
             // The kernel itself loops for ever on an unknown mode; see the README's differences.
             let mode = op_mode(arg.mode).ok_or(Errno::EINVAL)?;
-            let (length, ooblen) = self.step(&request, mode);
+            let (length, ooblen) = self.write_step(&request, mode);
             let source = |address: u64, length: u64| (address != 0).then_some(Source::Guest { address, length });
             let ops = WriteOps {
                 mode,
@@ -232,7 +238,7 @@ impl<B: Backing> Session<'_, B> {
                 // The core's range checks come first.
                 Err(refusal) => return self.check_unknown_mode(request, refusal),
             };
-            let (length, ooblen) = self.step(request, mode);
+            let (length, ooblen) = self.step(request);
             let sink = |address: u64, length: u64| (address != 0).then_some(Sink::Guest { address, length });
             let ops =
                 ReadOps { mode, data: sink(request.data, length), oob: sink(request.oob, ooblen), ooboffs: 0 };
@@ -258,7 +264,7 @@ impl<B: Backing> Session<'_, B> {
 
     /// An unknown mode is refused by the driver, after the core has checked the range of the first step.
     fn check_unknown_mode(&mut self, request: &Request, refusal: Errno) -> Result<(), Errno> {
-        let (length, ooblen) = self.step(request, OpMode::Raw);
+        let (length, ooblen) = self.step(request);
         self.check_oob_ops(request.start, length, ooblen, 0, OpMode::Raw)?;
         Err(refusal)
     }
