@@ -10,7 +10,7 @@ mod text;
 
 use crate::testing::Bench;
 use crate::*;
-use text::{data_of, digest, hex, number, recording, seeded};
+use text::{data_of, digest, hash, hex, number, recording, seeded};
 
 pub struct Replay {
     pub bench: Bench,
@@ -41,6 +41,20 @@ impl Replay {
             }
         }
         self.bench.check_clean_promise();
+        self.final_digest(name);
+    }
+
+    /// The last line of a scenario: every byte of the chip and of its spare area.
+    fn final_digest(&mut self, name: &str) {
+        let text = recording(name);
+        let Some(line) = text.lines().find(|line| line.starts_with("DIGEST")) else {
+            return;
+        };
+        let field = |key: &str| line.split(key).nth(1).and_then(|text| text.get(..16));
+        let main = format!("{:016x}", hash(&self.bench.medium.main));
+        self.expect(Some(main.as_str()), field("raw="), name);
+        let oob = format!("{:016x}", hash(&self.bench.medium.oob));
+        self.expect(Some(oob.as_str()), field("oobecc="), name);
     }
 
     fn line(&mut self, name: &str, line: &str) {

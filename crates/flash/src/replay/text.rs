@@ -22,12 +22,17 @@ pub fn seeded(seed: u32, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-pub fn digest(bytes: &[u8]) -> u32 {
-    let hash = bytes
+/// FNV-1a, 64 bits.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes
         .iter()
-        .fold(14_695_981_039_346_656_037u64, |hash, &byte| {
+        .fold(14_695_981_039_346_656_037, |hash, &byte| {
             (hash ^ u64::from(byte)).wrapping_mul(1_099_511_628_211)
-        });
+        })
+}
+
+pub fn digest(bytes: &[u8]) -> u32 {
+    let hash = hash(bytes);
     (hash ^ hash >> 32) as u32
 }
 
