@@ -11,4 +11,6 @@ mod spare;
 mod write;
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
