@@ -15,6 +15,8 @@ uclibc_config() {
     UCLIBC_HAS_STDIO_BUFSIZ_4096 UCLIBC_HAS_STDIO_AUTO_RW_TRANSITION UCLIBC_HAS_STUBS DOSTRIP "$@"; do
     echo "$option=y"
   done
+  # A root without its own ld.so.cache would be given the host's.
+  echo "# LDSO_CACHE_SUPPORT is not set"
   echo "KERNEL_HEADERS=\"$headers\""
   echo 'RUNTIME_PREFIX="/"'
   echo 'DEVEL_PREFIX="/usr"'
