@@ -2,6 +2,9 @@
 //!
 //! Must not know: boards, chips. Never part of the guest library.
 
+// The widths of libc's types differ between hosts.
+#![allow(clippy::unnecessary_cast)]
+
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
 

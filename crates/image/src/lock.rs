@@ -310,3 +310,7 @@ impl<'a> SharedLock<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "lock_tests.rs"]
+mod tests;

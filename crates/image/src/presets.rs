@@ -2,7 +2,8 @@
 //!
 //! Sizes, pages and blocks are from the manufacturers' datasheets. For SPI NOR the eraseblock is the one Linux uses by
 //! default: 4 KiB where its table of chips knows the 4 KiB erase command (CONFIG_MTD_SPI_NOR_USE_4K_SECTORS), else 64
-//! KiB. Many vendor kernels switch that option off: then write `erasesize = "64K"` below the preset.
+//! KiB. Many vendor kernels switch that option off: then write `erasesize = "64K"` below the preset. Locks and OTP are given where Linux 6.1
+//! drives them on that chip.
 
 use flash::{Ecc, Kind, LockScheme, OtpArea};
 
@@ -47,8 +48,8 @@ const fn spi_nor(name: &'static str, size: u64, erasesize: u32, lock: LockScheme
     }
 }
 
-/// Winbond's security registers: Linux shows 3 of 256 bytes.
-const fn winbond(name: &'static str, size: u64) -> Preset {
+/// With the three security registers that Linux drives on some Winbond chips.
+const fn winbond_otp(name: &'static str, size: u64) -> Preset {
     let otp_user = OtpArea {
         region_length: 256,
         region_count: 3,
@@ -112,10 +113,12 @@ const fn spi_nand(
 }
 
 pub const PRESETS: &[Preset] = &[
-    winbond("w25q32", 4 * MIB),
-    winbond("w25q64", 8 * MIB),
-    winbond("w25q128", 16 * MIB),
-    winbond("w25q256", 32 * MIB),
+    spi_nor("w25q32", 4 * MIB, 4 * KIB, LockScheme::None),
+    spi_nor("w25q64", 8 * MIB, 4 * KIB, LockScheme::None),
+    spi_nor("w25q128", 16 * MIB, 4 * KIB, LockScheme::None),
+    spi_nor("w25q256", 32 * MIB, 4 * KIB, LockScheme::None),
+    winbond_otp("w25q32jwm", 4 * MIB),
+    spi_nor("w25q128jv", 16 * MIB, 4 * KIB, LockScheme::BlockProtect),
     spi_nor("mx25l1606e", 2 * MIB, 4 * KIB, LockScheme::None),
     spi_nor("mx25l6405d", 8 * MIB, 4 * KIB, LockScheme::None),
     spi_nor("mx25l12805d", 16 * MIB, 4 * KIB, LockScheme::BlockProtect),

@@ -39,10 +39,6 @@ impl TestDirectory {
         std::fs::read(self.0.join(name)).unwrap()
     }
 
-    pub fn exists(&self, name: &str) -> bool {
-        self.0.join(name).exists()
-    }
-
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).unwrap();
         let mut names: Vec<_> = entries

@@ -9,7 +9,7 @@ use crate::conf;
 use crate::lock::LockState;
 use crate::make_lock::{MakeLock, PRIVATE_DIRECTORY};
 use crate::mapping::{Mapping, buffer};
-use crate::os::{FileKind, OpenMode, Os, errno, pread_exact, pwrite_all};
+use crate::os::{Fd, FileKind, OpenMode, Os, errno, pread_exact, pwrite_all};
 use crate::problem::Problem;
 use crate::stamp::Stamp;
 use crate::text::PathText;
@@ -112,7 +112,7 @@ fn open_compiled(os: &impl Os, place: &Place, text: &Stamp) -> Option<Board> {
     }
 }
 
-fn board_of(os: &impl Os, place: &Place, mapping: Mapping, fd: i32) -> Board {
+fn board_of(os: &impl Os, place: &Place, mapping: Mapping, fd: Fd) -> Board {
     let fd = if fd < 0 { fd } else { os.make_private(fd) };
     Board {
         mapping,
@@ -128,9 +128,21 @@ fn compile_to_file(os: &impl Os, place: &Place) -> Result<Board, Problem> {
     file.fill(BOARD_BYTES as u64, 0)?;
     let mapping =
         Mapping::shared(file.fd(), BOARD_BYTES).ok_or_else(|| out_of_memory(&place.compiled))?;
+    wait_until_old(os, place, file.fd());
     compile_into(os, place, &mapping)?;
     let fd = file.finish()?;
     Ok(board_of(os, place, mapping, fd))
+}
+
+/// A text that is changed twice within a tick of the file system's clock looks the same after both. So it is read only
+/// when it is older than that; `now` is a file that was just written.
+fn wait_until_old(os: &impl Os, place: &Place, now: Fd) {
+    const TICK_MS: u32 = 20;
+    if let (Ok(text), Ok(now)) = (os.stat(place.conf.as_cstr()), os.fstat(now))
+        && now.mtime_ns.saturating_sub(text.mtime_ns) < i64::from(TICK_MS) * 1_000_000
+    {
+        os.sleep_ms(TICK_MS);
+    }
 }
 
 fn open_private(os: &impl Os, place: &Place) -> Result<Board, Problem> {
@@ -165,7 +177,7 @@ fn compile_into(os: &impl Os, place: &Place, mapping: &Mapping) -> Result<(), Pr
     result
 }
 
-fn compile_text(os: &impl Os, place: &Place, mapping: &Mapping, fd: i32) -> Result<(), Problem> {
+fn compile_text(os: &impl Os, place: &Place, mapping: &Mapping, fd: Fd) -> Result<(), Problem> {
     let failed = |errno| {
         Problem::of_errno(
             &place.conf,

@@ -78,6 +78,19 @@ fn a_changed_text_is_compiled_anew() {
 }
 
 #[test]
+fn texts_of_one_length_written_in_quick_succession_are_told_apart() {
+    let directory = TestDirectory::new();
+    for size in [1, 2, 4, 8, 1, 2, 4, 8] {
+        directory.write(
+            "mtdshim.conf",
+            NOR_8M.replace("8M", &format!("{size}M")).as_bytes(),
+        );
+        let row = format!("0 spi0.0 0x0+{:#x} 0xc00 chip", size << 20);
+        assert_eq!(rows(&open(&directory).1), [row]);
+    }
+}
+
+#[test]
 fn a_text_given_by_its_own_name_has_its_own_compiled_form() {
     let directory = TestDirectory::with_conf(NOR_8M);
     directory.write("other.conf", NOR_8M.replace("8M", "2M").as_bytes());

@@ -4,11 +4,12 @@ use flash::ledger::Ledger;
 
 use super::ChipPaths;
 use super::fill::{NewFile, check_space};
+use super::prepare::prepare;
 use super::side::{self, HEADER_WORDS, SideLayout};
 use crate::board::ChipConfig;
 use crate::make_lock::MakeLock;
 use crate::mapping::Mapping;
-use crate::os::{FileKind, OpenMode, Os, errno, pread_exact, pwrite_all};
+use crate::os::{FileKind, Os, errno};
 use crate::problem::Problem;
 use crate::stamp::Stamp;
 use crate::text::PathText;
@@ -217,8 +218,14 @@ fn make(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths, needed: Made) -> Res
     }
     let mapping = match &side {
         Some(side) => {
-            mark_factory_bad_blocks(os, oob.as_ref(), chip, paths)?;
-            Some(fill_side(side, paths, chip, &layout, needed.image)?)
+            let mapping = fill_side(side, paths, chip, &layout, needed.image)?;
+            let ledger = mapping.words().get(HEADER_WORDS..).unwrap_or(&[]);
+            let fds = (
+                image.as_ref().map(NewFile::fd),
+                oob.as_ref().map(NewFile::fd),
+            );
+            prepare(os, chip, paths, fds, &Ledger::new(ledger))?;
+            Some(mapping)
         }
         None => None,
     };
@@ -285,53 +292,4 @@ pub fn format_ledger(words: &[core::sync::atomic::AtomicU32], chip: &ChipConfig,
             },
         );
     }
-}
-
-/// The maker of a chip marks bad blocks in the spare area of their first page.
-fn mark_factory_bad_blocks<O: Os>(
-    os: &O,
-    new_oob: Option<&NewFile<'_, O>>,
-    chip: &ChipConfig,
-    paths: &ChipPaths,
-) -> Result<(), Problem> {
-    if chip.bad_blocks().is_empty() || chip.geometry.oobsize == 0 {
-        return Ok(());
-    }
-    let failed = |errno| {
-        Problem::of_errno(
-            &paths.oob,
-            "mark factory bad blocks",
-            errno,
-            "make this file writable",
-        )
-    };
-    let (fd, is_ours) = match new_oob {
-        Some(file) => (file.fd(), false),
-        None => (
-            os.open(paths.oob.as_cstr(), OpenMode::ReadWrite)
-                .map_err(failed)?,
-            true,
-        ),
-    };
-    let geometry = &chip.geometry;
-    let pages_per_block = u64::from(
-        geometry
-            .erasesize
-            .checked_div(geometry.writesize)
-            .unwrap_or(0),
-    );
-    let mut result = Ok(());
-    for &block in chip.bad_blocks() {
-        let page = u64::from(block) * pages_per_block;
-        let at = page * u64::from(geometry.oobsize) + u64::from(geometry.bad_block_position());
-        let mut mark = [0xff];
-        result = result.and_then(|()| pread_exact(os, fd, &mut mark, at));
-        if mark == [0xff] {
-            result = result.and_then(|()| pwrite_all(os, fd, &[0], at));
-        }
-    }
-    if is_ours {
-        os.close(fd);
-    }
-    result.map_err(failed)
 }

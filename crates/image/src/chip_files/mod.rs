@@ -6,6 +6,7 @@
 mod fill;
 mod make;
 mod open;
+mod prepare;
 pub mod side;
 #[cfg(test)]
 mod tests;
@@ -67,11 +68,11 @@ pub struct ChipFiles {
     pub otp_factory_offset: u64,
     /// The image or the side file cannot be written; what the ledger learns is lost with the process.
     pub read_only: bool,
-    /// The side file was made just now: the caller lets the chip scan for factory bad blocks.
+    /// The side file was made just now; marked bad blocks of the image are already in the ledger.
     pub fresh: bool,
     /// The image was made just now, all bytes 0xFF.
     pub image_created: bool,
-    /// The spare-area file was made just now for an image that was there before: it has no ECC yet.
+    /// The spare-area file was made just now for an image that was there before; it holds the ECC of every page.
     pub oob_created: bool,
     mapping: Mapping,
     lock_state: LockState,

@@ -42,9 +42,10 @@ pub struct SideLayout {
 
 impl SideLayout {
     pub fn of(geometry: &Geometry) -> SideLayout {
-        let mapped_bytes = HEADER_BYTES as u64 + padded(Ledger::bytes(geometry) as u64);
-        let otp_factory_offset = mapped_bytes + padded(geometry.otp_user.length());
-        let size = otp_factory_offset + padded(geometry.otp_factory.length());
+        let mapped_bytes =
+            (HEADER_BYTES as u64).saturating_add(padded(Ledger::bytes(geometry) as u64));
+        let otp_factory_offset = mapped_bytes.saturating_add(padded(geometry.otp_user.length()));
+        let size = otp_factory_offset.saturating_add(padded(geometry.otp_factory.length()));
         SideLayout {
             mapped_bytes,
             otp_user_offset: mapped_bytes,
@@ -55,7 +56,7 @@ impl SideLayout {
 }
 
 fn padded(length: u64) -> u64 {
-    length.div_ceil(ALIGNMENT) * ALIGNMENT
+    length.div_ceil(ALIGNMENT).saturating_mul(ALIGNMENT)
 }
 
 /// Why a side file cannot be used.

@@ -1,5 +1,7 @@
 //! `[chip.NAME]`: the keys of a chip, and the chip they make.
 
+use core::cmp::Reverse;
+
 use flash::geometry::ERASE_REGIONS_MAX;
 use flash::{Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme, OtpArea};
 use mtd_abi::flag;
@@ -194,6 +196,12 @@ impl<'a> ChipDraft<'a> {
         Ok(())
     }
 
+    /// The simulator makes one partition of the whole chip when nobody asks for others.
+    pub fn is_one_partition(&self) -> bool {
+        self.driver
+            .is_some_and(|(driver, _)| driver == Driver::Nandsim)
+    }
+
     /// Type and driver, from whatever tells them.
     fn kind_and_driver(&self) -> Result<(Kind, Driver), Problem> {
         let said = self
@@ -249,7 +257,9 @@ impl<'a> ChipDraft<'a> {
         let from = |said: Option<u64>, preset: fn(&Preset) -> u64| said.or(self.preset.map(preset));
         let (region_count, regions) = self.regions()?;
         let regions_end = regions.iter().map(|region| {
-            region.offset + u64::from(region.erasesize) * u64::from(region.block_count)
+            region
+                .offset
+                .saturating_add(u64::from(region.erasesize) * u64::from(region.block_count))
         });
         let regions_end = regions_end.max().filter(|&end| end > 0);
         let largest = regions
@@ -476,6 +486,8 @@ const LOCK_NAMES: &[(&str, LockScheme)] = &[
     ("block-protect", LockScheme::BlockProtect),
 ];
 
+const OTP_BYTES_MAX: u64 = 1 << 20;
+
 fn default_erasesize(kind: Kind, writesize: u64) -> u64 {
     match kind {
         // 32 small or 64 large pages.
@@ -500,11 +512,13 @@ fn mtd_flags(kind: Kind, writesize: u64) -> u32 {
 
 fn otp<'a>(at: At<'a>, key: &str, value: Value<'a>) -> Result<OtpArea, Problem> {
     let text = at.text(key, value)?;
-    let area = units::times(text).filter(|&(_, length)| length > 0);
+    let area = units::times(text).filter(|&(count, length)| {
+        length > 0 && u64::from(count) * u64::from(length) <= OTP_BYTES_MAX
+    });
     let (region_count, region_length) = area.ok_or_else(|| {
         at.problem(
             format_args!("{key} cannot be read"),
-            format_args!("write regions x bytes: \"3x256\""),
+            format_args!("write regions x bytes, at most 1M: \"3x256\""),
         )
     })?;
     Ok(OtpArea {
@@ -527,7 +541,7 @@ fn find_preset(name: &str, at: At<'_>) -> Result<&'static Preset, Problem> {
         };
         match PRESETS
             .iter()
-            .max_by_key(shared)
+            .max_by_key(|preset| (shared(preset), Reverse(preset.name.len())))
             .filter(|preset| shared(preset) >= 3)
         {
             Some(near) => at.problem(

@@ -168,7 +168,8 @@ impl<'a> At<'a> {
     }
 }
 
-/// Which table the keys belong to.
+/// Which table the keys belong to. There is one, on the stack: without an allocator nothing can be boxed.
+#[allow(clippy::large_enum_variant)]
 enum Table<'a> {
     None,
     Chip(chip::ChipDraft<'a>),

@@ -138,11 +138,9 @@ impl<'a> ChipInWork<'a> {
     /// Without partitions, the chip itself is the device.
     pub fn end(self, board: &BoardWords<'_>) -> Result<(), Problem> {
         if self.partition_count == 0 && !self.draft.keep_master {
-            register(
-                board,
-                &master_request(self.index, &self.chip),
-                self.draft.at,
-            )?;
+            let mut request = master_request(self.index, &self.chip);
+            request.is_partition = self.draft.is_one_partition();
+            register(board, &request, self.draft.at)?;
         }
         Ok(())
     }

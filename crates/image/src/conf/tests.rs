@@ -214,6 +214,20 @@ fn the_master_has_a_device_without_partitions_or_when_it_is_kept() {
 }
 
 #[test]
+fn nandsim_has_one_partition_of_the_whole_chip() {
+    let device = |text: &str| {
+        let board = compiled(text);
+        BoardWords::new(board.mapping.words())
+            .devices()
+            .view(0)
+            .unwrap()
+            .is_partition
+    };
+    assert!(device("[chip.n]\ndriver=\"nandsim\"\nsize=\"8M\""));
+    assert!(!device("[chip.n]\ntype=\"nand\"\nsize=\"8M\""));
+}
+
+#[test]
 fn a_partition_with_its_own_image_is_a_chip_of_its_size() {
     let part = "[[chip.nor0.partition]]\nname=\"a\"\nsize=\"64K\"\n[[chip.nor0.partition]]\nname=\"b\"\nimage=\"mtd1.bin\"";
     let board = compiled(&nor(part));
