@@ -185,7 +185,7 @@ impl<M: Medium + GuestMemory> Chip<'_, M> {
         )
     }
 
-    /// Programs what was composed. The spare areas are written with one transfer, and not at all when nothing is in them.
+    /// Programs what was composed. The spare areas are one transfer, and none at all when nothing is in them.
     fn commit(&mut self, pages: &Pages, span: &Span, with_data: bool) -> Result<(), FlashError> {
         let (start, length) = (pages.start(span.first), span.data_bytes(pages) as u64);
         let clean = self.is_clean(start, length);
