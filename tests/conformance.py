@@ -7,14 +7,13 @@ from harness import RECORDINGS, TESTS, Failed, diff
 
 
 def configuration(device):
-    """The recorded device as a board of ours: beside the recording, else in tests/devices."""
-    beside = device / "mtdshim.conf"
-    return beside if beside.exists() else TESTS / "devices" / f"{device.name}.conf"
+    """The recorded device as a board of ours."""
+    return device / "mtdshim.conf"
 
 
 def devices():
     """Every recorded device that has a configuration for us."""
-    return sorted(path.parent for path in RECORDINGS.glob("*/device.txt") if configuration(path.parent).exists())
+    return sorted(path.parent for path in RECORDINGS.glob("*/mtdshim.conf"))
 
 
 def node(device):

@@ -129,7 +129,10 @@ class Lab:
             qemu += ["-E", f"LD_PRELOAD={preload}", "-E", f"MTDSHIM={board.path}"]
         for key, value in (env or {}).items():
             qemu += ["-E", f"{key}={value}"]
-        result = run([*qemu, *find_program(command[0], root), *command[1:]], stdin, self.work, host_environment(), seconds, preexec)
+        # The program's name as a shell would give it, not as a path of this machine: tools print it.
+        program = find_program(command[0], root)
+        qemu += ["-0", pathlib.Path(program[0]).name]
+        result = run([*qemu, *program, *command[1:]], stdin, self.work, host_environment(), seconds, preexec)
         result.command = list(command)
         if "cannot be preloaded" in result.err:
             raise Failed("the guest ran without the library:\n" + result.transcript())
