@@ -4,12 +4,13 @@ use flash::ledger::Ledger;
 
 use super::ChipPaths;
 use super::fill::{NewFile, check_space};
+use super::fits::{IMAGE, check_file};
 use super::prepare::prepare;
 use super::side::{self, HEADER_WORDS, SideLayout};
 use crate::board::ChipConfig;
 use crate::make_lock::MakeLock;
 use crate::mapping::Mapping;
-use crate::os::{FileKind, Os, errno};
+use crate::os::{Os, errno};
 use crate::problem::Problem;
 use crate::stamp::Stamp;
 use crate::text::PathText;
@@ -42,7 +43,7 @@ pub fn make_missing(
 fn missing(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths) -> Result<Option<Made>, Problem> {
     let has_oob = chip.geometry.oobsize > 0;
     let needed = Made {
-        image: !exists(os, &paths.image, chip.geometry.size, "image", chip)?,
+        image: !exists(os, &paths.image, chip.geometry.size, IMAGE, chip)?,
         oob: has_oob
             && !exists(
                 os,
@@ -99,88 +100,6 @@ fn exists(
         Ok(status) => check_file(path, status.kind, status.size, size, what, chip).map(|()| true),
         Err(_) => exists_any_size(os, path),
     }
-}
-
-/// The kind and the size of an existing image or spare-area file.
-pub fn check_file(
-    path: &PathText,
-    kind: FileKind,
-    found: u64,
-    expected: u64,
-    what: &str,
-    chip: &ChipConfig,
-) -> Result<(), Problem> {
-    let name = chip.name.as_str();
-    match kind {
-        FileKind::Regular if found == expected => return Ok(()),
-        FileKind::Regular => {}
-        FileKind::Directory => {
-            let fix = format_args!("name a file as the {what} of chip {name}");
-            return Err(Problem::new(
-                path,
-                0,
-                format_args!("this is a directory"),
-                fix,
-            ));
-        }
-        FileKind::Other => {
-            let fix = format_args!("name a plain file as the {what} of chip {name}");
-            return Err(Problem::new(
-                path,
-                0,
-                format_args!("this is not a plain file"),
-                fix,
-            ));
-        }
-    }
-    let what_is_wrong =
-        format_args!("the {what} of chip {name} has {found} bytes and the chip needs {expected}");
-    let geometry = &chip.geometry;
-    let page = u64::from(geometry.writesize) + u64::from(geometry.oobsize);
-    let is_image = expected == geometry.size;
-    if is_image && geometry.oobsize > 0 && found == geometry.page_count() * page {
-        return Err(Problem::new(
-            path,
-            0,
-            what_is_wrong,
-            format_args!(
-                "it holds pages with their spare bytes: split it into main and spare-area files"
-            ),
-        ));
-    }
-    let fits = is_image
-        && geometry.region_count == 0
-        && found > 0
-        && found.is_multiple_of(geometry.erasesize.into());
-    if fits {
-        return Err(Problem::new(
-            path,
-            0,
-            what_is_wrong,
-            format_args!(
-                "write size = {found} in [chip.{name}], or use a file of {expected} bytes"
-            ),
-        ));
-    }
-    let blocks = found / u64::from(geometry.erasesize.max(1));
-    let below = blocks * u64::from(geometry.erasesize);
-    let above = below + u64::from(geometry.erasesize);
-    if is_image && geometry.region_count == 0 && below > 0 {
-        return Err(Problem::new(
-            path,
-            0,
-            what_is_wrong,
-            format_args!(
-                "use a file of {expected} bytes; whole eraseblocks near it are {below} or {above}"
-            ),
-        ));
-    }
-    Err(Problem::new(
-        path,
-        0,
-        what_is_wrong,
-        format_args!("use a file of exactly {expected} bytes"),
-    ))
 }
 
 fn make(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths, needed: Made) -> Result<(), Problem> {

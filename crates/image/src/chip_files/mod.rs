@@ -4,6 +4,7 @@
 //! Must not know: what a chip does with its bytes.
 
 mod fill;
+mod fits;
 mod make;
 mod open;
 mod prepare;

@@ -2,7 +2,8 @@
 
 use core::sync::atomic::Ordering;
 
-use super::make::{Made, check_file, format_ledger};
+use super::fits::{IMAGE, check_file};
+use super::make::{Made, format_ledger};
 use super::side::{self, FIXED_HEADER_WORDS, SideFault, SideLayout};
 use super::{ChipFiles, ChipPaths, stamps};
 use crate::board::ChipConfig;
@@ -37,9 +38,9 @@ pub fn open_existing(
 ) -> Result<ChipFiles, Problem> {
     let geometry = chip.geometry;
     let mut opened = Opened { os, fds: [-1; 3] };
-    let (image_fd, image_read_only) = open_file(os, &paths.image, read_only, "image")?;
+    let (image_fd, image_read_only) = open_file(os, &paths.image, read_only, IMAGE)?;
     opened.fds[0] = image_fd;
-    check_open(os, image_fd, &paths.image, geometry.size, "image", chip)?;
+    check_open(os, image_fd, &paths.image, geometry.size, IMAGE, chip)?;
     let mut is_read_only = read_only || image_read_only;
     if geometry.oobsize > 0 {
         let (oob_fd, oob_read_only) = open_file(os, &paths.oob, read_only, "spare-area file")?;
