@@ -490,6 +490,7 @@ fn any_bytes_as_side_file_never_panic() {
     let case = Case::new(NOR);
     case.close(case.opened());
     let good = case.directory.read("n.mtdshim");
+    let geometry = case_geometry();
     let mut noise = Noise(5);
     for _ in 0..300 {
         let bytes = noise.mutate(&good);
@@ -502,7 +503,7 @@ fn any_bytes_as_side_file_never_panic() {
         for word in &mut header {
             *word = noise.next() as u32;
         }
-        let _ = side::check_header(&header, noise.next(), &case_geometry());
+        let _ = side::check_header(&header, noise.next(), &geometry);
     }
 }
 
