@@ -36,11 +36,19 @@ class Known:
                 continue
             device, theme, expression = text.strip().split(None, 2)
             assert reason.strip(), f"{path}:{number}: a known difference needs a reason"
-            self.entries.append((number, re.compile(device), re.compile(theme), re.compile(expression)))
+            ends = expression.startswith(">>")
+            self.entries.append((number, re.compile(device), re.compile(theme), re.compile(expression.removeprefix(">>")), ends))
 
     def allows(self, device, theme, line):
-        for number, of_device, of_theme, expression in self.entries:
-            if of_device.fullmatch(device) and of_theme.fullmatch(theme) and expression.search(line):
+        return self._matching(device, theme, line, ends=False)
+
+    def ends(self, device, theme, line):
+        """From this line on the contents of the two flashes have parted."""
+        return self._matching(device, theme, line, ends=True)
+
+    def _matching(self, device, theme, line, ends):
+        for number, of_device, of_theme, expression, entry_ends in self.entries:
+            if entry_ends == ends and of_device.fullmatch(device) and of_theme.fullmatch(theme) and expression.search(line):
                 self.used.add(number)
                 return True
         return False
@@ -67,6 +75,8 @@ def compare(device, theme, recorded, ours):
     unexpected = 0
     for kind, a_from, a_to, b_from, b_to in difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if kind != "equal":
+            if any(KNOWN.ends(device, theme, line) for line in left[a_from:a_to]):
+                break
             verdicts = [KNOWN.allows(device, theme, line) for line in left[a_from:a_to] + right[b_from:b_to]]
             unexpected += verdicts.count(False)
     if unexpected:
