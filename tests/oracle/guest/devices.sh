@@ -1,5 +1,5 @@
 # Sourced in the guest: `load DEVICE` makes the flash of that name appear freshly erased, `unload` takes it away again.
-# NODE is the node a transcript is about. tests/oracle/devices.txt says what each device is; the parameters live here.
+# With SHORT=_short it is the nandsim that takes short programs. NODE is the node a transcript is about. tests/oracle/devices.txt says what each device is; the parameters live here.
 parameters() {
   case $1 in
   mtdram)            echo mtdram total_size=4096 erase_size=64 ;;
@@ -17,10 +17,11 @@ parameters() {
   nand8m_bad)        echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 badblocks=3,10 ;;
   nand8m_parts|nand8m_parts_mtd1)
                      echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 parts=16,16 ;;
-  cfi8m_64k)         echo cfisim set=2 size_log2=23 erase_kib=64 ;;
+  cfi8m_64k)         echo cfisim set=1 size_log2=23 erase_kib=64 ;;
+  cfi8m_64k_amd)     echo cfisim set=2 size_log2=23 erase_kib=64 ;;
   cfi4m_32k_lock)    echo cfisim set=1 size_log2=22 erase_kib=32 ;;
   cfi8m_128k_intel)  echo cfisim set=1 size_log2=23 erase_kib=128 maker=0x89 ;;
-  cfi8m_64k_boot)    echo cfisim set=2 size_log2=23 erase_kib=64 boot=1 ;;
+  cfi8m_64k_boot)    echo cfisim set=1 size_log2=23 erase_kib=64 boot=1 ;;
   spi4m_w25q32dw)    echo spisim id=0xef6016 size_log2=22 ;;
   spi8m_w25q64dw)    echo spisim id=0xef6017 size_log2=23 security=0 ;;
   spi8m_m25p64)      echo spisim id=0x202017 size_log2=23 security=0 ;;
@@ -34,9 +35,9 @@ load() {
   modprobe mtdblock 2> /dev/null
   case $1 in cfi*) modprobe cfi_probe ;; spi*) modprobe spi-nor ;; esac
   # shellcheck disable=SC2046
-  modprobe $(parameters "$1") || { echo "LOAD FAILED $1"; return 1; }
+  modprobe $(parameters "$1" | sed "s/^nandsim/&${SHORT:-}/") || { echo "LOAD FAILED $1"; return 1; }
   NODE=$(node "$1"); n=0
   while [ ! -c "$NODE" ] && [ $n -lt 50 ]; do usleep 10000; n=$((n + 1)); done
 }
 
-unload() { for m in nandsim mtdram cfisim spisim; do rmmod $m 2> /dev/null; done; }
+unload() { for m in nandsim nandsim_short mtdram cfisim spisim; do rmmod $m 2> /dev/null; done; }

@@ -13,7 +13,7 @@ erase_commands() {
   R flash_erase flash_erase $M $ES 1; R flash_erase flash_erase $M $SZ 1; R flash_erase flash_erase -q $M 0 $((SZ / ES + 2))
   R flash_erase flash_erase -N $M 0 2; R flash_erase flash_erase -j $M 0 2; R flash_erase mtdprobe $M digest
   R flash_erase flash_erase -u $M 0 1; R flash_erase flash_erase -q $M 0 0; R flash_erase flash_erase ${M}ro 0 1
-  R flash_erase flash_erase /dev/mtd7 0 1; R flash_erase flash_eraseall -q $M; R flash_erase mtdprobe $M digest
+  R flash_erase flash_erase /dev/mtd7 0 1; R flash_erase mtdprobe $M digest
 }
 
 nand_commands() {

@@ -11,7 +11,8 @@ R() { # R THEME COMMAND... ['<' FILE]: runs it in /tmp and records command, outp
   input=/dev/null
   case " $* " in *" < "*) for input in "$@"; do :; done; set -- $(echo "$*" | sed 's/ <.*//') ;; esac
   timeout -s KILL 60 "$@" > /tmp/so 2> /tmp/se < "$input"; rc=$?
-  tr '\r' '\n' < /tmp/so | sed 's/^/O: /' >> "$f"; tr '\r' '\n' < /tmp/se | sed 's/^/E: /' >> "$f"; echo "rc=$rc" >> "$f"
+  # awk ends a last line that a tool left open.
+  tr '\r' '\n' < /tmp/so | awk '{print "O: " $0}' >> "$f"; tr '\r' '\n' < /tmp/se | awk '{print "E: " $0}' >> "$f"; echo "rc=$rc" >> "$f"
 }
 
 attributes() { # attributes FOLDER: every file of a sysfs folder on one line each

@@ -12,9 +12,16 @@ probe() { # probe FILE ARGUMENT...
 for d in $DEVICES; do
   mkdir -p /out/$d/scenario /out/$d/random /out/$d/wild
   { echo "kernel: $(uname -r)"; echo "version: $(uname -v)"; echo "parameters: modprobe $(parameters $d)"; echo "node: $(node $d)"; } > /out/$d/guest.txt
-  for s in $SCENARIOS; do load $d && probe /out/$d/scenario/$s.txt $s; unload; done
+  for s in $SCENARIOS; do
+    # These write in RAW mode without spare area.
+    case $s in overwrite|memwrite) SHORT=_short ;; *) SHORT= ;; esac
+    load $d && probe /out/$d/scenario/$s.txt $s; unload
+  done
+  SHORT=
   for s in $SEEDS; do load $d && probe /out/$d/random/seed$s.txt random $s 300; unload; done
+  SHORT=_short
   for s in $WILD; do load $d && probe /out/$d/wild/seed$s.txt wild $s 300; unload; done
+  SHORT=
   # NOR has more to say: programming ANDs, the lock matrix, the one-time-programmable areas.
   case $d in cfi*|spi*)
     mkdir -p /out/$d/extra

@@ -286,8 +286,6 @@ static void describe(void)
 
 static int __init start(void)
 {
-	u32 i;
-
 	array = vmalloc(chip_size());
 	locked = kzalloc(chip_size() / block_size() + 8, GFP_KERNEL);
 	if (!array || !locked)
@@ -295,7 +293,6 @@ static int __init start(void)
 	memset(array, 0xff, chip_size());
 	memset(otp, 0xff, sizeof(otp));
 	otp[0] = 0xfffe;		/* the factory's half is locked */
-	for (i = 1; i <= 4; i++) otp[i] = 0x1100 * i + 0x22;
 	describe();
 	map.name = "cfisim"; map.size = chip_size(); map.bankwidth = 2; map.phys = NO_XIP;
 	map.read = sim_read; map.write = sim_write; map.copy_from = sim_copy_from;
