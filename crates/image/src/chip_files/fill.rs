@@ -92,7 +92,7 @@ pub fn check_space(os: &impl Os, fd: Fd, target: &PathText, needed: u64) -> Resu
             target,
             0,
             format_args!(
-                "the chip's files need {needed} bytes and the file system has {free} left"
+                "No space: the chip's files need {needed} bytes and the file system has {free} left"
             ),
             format_args!("free some space, or give a smaller 'size'"),
         )),

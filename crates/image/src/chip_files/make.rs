@@ -199,7 +199,8 @@ fn fill_side<O: Os>(
 pub fn format_ledger(words: &[core::sync::atomic::AtomicU32], chip: &ChipConfig, is_erased: bool) {
     let ledger = Ledger::new(words.get(HEADER_WORDS..).unwrap_or(&[]));
     ledger.format(&chip.geometry);
-    if is_erased {
+    // A marked block is not erased: its mark would be programmed over.
+    if is_erased && chip.bad_blocks().is_empty() {
         ledger.declare_erased(&chip.geometry);
     }
     for &block in chip.bad_blocks() {

@@ -5,7 +5,7 @@ use flash::ledger::BlockFlags;
 use super::*;
 use crate::testing::{Noise, TestDirectory, TestOs};
 
-const NAND: &str = "[chip.n]\ntype=\"nand\"\nsize=\"1M\"\nbad_blocks=[2]\notp_user=\"2x64\"\n";
+const NAND: &str = "[chip.n]\ntype=\"nand\"\nsize=\"1M\"\notp_user=\"2x64\"\n";
 const NOR: &str = "[chip.n]\ntype=\"nor\"\nsize=\"256K\"\n";
 
 struct Case {
@@ -62,17 +62,13 @@ fn bad_blocks(files: &ChipFiles) -> Vec<u32> {
 }
 
 #[test]
-fn missing_files_are_made_erased_with_the_bad_blocks_of_the_maker() {
+fn missing_files_are_made_erased() {
     let case = Case::new(NAND);
     let files = case.opened();
     assert!(files.fresh && files.image_created && !files.oob_created && !files.read_only);
     assert_eq!(case.names(), ["n.bin", "n.mtdshim", "n.oob"]);
     assert_eq!(case.directory.read("n.bin"), vec![0xff; 1 << 20]);
-    let oob = case.directory.read("n.oob");
-    assert_eq!(oob.len(), 512 * 64);
-    let marks: Vec<_> = (0..oob.len()).filter(|&at| oob[at] != 0xff).collect();
-    assert_eq!(marks, [2 * 64 * 64], "byte 0 of the first page of block 2");
-    assert_eq!(bad_blocks(&files), [2]);
+    assert_eq!(case.directory.read("n.oob"), vec![0xff; 512 * 64]);
     assert_eq!(files.ledger().clean_from(0), Some(0), "known to be erased");
     let side = case.directory.read("n.mtdshim");
     assert_eq!(side.len() as u64, files.layout().size);
@@ -82,6 +78,21 @@ fn missing_files_are_made_erased_with_the_bad_blocks_of_the_maker() {
             .all(|&byte| byte == 0xff)
     );
     case.close(files);
+}
+
+#[test]
+fn bad_blocks_of_the_maker_are_marked_and_not_taken_for_erased() {
+    let case = Case::new(&format!("{NAND}bad_blocks=[2]\n"));
+    let files = case.opened();
+    let oob = case.directory.read("n.oob");
+    let marks: Vec<_> = (0..oob.len()).filter(|&at| oob[at] != 0xff).collect();
+    assert_eq!(marks, [2 * 64 * 64], "byte 0 of the first page of block 2");
+    assert_eq!(bad_blocks(&files), [2]);
+    assert_eq!(
+        files.ledger().clean_from(2),
+        None,
+        "a program would lose the mark"
+    );
 }
 
 #[test]
@@ -99,7 +110,7 @@ fn what_was_written_is_there_again_and_hints_are_kept() {
     case.close(files);
     let files = case.opened();
     assert!(!files.fresh && !files.image_created);
-    assert_eq!(bad_blocks(&files), [2, 5]);
+    assert_eq!(bad_blocks(&files), [5]);
     assert_eq!(&case.directory.read("n.bin")[100..105], b"hello");
     assert_eq!(files.ledger().clean_from(0), Some(0));
 }
@@ -241,7 +252,7 @@ fn a_nand_dump_without_spare_area_gets_its_codes_once() {
 
 #[test]
 fn marks_in_an_existing_spare_area_become_bad_blocks() {
-    let case = Case::new(&NAND.replace("bad_blocks=[2]\n", ""));
+    let case = Case::new(NAND);
     case.directory.write("n.bin", &[0xff; 1 << 20]);
     let mut oob = vec![0xff; 512 * 64];
     oob[3 * 64 * 64] = 0;
