@@ -2,6 +2,7 @@
  * threads /dev/mtdN: threads that erase, program and read different eraseblocks at the same time, half of
  * them through one shared descriptor, never disturb each other; and lseek+read of private descriptors stay
  * private. Then a thread's errno is its own.
+ * threads create: only whether a thread can be started at all.
  */
 #include "claim.h"
 #include <pthread.h>
@@ -97,8 +98,23 @@ static int block_is_intact(struct worker *worker, int fd)
 	return intact;
 }
 
+static void *nothing(void *argument)
+{
+	return argument;
+}
+
+static int starts_a_thread(void)
+{
+	pthread_t thread;
+
+	return pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 2 && !strcmp(argv[1], "create"))
+		return starts_a_thread() ? 0 : 1;
+
 	struct device device = device_of(argc, argv);
 	struct worker workers[THREADS_MAX];
 	int fd = open(device.path, O_RDWR), threads = 0, intact = 0, position_kept;
