@@ -5,7 +5,7 @@ use crate::sys::{self, Kernel};
 use chardev::{EccStats, Registry};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use flash::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
-use image::os::{Os, errno_text};
+use image::os::errno_text;
 use image::{Board, ChipFiles, PartitionError};
 use mtd_abi::errno::Errno;
 
@@ -14,6 +14,12 @@ pub struct Files<'a> {
     pub board: &'a Board,
     pub files: &'a ChipFiles,
     /// Number of the chip on the board.
+    pub chip: usize,
+}
+
+/// The board's live device table.
+pub struct Table<'a> {
+    pub board: &'a Board,
     pub chip: usize,
 }
 
@@ -185,19 +191,19 @@ pub fn bitflip_threshold(board: &Board, device: u32) -> u32 {
     board.stats(device).map_or(0, |stats| sys::load(stats.bitflip_threshold))
 }
 
-impl Registry for Files<'_> {
+impl Registry for Table<'_> {
     fn ecc_stats(&self, device: u32) -> EccStats {
         ecc_stats(self.board, device)
     }
 
-    fn count_ecc(&mut self, device: u32, corrected: u32, failed: u32) {
+    fn count_ecc(&self, device: u32, corrected: u32, failed: u32) {
         if let Some(stats) = self.board.stats(device) {
             stats.corrected.fetch_add(corrected, Relaxed);
             stats.failed.fetch_add(failed, Relaxed);
         }
     }
 
-    fn count_bad_block(&mut self, device: u32) {
+    fn count_bad_block(&self, device: u32) {
         if let Some(stats) = self.board.stats(device) {
             stats.bad_blocks.fetch_add(1, Relaxed);
         }
@@ -207,14 +213,14 @@ impl Registry for Files<'_> {
         bitflip_threshold(self.board, device)
     }
 
-    fn add_partition(&mut self, parent: u32, name: &[u8], start: i64, length: i64) -> Result<(), Errno> {
+    fn add_partition(&self, parent: u32, name: &[u8], start: i64, length: i64) -> Result<(), Errno> {
         match self.board.add_partition(&Kernel, parent, name, start, length) {
             Ok(_) => Ok(()),
             Err(error) => Err(partition_errno(error)),
         }
     }
 
-    fn delete_partition(&mut self, parent: u32, index: i32) -> Result<(), Errno> {
+    fn delete_partition(&self, parent: u32, index: i32) -> Result<(), Errno> {
         let index = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
         let is_child = self.board.device(index).is_some_and(|view| view.is_partition && view.chip == self.chip);
         if is_child && crate::node_files::is_open(&self.board.directory(), index) {
@@ -231,9 +237,3 @@ fn partition_errno(error: PartitionError) -> Errno {
         PartitionError::Lock(errno) => Errno(errno),
     }
 }
-
-/// Silences a warning where the trait is only needed for its methods.
-const _: fn() = || {
-    fn uses(_: &impl Os) {}
-    uses(&Kernel);
-};

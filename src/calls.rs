@@ -226,10 +226,9 @@ pub fn sync(fd: i32) -> Answer<i32> {
     Some(match descriptor.node.kind {
         _ if descriptor.path_only => Err(Errno::EBADF),
         NodeKind::Char | NodeKind::CharReadOnly => Err(Errno::EINVAL),
-        NodeKind::Block => world::with_session(fd, descriptor, |session| {
-            flash::Medium::sync(session.chip.medium).map(|()| 0).map_err(|_| Errno::EIO)
-        })
-        .and_then(|result| result),
+        NodeKind::Block => {
+            world::with_session(fd, descriptor, |session| chardev::block::flush(session).map(|()| 0)).and_then(|result| result)
+        }
         NodeKind::Threshold => return None,
     })
 }

@@ -5,7 +5,7 @@
 use crate::sys;
 use crate::world;
 use chardev::text::Text;
-use chardev::{Backing, Session};
+use chardev::Session;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicI32, AtomicU8, Ordering::Relaxed};
 use mtd_abi::errno::Errno;
@@ -137,8 +137,8 @@ impl Clone for Count {
 }
 impl Copy for Count {}
 
-pub fn transfer<B: Backing>(
-    session: &Session<'_, B>,
+pub fn transfer(
+    session: &Session<'_>,
     operation: &str,
     position: u64,
     length: u64,
@@ -158,7 +158,7 @@ pub fn transfer<B: Backing>(
     end(&mut line, &result.map(Count));
 }
 
-pub fn ioctl<B: Backing>(session: &mut Session<'_, B>, command: u32, argument: u64, result: &Result<i32, Errno>) {
+pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64, result: &Result<i32, Errno>) {
     if is_off() {
         return;
     }
@@ -181,7 +181,7 @@ pub fn ioctl<B: Backing>(session: &mut Session<'_, B>, command: u32, argument: u
 }
 
 /// The argument as the call left it.
-fn fields<B: Backing>(line: &mut Text<'_>, session: &mut Session<'_, B>, command: u32, argument: u64, json: bool) {
+fn fields(line: &mut Text<'_>, session: &mut Session<'_>, command: u32, argument: u64, json: bool) {
     use mtd_abi::ioctl::*;
     use mtd_abi::layout::*;
     let mut bytes = [0; 64];

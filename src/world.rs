@@ -2,7 +2,7 @@
 //!
 //! Must not know: what an ioctl means, what a chip does.
 
-use crate::backing::Files;
+use crate::backing::{Files, Table};
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
 use crate::guest_memory::{self, Window};
 use crate::paths::{self, PATH_MAX, PathBuffer};
@@ -203,11 +203,21 @@ impl State {
     fn scan_bad_blocks(&mut self, chip: usize) -> Result<(), Errno> {
         let view = self.board.as_ref().and_then(|board| board.devices().find(|view| view.chip == chip));
         let Some(view) = view else { return Ok(()) };
-        self.with_chip(&view, |chip| chip.scan_factory_bad_blocks().map(|_| ()).map_err(|_| Errno::EIO))?
+        self.with_chip(&view, |mut chip| chip.scan_factory_bad_blocks().map(|_| ()).map_err(|_| Errno::EIO))?
     }
 
     /// Calls `body` with the chip of a device, under the chip's lock.
-    fn with_chip<R>(&mut self, view: &DeviceView, body: impl FnOnce(&mut Chip<'_, Files<'_>>) -> R) -> Result<R, Errno> {
+    fn with_chip<R>(&mut self, view: &DeviceView, body: impl FnOnce(Chip<'_>) -> R) -> Result<R, Errno> {
+        self.with_chip_and(view, &mut (), |chip, _, _, ()| body(chip))
+    }
+
+    /// The same with what a session needs besides the chip; `extra` is something of the caller's.
+    fn with_chip_and<R, X>(
+        &mut self,
+        view: &DeviceView,
+        extra: &mut X,
+        body: impl for<'c> FnOnce(Chip<'c>, &'c Table<'c>, &'c DeviceView, &'c mut X) -> R,
+    ) -> Result<R, Errno> {
         self.open_chip(view.chip)?;
         let State { window, board, chips, .. } = self;
         let board = board.as_ref().ok_or(Errno::ENODEV)?;
@@ -217,8 +227,8 @@ impl State {
         lock.acquire(&Kernel).map_err(|error| Errno(error.0))?;
         let ledger = Ledger::new(files.ledger_words());
         let mut medium = Files { window, board, files, chip: view.chip };
-        let mut chip = Chip { geometry: &files.geometry, ledger: &ledger, medium: &mut medium, scratch };
-        let result = body(&mut chip);
+        let chip = Chip { geometry: &files.geometry, ledger: &ledger, medium: &mut medium, scratch };
+        let result = body(chip, &Table { board, chip: view.chip }, view, extra);
         lock.release(&Kernel);
         Ok(result)
     }
@@ -275,21 +285,15 @@ fn device_of<'a>(view: &'a DeviceView, geometry: &'a flash::Geometry) -> Device<
 pub fn with_session<R>(
     fd: i32,
     descriptor: Descriptor,
-    body: impl FnOnce(&mut Session<'_, Files<'_>>) -> R,
+    body: impl FnOnce(&mut Session<'_>) -> R,
 ) -> Result<R, Errno> {
     with_state(|state| {
         let view = state.device(descriptor.node.index)?;
         let mut file = descriptors::load(fd, descriptor).ok_or(Errno::EBADF)?;
         let before = file;
-        let result = state.with_chip(&view, |chip| {
-            let geometry = chip.geometry;
-            let chip = Chip {
-                geometry,
-                ledger: chip.ledger,
-                medium: &mut *chip.medium,
-                scratch: &mut *chip.scratch,
-            };
-            body(&mut Session { device: device_of(&view, geometry), chip, file: &mut file })
+        let result = state.with_chip_and(&view, &mut file, |chip, registry, view, file| {
+            let device = device_of(view, chip.geometry);
+            body(&mut Session { device, chip, registry, file })
         })?;
         if file != before {
             descriptors::store(fd, &file);
@@ -545,6 +549,10 @@ pub fn before_close(fd: i32) {
     }
     with_state(|state| {
         if let Ok(view) = state.device(descriptor.node.index) {
+            if descriptor.node.kind == NodeKind::Block {
+                // Nothing waits to be written; only the gathering of neighbouring writes ends.
+                let _ = state.with_chip(&view, |mut chip| chip.end_replace());
+            }
             state.record_stamp(view.chip);
         }
     });

@@ -1,11 +1,11 @@
 //! BLKPG: partitions added and removed while the system runs.
 
-use crate::{Backing, Session};
+use crate::Session;
 use mtd_abi::blkpg;
 use mtd_abi::errno::Errno;
 use mtd_abi::layout::{BLKPG_DEVNAME_OFFSET, BLKPG_NAME_SIZE, BlkpgIoctlArg, BlkpgPartition};
 
-impl<B: Backing> Session<'_, B> {
+impl Session<'_> {
     pub(crate) fn blkpg(&mut self, address: u64) -> Result<(), Errno> {
         let arg = BlkpgIoctlArg::decode(&self.copy_in(address)?);
         let bytes: [u8; BlkpgPartition::SIZE] = self.copy_in(u64::from(arg.data))?;
@@ -18,13 +18,13 @@ impl<B: Backing> Session<'_, B> {
                 }
                 let field = bytes.get(BLKPG_DEVNAME_OFFSET..BLKPG_DEVNAME_OFFSET + BLKPG_NAME_SIZE - 1);
                 let name = field.unwrap_or(&[]).split(|&byte| byte == 0).next().unwrap_or(&[]);
-                self.chip.medium.add_partition(self.device.index, name, partition.start, partition.length)
+                self.registry.add_partition(self.device.index, name, partition.start, partition.length)
             }
             blkpg::DEL_PARTITION => {
                 if partition.pno < 0 {
                     return Err(Errno::EINVAL);
                 }
-                self.chip.medium.delete_partition(self.device.index, partition.pno)
+                self.registry.delete_partition(self.device.index, partition.pno)
             }
             _ => Err(Errno::EINVAL),
         }

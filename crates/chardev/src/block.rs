@@ -5,7 +5,7 @@
 //! neighbouring writes had been gathered. Reads of the char device therefore see a write earlier than on Linux
 //! (a line in the README's table).
 
-use crate::{Backing, Session, errno_of};
+use crate::{Session, errno_of};
 use flash::{FlashError, OpMode, Sink, Source};
 use mtd_abi::errno::Errno;
 use mtd_abi::ioctl::*;
@@ -21,8 +21,8 @@ pub fn capacity(device_size: u64) -> u64 {
     device_size / SECTOR_SIZE * SECTOR_SIZE
 }
 
-pub fn read<B: Backing>(
-    session: &mut Session<'_, B>,
+pub fn read(
+    session: &mut Session<'_>,
     position: u64,
     address: u64,
     length: u64,
@@ -42,8 +42,8 @@ pub fn read<B: Backing>(
     }
 }
 
-pub fn write<B: Backing>(
-    session: &mut Session<'_, B>,
+pub fn write(
+    session: &mut Session<'_>,
     position: u64,
     address: u64,
     length: u64,
@@ -68,8 +68,14 @@ pub fn write<B: Backing>(
     }
 }
 
+/// fsync, BLKFLSBUF and the last close: what was gathered is on the flash, so the next write erases anew.
+pub fn flush(session: &mut Session<'_>) -> Result<(), Errno> {
+    session.chip.end_replace();
+    session.chip.medium.sync().map_err(|_| Errno::EIO)
+}
+
 /// One command. Those of the char device are unknown here.
-pub fn ioctl<B: Backing>(session: &mut Session<'_, B>, command: u32, argument: u64) -> Result<i32, Errno> {
+pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i32, Errno> {
     let size = capacity(session.device.size);
     let read_only = u32::from(!session.device.is_writeable());
     match command {
@@ -85,7 +91,7 @@ pub fn ioctl<B: Backing>(session: &mut Session<'_, B>, command: u32, argument: u
         BLKIOOPT | BLKALIGNOFF | BLKDISCARDZEROES => session.copy_out(argument, &0u32.to_le_bytes()),
         BLKROTATIONAL => session.copy_out(argument, &0u16.to_le_bytes()),
         BLKSECTGET => session.copy_out(argument, &MAX_SECTORS.to_le_bytes()),
-        BLKFLSBUF => session.chip.medium.sync().map_err(|_| Errno::EIO),
+        BLKFLSBUF => flush(session),
         // No partition table is ever looked for.
         BLKRRPART => Err(Errno::EINVAL),
         BLKPG => session.copy_in::<16>(argument).and(Err(Errno::EINVAL)),
@@ -96,7 +102,7 @@ pub fn ioctl<B: Backing>(session: &mut Session<'_, B>, command: u32, argument: u
     .map(|()| 0)
 }
 
-impl<B: Backing> Session<'_, B> {
+impl Session<'_> {
     fn set_block_size(&mut self, address: u64) -> Result<(), Errno> {
         let size = u32::from_le_bytes(self.copy_in(address)?);
         if size.is_power_of_two() && (SECTOR_SIZE as u32..=BLOCK_SIZE_SOFT).contains(&size) {

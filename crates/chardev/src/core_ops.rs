@@ -1,6 +1,6 @@
 //! The checks of mtdcore that stand before every driver call, and the counting behind every read.
 
-use crate::{Backing, Session, errno_of};
+use crate::{Session, errno_of};
 use flash::{OpMode, Outcome, ReadOps, Sink, Source, WriteOps};
 use mtd_abi::errno::Errno;
 
@@ -21,7 +21,7 @@ impl ReadDone {
     }
 }
 
-impl<B: Backing> Session<'_, B> {
+impl Session<'_> {
     fn oob_available(&self, mode: OpMode) -> u64 {
         match mode {
             OpMode::Auto => u64::from(self.device.geometry.oobavail()),
@@ -82,14 +82,14 @@ impl<B: Backing> Session<'_, B> {
 
     fn finish_read(&mut self, outcome: Outcome, result: Result<(), Errno>, mode: OpMode) -> ReadDone {
         if outcome.corrected != 0 || outcome.failed != 0 {
-            self.chip.medium.count_ecc(self.device.index, outcome.corrected, outcome.failed);
+            self.registry.count_ecc(self.device.index, outcome.corrected, outcome.failed);
         }
         let result = result.and_then(|()| {
             if outcome.failed > 0 {
                 Err(Errno::EBADMSG)
             } else if self.device.geometry.ecc_strength() == 0 {
                 Ok(())
-            } else if outcome.max_bitflips >= self.chip.medium.bitflip_threshold(self.device.index)
+            } else if outcome.max_bitflips >= self.registry.bitflip_threshold(self.device.index)
                 && !(mode == OpMode::Raw && outcome.max_bitflips == 0)
             {
                 Err(Errno::EUCLEAN)

@@ -1,6 +1,6 @@
 //! The ioctls of the char device, in the kernel's order: permission, then copy, then core, then driver.
 
-use crate::{Backing, FileMode, Session, errno_of};
+use crate::{FileMode, Session, errno_of};
 use flash::LockScheme;
 use mtd_abi::errno::Errno;
 use mtd_abi::ioctl::*;
@@ -32,7 +32,7 @@ enum LockOperation {
 }
 
 /// Answers one command. `argument` is what the guest passed: an address, or for MTDFILEMODE a value.
-pub fn ioctl<B: Backing>(session: &mut Session<'_, B>, command: u32, argument: u64) -> Result<i32, Errno> {
+pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i32, Errno> {
     if needs_write_access(command) && !session.file.writable {
         return Err(Errno::EPERM);
     }
@@ -69,7 +69,7 @@ pub fn ioctl<B: Backing>(session: &mut Session<'_, B>, command: u32, argument: u
     }
 }
 
-impl<B: Backing> Session<'_, B> {
+impl Session<'_> {
     pub(crate) fn copy_in<const N: usize>(&mut self, address: u64) -> Result<[u8; N], Errno> {
         let mut bytes = [0; N];
         self.chip.medium.copy_in(address, &mut bytes).map_err(|_| Errno::EFAULT)?;
@@ -146,7 +146,7 @@ impl<B: Backing> Session<'_, B> {
         let newly = self.chip.mark_bad(self.device.offset + offset).map_err(errno_of)?;
         // The driver counts a block once; every level of partition above it counts each call.
         if newly || self.device.is_partition {
-            self.chip.medium.count_bad_block(self.device.index);
+            self.registry.count_bad_block(self.device.index);
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub use ioctl::ioctl;
 pub use open::{Access, OpenRequest, check_open};
 pub use transfer::{read, seek, write};
 
-use flash::{Chip, FlashError, Geometry, GuestMemory, Kind, Medium, OpMode};
+use flash::{Chip, FlashError, Geometry, Kind, OpMode};
 use mtd_abi::errno::Errno;
 use mtd_abi::{flag, kind};
 
@@ -122,23 +122,20 @@ pub struct EccStats {
 /// What is shared by all processes and belongs to devices, not to chips.
 pub trait Registry {
     fn ecc_stats(&self, device: u32) -> EccStats;
-    fn count_ecc(&mut self, device: u32, corrected: u32, failed: u32);
-    fn count_bad_block(&mut self, device: u32);
+    fn count_ecc(&self, device: u32, corrected: u32, failed: u32);
+    fn count_bad_block(&self, device: u32);
     fn bitflip_threshold(&self, device: u32) -> u32;
     /// BLKPG: the checks of mtdpart.c; `parent` is a master.
-    fn add_partition(&mut self, parent: u32, name: &[u8], start: i64, length: i64) -> Result<(), Errno>;
+    fn add_partition(&self, parent: u32, name: &[u8], start: i64, length: i64) -> Result<(), Errno>;
     /// BLKPG: removes the child `index` of `parent`; EBUSY while somebody has it open.
-    fn delete_partition(&mut self, parent: u32, index: i32) -> Result<(), Errno>;
+    fn delete_partition(&self, parent: u32, index: i32) -> Result<(), Errno>;
 }
 
-/// Everything below the char device: bytes, guest memory and the device table.
-pub trait Backing: Medium + GuestMemory + Registry {}
-impl<T: Medium + GuestMemory + Registry> Backing for T {}
-
 /// One call in progress: a device, its chip and the open file it came through.
-pub struct Session<'a, B: Backing> {
+pub struct Session<'a> {
     pub device: Device<'a>,
-    pub chip: Chip<'a, B>,
+    pub chip: Chip<'a>,
+    pub registry: &'a dyn Registry,
     pub file: &'a mut OpenFile,
 }
 

@@ -1,6 +1,6 @@
 //! MEMREADOOB, MEMWRITEOOB and their 64-bit forms, MEMWRITE and MEMREAD.
 
-use crate::{Backing, Session};
+use crate::Session;
 use flash::{OpMode, ReadOps, Sink, Source, WriteOps};
 use mtd_abi::errno::Errno;
 use mtd_abi::layout::{MtdOobBuf, MtdOobBuf64, MtdReadReq, MtdWriteReq};
@@ -61,7 +61,7 @@ impl Request {
     }
 }
 
-impl<B: Backing> Session<'_, B> {
+impl Session<'_> {
     pub(crate) fn read_oob32(&mut self, address: u64) -> Result<(), Errno> {
         let arg = MtdOobBuf::decode(&self.copy_in(address)?);
         // This one clobbers start and leaves length; the 64-bit form is the other way round.

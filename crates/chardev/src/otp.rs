@@ -1,12 +1,12 @@
 //! OTPSELECT, OTPGETREGIONCOUNT, OTPGETREGIONINFO, OTPLOCK, OTPERASE and the OTP values of MTDFILEMODE.
 
-use crate::{Backing, FileMode, Session, errno_of};
+use crate::{FileMode, Session, errno_of};
 use flash::Area;
 use mtd_abi::errno::Errno;
 use mtd_abi::layout::OtpInfo;
 use mtd_abi::{OTP_INFO_BYTES_MAX, otp};
 
-impl<B: Backing> Session<'_, B> {
+impl Session<'_> {
     /// `otp_select_filemode`; the mode was reset before.
     pub(crate) fn select_otp(&mut self, selector: i32) -> Result<(), Errno> {
         let geometry = self.device.geometry;

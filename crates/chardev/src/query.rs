@@ -1,11 +1,11 @@
 //! Commands that only tell: MEMGETINFO, regions, OOB layouts, counters.
 
-use crate::{Backing, Session};
+use crate::Session;
 use mtd_abi::errno::Errno;
 use mtd_abi::layout::{Field, MtdEccStats, MtdInfoUser, RegionInfoUser, nand_ecclayout, nand_oobinfo};
 use mtd_abi::MTD_NANDECC_AUTOPLACE;
 
-impl<B: Backing> Session<'_, B> {
+impl Session<'_> {
     pub(crate) fn get_info(&mut self, address: u64) -> Result<(), Errno> {
         let geometry = self.device.geometry;
         let info = MtdInfoUser {
@@ -88,7 +88,7 @@ impl<B: Backing> Session<'_, B> {
     }
 
     pub(crate) fn get_stats(&mut self, address: u64) -> Result<(), Errno> {
-        let stats = self.chip.medium.ecc_stats(self.device.index);
+        let stats = self.registry.ecc_stats(self.device.index);
         let wire = MtdEccStats {
             corrected: stats.corrected,
             failed: stats.failed,

@@ -1,14 +1,14 @@
 //! read, write and lseek of the char device (`mtdchar_read`, `mtdchar_write`, `fixed_size_llseek`).
 
-use crate::{Backing, FileMode, OpenFile, Session, errno_of};
+use crate::{FileMode, OpenFile, Session, errno_of};
 use flash::{Area, OpMode, Sink, Source};
 use mtd_abi::errno::Errno;
 use mtd_abi::{TRANSFER_CHUNK_MAX, whence};
 
 /// Reads `length` bytes at `position` into guest memory and returns how many there were. The caller moves the file
 /// position, and only on success.
-pub fn read<B: Backing>(
-    session: &mut Session<'_, B>,
+pub fn read(
+    session: &mut Session<'_>,
     position: u64,
     address: u64,
     length: u64,
@@ -44,8 +44,8 @@ pub fn read<B: Backing>(
 }
 
 /// Programs `length` bytes of guest memory at `position` and returns how many were taken.
-pub fn write<B: Backing>(
-    session: &mut Session<'_, B>,
+pub fn write(
+    session: &mut Session<'_>,
     position: u64,
     address: u64,
     length: u64,

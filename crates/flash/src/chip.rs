@@ -3,7 +3,7 @@
 //!
 //! Must not know: partitions, errno, who calls. The caller holds the chip's lock.
 
-use crate::{FlashError, Geometry, GuestMemory, Ledger, Medium, Sink, Source};
+use crate::{FlashError, Geometry, Ledger, Sink, Source, Store};
 
 /// What happens to the spare area: `MTD_OPS_*`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,10 +45,10 @@ pub struct WriteOps<'a> {
 
 pub(crate) type Done = (Outcome, Result<(), FlashError>);
 
-pub struct Chip<'a, M: Medium + GuestMemory> {
+pub struct Chip<'a> {
     pub geometry: &'a Geometry,
     pub ledger: &'a Ledger<'a>,
-    pub medium: &'a mut M,
+    pub medium: &'a mut (dyn Store + 'a),
     /// At least `SCRATCH_SIZE` bytes; with less, what needs them answers `Invalid`.
     pub scratch: &'a mut [u8],
 }
@@ -87,8 +87,8 @@ pub(crate) fn front(buffer: &mut [u8], length: usize) -> Result<&mut [u8], Flash
 }
 
 /// Copies from a source, from `offset` on, into a buffer.
-pub(crate) fn fetch<M: GuestMemory>(
-    medium: &mut M,
+pub(crate) fn fetch(
+    medium: &mut dyn Store,
     from: &Source<'_>,
     offset: u64,
     to: &mut [u8],
@@ -104,8 +104,8 @@ pub(crate) fn fetch<M: GuestMemory>(
 }
 
 /// Copies a buffer to a sink, from `offset` on.
-pub(crate) fn deliver<M: GuestMemory>(
-    medium: &mut M,
+pub(crate) fn deliver(
+    medium: &mut dyn Store,
     to: &mut Sink<'_>,
     offset: u64,
     from: &[u8],
@@ -136,7 +136,7 @@ pub(crate) fn is_erased(bytes: &[u8]) -> bool {
         && rest.iter().all(|&byte| byte == 0xff)
 }
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     /// Reads with ECC (unless RAW), any alignment.
     pub fn read(&mut self, at: u64, to: Sink<'_>, mode: OpMode) -> Done {
         if let Err(error) = self.check_range(at, to.length()) {

@@ -4,9 +4,9 @@
 
 use crate::chip::Chip;
 use crate::geometry::Piece;
-use crate::{Area, FlashError, GuestMemory, Medium};
+use crate::{Area, FlashError};
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     fn piece_is_clean(&self, piece: &Piece) -> bool {
         let unit = u64::from(self.geometry.clean_unit(piece.block.length));
         self.ledger

@@ -3,7 +3,7 @@
 //! Source: `nand_erase_nand`, `spi_nor_erase`, `cfi_varsize_frob`, `ram_erase`.
 
 use crate::chip::Chip;
-use crate::{Area, EraseAlignment, FlashError, GuestMemory, Kind, LockScheme, Medium};
+use crate::{Area, EraseAlignment, FlashError, Kind, LockScheme};
 
 /// Consecutive blocks that wait for one erase of the medium.
 #[derive(Default)]
@@ -12,7 +12,7 @@ struct Run {
     end: u64,
 }
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     /// Erases whole blocks up to the first that is bad or locked.
     ///
     /// SPI NOR block protect does not stop an erase: the recorded chip erases protected sectors.

@@ -33,7 +33,7 @@ pub use chip::{Chip, OpMode, Outcome, ReadOps, SCRATCH_SIZE, WriteOps};
 pub use geometry::{Block, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme, OtpArea};
 pub use layout::OobLayout;
 pub use ledger::{BlockFlags, Ledger, LedgerDamage};
-pub use medium::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
+pub use medium::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source, Store};
 pub use otp::OtpRegion;
 
 /// What a chip answers when it does not do what was asked. The kernel's errno for each is in `chardev`.

@@ -3,7 +3,7 @@
 //! Source: `spi-nor/swp.c` (bits BP0..BP2, no bottom bit), recorded from a real driver; `cfi_varsize_frob`.
 
 use crate::chip::Chip;
-use crate::{FlashError, Geometry, GuestMemory, LockScheme, Medium};
+use crate::{FlashError, Geometry, LockScheme};
 
 const PROTECT_ALL: u8 = 7;
 /// Protected fractions between "nothing" and "everything".
@@ -45,7 +45,7 @@ fn bits_for(geometry: &Geometry, length: u64) -> Result<u8, FlashError> {
         .ok_or(FlashError::Invalid)
 }
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     pub fn lock(&mut self, at: u64, length: u64) -> Result<(), FlashError> {
         match self.geometry.lock {
             LockScheme::None => Err(FlashError::NotSupported),

@@ -139,3 +139,7 @@ pub trait GuestMemory {
     /// Whether a whole range can be read, asked before something is changed that a late fault would leave half done.
     fn check_readable(&mut self, address: u64, length: u64) -> Result<(), GuestFault>;
 }
+
+/// All that a chip works on. An object, so that there is one copy of the model in a program.
+pub trait Store: Medium + GuestMemory {}
+impl<T: Medium + GuestMemory> Store for T {}

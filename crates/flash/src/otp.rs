@@ -3,7 +3,7 @@
 //! Source: the OTP methods behind `mtdchar.c`, recorded from a driver with three user regions.
 
 use crate::chip::{Buffers, Chip, DATA_CHUNK, and_into, buffers, fetch, front};
-use crate::{Area, FlashError, GuestMemory, Medium, OtpArea, Sink, Source};
+use crate::{Area, FlashError, OtpArea, Sink, Source};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OtpRegion {
@@ -12,7 +12,7 @@ pub struct OtpRegion {
     pub locked: bool,
 }
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     fn otp_geometry(&self, area: Area) -> Result<OtpArea, FlashError> {
         let area = match area {
             Area::OtpUser => self.geometry.otp_user,

@@ -5,9 +5,9 @@
 use crate::chip::{
     Buffers, Chip, DATA_CHUNK, Done, Outcome, and_into, buffers, fetch, front, is_erased,
 };
-use crate::{Area, FlashError, GuestMemory, Kind, LockScheme, Medium, MediumError, Source};
+use crate::{Area, FlashError, Kind, LockScheme, MediumError, Source};
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     pub(crate) fn plain_write(&mut self, at: u64, from: Source<'_>) -> Done {
         let mut outcome = Outcome::default();
         let result = self.plain_write_to(at, from, &mut outcome);

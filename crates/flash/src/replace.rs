@@ -5,9 +5,9 @@
 
 use crate::chip::Chip;
 use crate::geometry::Piece;
-use crate::{Area, FlashError, GuestMemory, Kind, LockScheme, Medium, Source};
+use crate::{Area, FlashError, Kind, LockScheme, Source};
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     /// Replaces bytes. A bad or locked block is an I/O error, except that block protect is not noticed.
     pub fn replace(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
         self.check_range(at, from.length())?;

@@ -252,7 +252,7 @@ impl Bench {
         }
     }
 
-    pub fn with<T>(&mut self, act: impl FnOnce(&mut Chip<'_, TestMedium>) -> T) -> T {
+    pub fn with<T>(&mut self, act: impl FnOnce(&mut Chip<'_>) -> T) -> T {
         let ledger = self.words.ledger();
         let mut chip = Chip {
             geometry: &self.geometry,

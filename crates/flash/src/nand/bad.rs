@@ -1,9 +1,9 @@
 //! Bad blocks: the ledger is the table that the kernel keeps in memory; the mark in the spare area is what lasts.
 
 use crate::chip::Chip;
-use crate::{Area, BlockFlags, FlashError, GuestMemory, Medium, OpMode, Sink, Source};
+use crate::{Area, BlockFlags, FlashError, OpMode, Sink, Source};
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     /// Bad or reserved, by the table: a mark written by hand through the spare area does not count.
     pub fn is_bad(&self, at: u64) -> Result<bool, FlashError> {
         self.block_flags(at)

@@ -4,7 +4,7 @@ use super::pages::{Pages, Span};
 use super::spare::{Placement, next_code};
 use crate::chip::{Buffers, Chip, Done, Outcome, buffers, deliver, front};
 use crate::ecc::{Code, STEP_BYTES_MAX};
-use crate::{Area, FlashError, Geometry, GuestMemory, Medium, OpMode, Sink};
+use crate::{Area, FlashError, Geometry, OpMode, Sink};
 
 /// What ECC found.
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl Verdict {
     }
 }
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     /// `nand_do_read_ops`: data, and spare area with it.
     pub(crate) fn nand_read(
         &mut self,

@@ -6,9 +6,9 @@ use super::write::compute_codes;
 use crate::chip::{Buffers, Chip, buffers, fetch, front};
 use crate::ecc::Code;
 use crate::geometry::Piece;
-use crate::{Area, FlashError, GuestMemory, Medium, Source};
+use crate::{Area, FlashError, Source};
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     pub(crate) fn replace_pages(
         &mut self,
         piece: &Piece,

@@ -4,9 +4,9 @@ use super::pages::{Pages, Span};
 use super::spare::{Placement, set_next_code};
 use crate::chip::{Buffers, Chip, Done, Outcome, and_into, buffers, fetch, front, is_erased};
 use crate::ecc::{Code, STEP_BYTES_MAX};
-use crate::{Area, FlashError, Geometry, GuestMemory, Medium, OpMode, Sink, Source};
+use crate::{Area, FlashError, Geometry, OpMode, Sink, Source};
 
-impl<M: Medium + GuestMemory> Chip<'_, M> {
+impl Chip<'_> {
     /// `nand_do_write_ops`.
     pub(crate) fn nand_write(
         &mut self,

@@ -1,0 +1,240 @@
+//! Programs that the guest starts: each runs under the same emulator, with the same root and options, and with this
+//! library; never on the host.
+//!
+//! Without binfmt_misc the system cannot run the guest's programs, and what it can run (`/bin/sh`) is the host's. So
+//! every exec is turned into an exec of the emulator. Must not know: flash. Runs in forked children of programs with
+//! threads: no allocation, no locks.
+
+mod arena;
+mod emulator;
+mod launch;
+mod lookup;
+mod program;
+pub mod shell;
+
+pub use arena::{Strings, strings};
+
+use crate::paths::{PATH_MAX, PathBuffer};
+use crate::{files, paths, runtime, sys, ways_out, world};
+use arena::Arena;
+use core::ffi::{CStr, c_char};
+use launch::{Launch, Refusal};
+use mtd_abi::errno::Errno;
+
+const SHELL: &CStr = c"/bin/sh";
+/// Where execvp looks when there is no PATH.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
+/// The environment of this process, as libc's functions without an argument for it pass it on.
+pub fn environment() -> Strings {
+    let symbol = runtime::global_symbol(c"__environ").or_else(|| runtime::global_symbol(c"environ"));
+    match symbol {
+        // SAFETY: libc's variable of this name holds the array; the program's copy of it comes first in the search.
+        Some(address) => unsafe { *(address as *const Strings) },
+        None => core::ptr::null(),
+    }
+}
+
+/// # Safety
+/// `path` is null or a C string; the arrays are as execve takes them.
+unsafe fn prepare(path: *const c_char, arguments: Strings, environment: Strings) -> Result<Launch, Refusal> {
+    // SAFETY: promised by the caller.
+    let path = match unsafe { files::path_bytes(path) } {
+        Some(path) => path,
+        None if path.is_null() => return Err(Errno::EFAULT.into()),
+        // SAFETY: promised by the caller.
+        None => return Err(if unsafe { *path } == 0 { Errno::ENOENT } else { Errno::ENAMETOOLONG }.into()),
+    };
+    // SAFETY: promised by the caller.
+    unsafe {
+        let launch = launch::prepare(path, arguments, environment)?;
+        ways_out::before_program(path, arguments);
+        Ok(launch)
+    }
+}
+
+fn start(launch: &Launch) -> Errno {
+    let answer = sys::call!(libc::SYS_execve, launch.file, launch.arguments, launch.environment);
+    Errno(sys::checked(answer).err().unwrap_or(libc::ENOEXEC))
+}
+
+/// execve. Returns only if it failed.
+///
+/// # Safety
+/// The arguments are a guest's for execve.
+pub unsafe fn execute(path: *const c_char, arguments: Strings, environment: Strings) -> Errno {
+    // SAFETY: promised by the caller.
+    match unsafe { prepare(path, arguments, environment) } {
+        Ok(launch) => start(&launch),
+        Err(refusal) => {
+            refusal.report();
+            refusal.errno
+        }
+    }
+}
+
+/// execvpe: a name without a slash is looked for in PATH, and a file that is no program is given to the shell.
+///
+/// # Safety
+/// As for `execute`.
+pub unsafe fn execute_in_path(file: *const c_char, arguments: Strings, environment: Strings) -> Errno {
+    // SAFETY: promised by the caller.
+    match unsafe { search(file, arguments, environment) } {
+        Ok(launch) => start(&launch),
+        Err(refusal) => {
+            refusal.report();
+            refusal.errno
+        }
+    }
+}
+
+/// Prepares the first program of that name that can be started.
+///
+/// # Safety
+/// As for `execute`.
+unsafe fn search(file: *const c_char, arguments: Strings, environment: Strings) -> Result<Launch, Refusal> {
+    // SAFETY: promised by the caller.
+    let Some(name) = (unsafe { files::path_bytes(file) }) else { return Err(Errno::ENOENT.into()) };
+    if name.contains(&b'/') {
+        // SAFETY: promised by the caller.
+        return unsafe { or_script(file, arguments, environment) };
+    }
+    let mut worst = Refusal::from(Errno::ENOENT);
+    let path = world::environment(c"PATH").map_or(DEFAULT_PATH, CStr::to_bytes);
+    for directory in path.split(|&byte| byte == b':') {
+        let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+        let Some(candidate) = PathBuffer::of(&[directory, separator, name]) else { continue };
+        // SAFETY: promised by the caller.
+        match unsafe { or_script(candidate.c_str().as_ptr(), arguments, environment) } {
+            Err(refusal) if matches!(refusal.errno, Errno::ENOENT | Errno::ENOTDIR) => {
+                if worst.errno == Errno::ENOENT && worst.host.is_none() {
+                    worst.host = refusal.host;
+                    worst.root_given = refusal.root_given;
+                }
+            }
+            Err(refusal) if refusal.errno == Errno::EACCES => worst = refusal,
+            other => return other,
+        }
+    }
+    Err(worst)
+}
+
+/// What execvp does with ENOEXEC: the file is a script for /bin/sh.
+///
+/// # Safety
+/// As for `execute`.
+unsafe fn or_script(path: *const c_char, arguments: Strings, environment: Strings) -> Result<Launch, Refusal> {
+    // SAFETY: promised by the caller.
+    unsafe {
+        match prepare(path, arguments, environment) {
+            Err(refusal) if refusal.errno == Errno::ENOEXEC && refusal.host.is_none() => {
+                let count = strings(arguments).count();
+                let mut arena = Arena::new((count + 4) * size_of::<usize>())?;
+                let mut words = arena.words(count + 3)?;
+                words.push(SHELL.as_ptr())?;
+                words.push(path)?;
+                for word in strings(arguments).skip(1) {
+                    words.push(word.as_ptr())?;
+                }
+                // The launch has its own list; this one may go.
+                prepare(SHELL.as_ptr(), words.pointer(), environment)
+            }
+            other => other,
+        }
+    }
+}
+
+/// execveat and fexecve.
+///
+/// # Safety
+/// As for `execute`.
+pub unsafe fn execute_at(
+    directory: i32,
+    path: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+    flags: i32,
+) -> Errno {
+    // SAFETY: promised by the caller.
+    let name = if path.is_null() { &[][..] } else { unsafe { CStr::from_ptr(path) }.to_bytes() };
+    let from_descriptor = name.is_empty() && flags & libc::AT_EMPTY_PATH != 0;
+    if name.first() == Some(&b'/') || (directory == sys::AT_FDCWD && !from_descriptor) {
+        // SAFETY: promised by the caller.
+        return unsafe { execute(path, arguments, environment) };
+    }
+    if !from_descriptor && name.is_empty() {
+        return Errno::ENOENT;
+    }
+    let mut digits = [0; 10];
+    let Ok(number) = u32::try_from(directory) else { return Errno::EBADF };
+    let mut buffer = [0; PATH_MAX];
+    let whole = if from_descriptor {
+        if sys::fcntl(directory, libc::F_GETFD, 0).is_err() {
+            return Errno::EBADF;
+        }
+        let _ = keep_nameless(directory);
+        PathBuffer::of(&[b"/proc/self/fd/", paths::decimal(number, &mut digits)])
+    } else {
+        paths::descriptor_path(directory, &mut buffer).and_then(|base| PathBuffer::of(&[base, b"/", name]))
+    };
+    match whole {
+        // SAFETY: promised by the caller.
+        Some(whole) => unsafe { execute(whole.c_str().as_ptr(), arguments, environment) },
+        None => Errno::EBADF,
+    }
+}
+
+/// A program without a name (a memory file, or deleted) is read by the new emulator through its descriptor.
+fn keep_nameless(fd: i32) -> Result<(), i32> {
+    let mut buffer = [0; PATH_MAX];
+    let named = paths::descriptor_path(fd, &mut buffer).is_some_and(|name| {
+        name.first() == Some(&b'/') && !name.ends_with(b" (deleted)")
+    });
+    if !named {
+        let flags = sys::fcntl(fd, libc::F_GETFD, 0)?;
+        sys::fcntl(fd, libc::F_SETFD, flags & !(libc::FD_CLOEXEC as usize))?;
+    }
+    Ok(())
+}
+
+/// posix_spawn and posix_spawnp: `real` gets what is really to be spawned, and answers with an errno or 0.
+///
+/// # Safety
+/// As for `execute`.
+pub unsafe fn spawn(
+    path: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+    in_path: bool,
+    real: impl FnOnce(*const c_char, Strings, Strings) -> i32,
+) -> i32 {
+    // SAFETY: promised by the caller.
+    let prepared = unsafe {
+        if in_path { search(path, arguments, environment) } else { prepare(path, arguments, environment) }
+    };
+    match prepared {
+        Ok(launch) => real(launch.file, launch.arguments, launch.environment),
+        Err(refusal) => {
+            refusal.report();
+            refusal.errno.0
+        }
+    }
+}
+
+/// The calls of this module behind `syscall()`: the errno of a failed exec, or None for every other number.
+///
+/// # Safety
+/// `words` are the guest's arguments behind the number.
+pub unsafe fn syscall_exec(number: libc::c_long, words: &[usize; 6]) -> Option<Errno> {
+    let [a, b, c, d, e, _] = *words;
+    // SAFETY: promised by the caller.
+    unsafe {
+        match number {
+            libc::SYS_execve => Some(execute(a as *const c_char, b as Strings, c as Strings)),
+            libc::SYS_execveat => {
+                Some(execute_at(a as i32, b as *const c_char, c as Strings, d as Strings, e as i32))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Memory for one exec: straight from the system, because a forked child of a program with threads must not allocate.
+//!
+//! Must not know: what is kept in it.
+
+use crate::sys;
+use core::ffi::{CStr, c_char};
+use mtd_abi::errno::Errno;
+
+const PAGE_SIZE: usize = 4096;
+
+/// One mapping, given out from its front; gone when the launch failed and the value is dropped.
+pub struct Arena {
+    base: usize,
+    size: usize,
+    used: usize,
+}
+
+impl Arena {
+    pub fn new(size: usize) -> Result<Arena, Errno> {
+        let size = size.next_multiple_of(PAGE_SIZE);
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let base = sys::checked(sys::call!(libc::SYS_mmap2, 0, size, protection, flags, -1, 0)).map_err(Errno)?;
+        Ok(Arena { base, size, used: 0 })
+    }
+
+    fn take(&mut self, length: usize) -> Result<usize, Errno> {
+        let start = self.used.next_multiple_of(size_of::<usize>());
+        let end = start.checked_add(length).filter(|&end| end <= self.size).ok_or(Errno::E2BIG)?;
+        self.used = end;
+        Ok(self.base + start)
+    }
+
+    /// A NUL-terminated copy of the parts in a row; it lives as long as the arena.
+    pub fn string(&mut self, parts: &[&[u8]]) -> Result<*const c_char, Errno> {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        let start = self.take(length + 1)?;
+        let mut at = start as *mut u8;
+        for part in parts {
+            // SAFETY: `take` gave `length + 1` bytes of a private mapping, which is zero behind the text.
+            unsafe {
+                core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len());
+                at = at.add(part.len());
+            }
+        }
+        Ok(start as *const c_char)
+    }
+
+    /// Room for `count` words, all zero.
+    pub fn words(&mut self, count: usize) -> Result<List, Errno> {
+        let length = count.checked_mul(size_of::<usize>()).ok_or(Errno::E2BIG)?;
+        Ok(List { base: self.take(length)? as *mut *const c_char, capacity: count, length: 0 })
+    }
+
+    /// A whole file, or as much of it as fits in what is left; at most `length_max` bytes.
+    pub fn file(&mut self, path: &CStr, length_max: usize) -> Result<&'static [u8], Errno> {
+        let fd = sys::openat(sys::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).map_err(Errno)?;
+        let start = self.base + self.used;
+        let room = length_max.min(self.size - self.used);
+        let mut length = 0;
+        while length < room {
+            match sys::checked(sys::call!(libc::SYS_read, fd, start + length, room - length)) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => length += count,
+            }
+        }
+        sys::close(fd);
+        self.used += length;
+        // SAFETY: inside the mapping, and never given out again. The callers keep it no longer than the arena.
+        Ok(unsafe { core::slice::from_raw_parts(start as *const u8, length) })
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        let _ = sys::call!(libc::SYS_munmap, self.base, self.size);
+    }
+}
+
+/// A list of strings as execve takes it: always ended by a null.
+pub struct List {
+    base: *mut *const c_char,
+    capacity: usize,
+    length: usize,
+}
+
+impl List {
+    pub fn push(&mut self, string: *const c_char) -> Result<(), Errno> {
+        if self.length + 1 >= self.capacity {
+            return Err(Errno::E2BIG);
+        }
+        // SAFETY: inside the words that the arena gave, the last of which stays null.
+        unsafe { *self.base.add(self.length) = string };
+        self.length += 1;
+        Ok(())
+    }
+
+    pub fn pointer(&self) -> Strings {
+        self.base.cast_const()
+    }
+}
+
+/// An argument or environment array of C: null, or ended by a null.
+pub type Strings = *const *const c_char;
+
+/// The strings of such an array.
+///
+/// # Safety
+/// `list` is null or an array of C strings ended by a null, unchanged while the result is used.
+pub unsafe fn strings<'a>(list: Strings) -> impl Iterator<Item = &'a CStr> {
+    let mut at = list;
+    core::iter::from_fn(move || {
+        // SAFETY: promised by the caller; the walk ends at the null.
+        unsafe {
+            if at.is_null() || (*at).is_null() {
+                return None;
+            }
+            let string = CStr::from_ptr(*at);
+            at = at.add(1);
+            Some(string)
+        }
+    })
+}

@@ -1,0 +1,132 @@
+//! The emulator that runs this guest: its file, its own options and its own environment, so that a child can be started
+//! in the same way.
+//!
+//! QEMU hides itself behind /proc/self/exe and /proc/self/cmdline; the names below /proc/thread-self show it as it is
+//! (7.2 to 11.1). Source of the options: `linux-user/main.c` by its --help.
+
+use super::arena::{Arena, List};
+use super::lookup::Root;
+use crate::paths::{PATH_MAX, PathBuffer};
+use crate::sys;
+use mtd_abi::errno::Errno;
+
+/// Options stand at the front of the command line; programs come with longer lists than this.
+const COMMAND_LINE_MAX: usize = 64 << 10;
+const ENVIRONMENT_MAX: usize = 256 << 10;
+pub const SIZE_MAX: usize = COMMAND_LINE_MAX + ENVIRONMENT_MAX;
+
+const LINK: &core::ffi::CStr = c"/proc/thread-self/exe";
+
+pub struct Emulator {
+    pub file: PathBuffer,
+    command_line: &'static [u8],
+    environment: &'static [u8],
+}
+
+/// Options without a value. All others take one.
+const SWITCHES: &[&[u8]] = &[b"h", b"help", b"version", b"singlestep", b"one-insn-per-tb", b"strace", b"xtensa-abi-call0"];
+/// Options that a child does not repeat: the root is given anew, the environment is the guest's own affair by now, and
+/// a debugger listens to one process.
+const NOT_REPEATED: &[&[u8]] = &[b"L", b"E", b"U", b"0", b"g"];
+/// Variables of the emulator that did their work when the first program started.
+const SPENT: &[&[u8]] = &[b"QEMU_SET_ENV", b"QEMU_UNSET_ENV", b"QEMU_ARGV0", b"QEMU_GDB", b"QEMU_LD_PREFIX"];
+
+fn words(text: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
+    text.split_inclusive(|&byte| byte == 0).filter_map(|word| word.strip_suffix(&[0]))
+}
+
+/// The name in NAME=VALUE.
+pub fn name_of(entry: &[u8]) -> &[u8] {
+    entry.split(|&byte| byte == b'=').next().unwrap_or(entry)
+}
+
+pub fn is_spent(name: &[u8]) -> bool {
+    SPENT.contains(&name)
+}
+
+/// What the host's own loader and C library, or the emulator, would take as meant for them.
+pub fn concerns_host(name: &[u8]) -> bool {
+    name.starts_with(b"LD_") || name.starts_with(b"GLIBC_TUNABLES") || name.starts_with(b"MALLOC_")
+}
+
+impl Emulator {
+    /// None where /proc does not show it; then this is no emulator whose options one could repeat.
+    pub fn current(arena: &mut Arena) -> Option<Emulator> {
+        let command_line = arena.file(c"/proc/thread-self/cmdline", COMMAND_LINE_MAX).ok()?;
+        let environment = arena.file(c"/proc/thread-self/environ", ENVIRONMENT_MAX).unwrap_or(&[]);
+        let mut buffer = [0; PATH_MAX];
+        let target = sys::readlink(LINK, &mut buffer).ok()?;
+        let named = PathBuffer::of(&[target]).filter(|path| same_file(path));
+        // Inside a container the emulator may have no name; then only the link leads to it.
+        let file = named.or_else(|| PathBuffer::of(&[LINK.to_bytes()]))?;
+        Some(Emulator { file, command_line, environment })
+    }
+
+    /// The options of this process: name without dashes, value if it takes one.
+    fn options(&self) -> impl Iterator<Item = (&'static [u8], Option<&'static [u8]>)> {
+        let mut words = words(self.command_line).skip(1);
+        core::iter::from_fn(move || {
+            let word = words.next()?;
+            let name = word.strip_prefix(b"-")?;
+            let name = name.strip_prefix(b"-").unwrap_or(name);
+            if name.is_empty() {
+                return None;
+            }
+            let value = if SWITCHES.contains(&name) { None } else { Some(words.next()?) };
+            Some((name, value))
+        })
+    }
+
+    /// argv[0] and options of a child.
+    pub fn start_arguments(&self, root: &Root, arena: &mut Arena, arguments: &mut List) -> Result<(), Errno> {
+        arguments.push(arena.string(&[words(self.command_line).next().unwrap_or(b"qemu-arm")])?)?;
+        if root.is_given() {
+            arguments.push(c"-L".as_ptr())?;
+            arguments.push(arena.string(&[root.bytes()])?)?;
+        }
+        for (name, value) in self.options().filter(|(name, _)| !NOT_REPEATED.contains(name)) {
+            arguments.push(arena.string(&[b"-", name])?)?;
+            if let Some(value) = value {
+                arguments.push(arena.string(&[value])?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Words that `start_arguments` pushes at most.
+    pub fn arguments_max(&self) -> usize {
+        4 + words(self.command_line).take_while(|_| true).count()
+    }
+
+    /// The environment the emulator was started with, on the host.
+    pub fn host_environment(&self) -> impl Iterator<Item = &'static [u8]> {
+        words(self.environment)
+    }
+
+    pub fn host_has(&self, entry: &[u8]) -> bool {
+        self.host_environment().any(|own| own == entry)
+    }
+
+    /// NAME=VALUE entries of the environment this guest started with: the host's, then those of -E and QEMU_SET_ENV.
+    pub fn first_environment(&self) -> impl Iterator<Item = &'static [u8]> {
+        let set = self.host_environment().filter_map(|entry| entry.strip_prefix(b"QEMU_SET_ENV="));
+        let options = self.options().filter(|(name, _)| *name == b"E").filter_map(|(_, value)| value);
+        let settings = set.chain(options).flat_map(|list| list.split(|&byte| byte == b','));
+        self.host_environment().chain(settings)
+    }
+
+    /// The last value a variable had there.
+    pub fn first_value(&self, name: &[u8]) -> Option<&'static [u8]> {
+        let entries = self.first_environment().filter(|entry| name_of(entry) == name);
+        entries.last().and_then(|entry| entry.get(name.len() + 1..))
+    }
+}
+
+/// Whether a name leads to the same file as the link: it may be the name of another root.
+fn same_file(path: &PathBuffer) -> bool {
+    use image::os::Os;
+    match (sys::Kernel.stat(path.c_str()), sys::Kernel.stat(LINK)) {
+        (Ok(named), Ok(linked)) => (named.dev, named.ino) == (linked.dev, linked.ino),
+        _ => false,
+    }
+}

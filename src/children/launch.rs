@@ -1,0 +1,367 @@
+//! What is really executed for a program that the guest names: the emulator with the same options, the guest's
+//! arguments behind them, and an environment that arrives in the child as the guest passed it.
+
+use super::arena::{Arena, List, Strings, strings};
+use super::emulator::{self, Emulator};
+use super::lookup::{self, Found, Root};
+use super::program::{self, Program};
+use crate::paths::PathBuffer;
+use crate::{sys, world};
+use core::ffi::{CStr, c_char};
+use mtd_abi::errno::Errno;
+
+/// `BINPRM` follows an interpreter that is a script itself this often.
+const INTERPRETERS_MAX: usize = 5;
+/// Words of one interpreter line, and of all of them.
+const PREFIX_MAX: usize = 3 * INTERPRETERS_MAX + 1;
+/// Room for names, and for lists beside the guest's own.
+const ARENA_EXTRA: usize = 256 << 10;
+const LIST_EXTRA: usize = 1024;
+
+/// Ready for execve. The memory behind the pointers is the arena's and the guest's.
+pub struct Launch {
+    pub file: *const c_char,
+    pub arguments: Strings,
+    pub environment: Strings,
+    _arena: Arena,
+}
+
+/// Why nothing is executed.
+pub struct Refusal {
+    pub errno: Errno,
+    /// The host's program that was found instead.
+    pub host: Option<PathBuffer>,
+    pub root_given: bool,
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Refusal {
+        Refusal { errno, host: None, root_given: false }
+    }
+}
+
+impl Refusal {
+    /// One line, where the reason is not plain from errno.
+    pub fn report(&self) {
+        let Some(host) = &self.host else { return };
+        let hint: &[u8] = if self.root_given {
+            b" is not a program of the guest's root and is not run"
+        } else {
+            b" is the host's program and is not run; qemu-arm -L ROOT names the guest's root"
+        };
+        sys::report(&[b"mtdshim: ", host.bytes(), hint, b" (MTDSHIM_HOST_PROGRAMS=1 allows it)"]);
+    }
+}
+
+/// The program behind a name, and the interpreters before it.
+struct Target {
+    host: PathBuffer,
+    /// Words between the program and the guest's arguments, in the order of the command line.
+    prefix: [*const c_char; PREFIX_MAX],
+    prefix_length: usize,
+    foreign: bool,
+}
+
+impl Target {
+    fn prepend(&mut self, words: &[*const c_char]) -> Result<(), Errno> {
+        let length = self.prefix_length + words.len();
+        if length > PREFIX_MAX {
+            return Err(Errno::E2BIG);
+        }
+        self.prefix.copy_within(..self.prefix_length, words.len());
+        for (slot, word) in self.prefix.iter_mut().zip(words) {
+            *slot = *word;
+        }
+        self.prefix_length = length;
+        Ok(())
+    }
+}
+
+fn allows_host_programs() -> bool {
+    world::environment(c"MTDSHIM_HOST_PROGRAMS").is_some_and(|value| value.to_bytes() != b"0")
+}
+
+/// Finds a program; a name that only the host has is refused, because the device would not have it.
+fn find(root: &Root, path: &[u8]) -> Result<(Found, Program), Refusal> {
+    let mut found = lookup::find(root, path)?;
+    let mut program = program::examine(found.host.c_str())?;
+    if matches!(program, Program::Arm) || found.inside || allows_host_programs() {
+        return Ok((found, program));
+    }
+    let system = lookup::is_system(found.host.bytes());
+    if system && let Some(twin) = lookup::twin(root, path) {
+        program = program::examine(twin.host.c_str())?;
+        found = twin;
+        return Ok((found, program));
+    }
+    if system && root.is_given() || matches!(program, Program::Foreign) {
+        let errno = if system { Errno::ENOENT } else { Errno::ENOEXEC };
+        return Err(Refusal { errno, host: Some(found.host), root_given: root.is_given() });
+    }
+    Ok((found, program))
+}
+
+/// Follows `#!` until there is a program that a processor runs.
+fn resolve(root: &Root, path: &[u8], arena: &mut Arena) -> Result<Target, Refusal> {
+    let mut name = PathBuffer::of(&[path]).ok_or(Errno::ENAMETOOLONG)?;
+    let mut target =
+        Target { host: PathBuffer::new(), prefix: [core::ptr::null(); PREFIX_MAX], prefix_length: 0, foreign: false };
+    for _ in 0..=INTERPRETERS_MAX {
+        let (found, program) = find(root, name.bytes())?;
+        match program {
+            Program::Arm | Program::Foreign => {
+                target.foreign = matches!(program, Program::Foreign);
+                if target.foreign && !allows_host_programs() {
+                    let root_given = root.is_given();
+                    return Err(Refusal { errno: Errno::ENOEXEC, host: Some(found.host), root_given });
+                }
+                target.host = found.host;
+                return Ok(target);
+            }
+            Program::Unknown => return Err(Errno::ENOEXEC.into()),
+            Program::Script { interpreter, argument } => {
+                // The interpreter opens the script through the emulator; where that would fail, by its name on the host.
+                let opened_by = if can_open(&name) { &name } else { &found.host };
+                let script = arena.string(&[opened_by.bytes()])?;
+                let first = arena.string(&[interpreter.bytes()])?;
+                match argument {
+                    Some(argument) => target.replace_program(&[first, arena.string(&[argument.bytes()])?, script])?,
+                    None => target.replace_program(&[first, script])?,
+                }
+                name = interpreter;
+            }
+        }
+    }
+    Err(Errno::ELOOP.into())
+}
+
+impl Target {
+    /// A script's own argv[0] gives way to its name.
+    fn replace_program(&mut self, words: &[*const c_char]) -> Result<(), Errno> {
+        if self.prefix_length > 0 {
+            self.prefix.copy_within(1..self.prefix_length, 0);
+            self.prefix_length -= 1;
+        }
+        self.prepend(words)
+    }
+}
+
+fn can_open(path: &PathBuffer) -> bool {
+    match sys::openat(sys::AT_FDCWD, path.c_str(), libc::O_RDONLY | libc::O_CLOEXEC, 0) {
+        Ok(fd) => {
+            sys::close(fd);
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// # Safety
+/// `arguments` and `environment` are the guest's arrays for execve, and stay as they are while the launch is used.
+pub unsafe fn prepare(path: &[u8], arguments: Strings, environment: Strings) -> Result<Launch, Refusal> {
+    // SAFETY: promised by the caller.
+    let (argument_count, entry_count) = unsafe { (strings(arguments).count(), strings(environment).count()) };
+    let lists = (argument_count + 3 * entry_count) * size_of::<usize>();
+    let mut arena = Arena::new(emulator::SIZE_MAX + ARENA_EXTRA + lists)?;
+    let root = Root::current();
+    let target = resolve(&root, path, &mut arena)?;
+    let emulator = Emulator::current(&mut arena);
+    let extra = LIST_EXTRA + emulator.as_ref().map_or(0, Emulator::arguments_max);
+    let mut words = arena.words(argument_count + 2 * entry_count + extra)?;
+    let mut entries = arena.words(entry_count + LIST_EXTRA)?;
+    let file = match &emulator {
+        Some(emulator) if !target.foreign => {
+            emulator.start_arguments(&root, &mut arena, &mut words)?;
+            let mut transfer = Environment { emulator, arena: &mut arena, words: Some(&mut words), entries: &mut entries };
+            // SAFETY: promised by the caller.
+            unsafe { transfer.all(environment)? };
+            arena.string(&[emulator.file.bytes()])?
+        }
+        Some(emulator) => {
+            let mut transfer = Environment { emulator, arena: &mut arena, words: None, entries: &mut entries };
+            // SAFETY: promised by the caller.
+            unsafe { transfer.all(environment)? };
+            arena.string(&[target.host.bytes()])?
+        }
+        None => {
+            // Without /proc the system itself must know what to do with the program (binfmt_misc).
+            // SAFETY: promised by the caller.
+            for entry in unsafe { strings(environment) } {
+                entries.push(entry.as_ptr())?;
+            }
+            arena.string(&[target.host.bytes()])?
+        }
+    };
+    // SAFETY: promised by the caller.
+    unsafe { program_words(&target, emulator.is_some(), arguments, &mut arena, &mut words)? };
+    Ok(Launch { file, arguments: words.pointer(), environment: entries.pointer(), _arena: arena })
+}
+
+/// `-0 ARGV0 PROGRAM` for the emulator, then the interpreters' words, then the guest's arguments.
+///
+/// # Safety
+/// As for `prepare`.
+unsafe fn program_words(
+    target: &Target,
+    emulated: bool,
+    arguments: Strings,
+    arena: &mut Arena,
+    words: &mut List,
+) -> Result<(), Errno> {
+    let prefix = target.prefix.get(..target.prefix_length).unwrap_or(&[]);
+    // SAFETY: promised by the caller.
+    let mut rest = unsafe { strings(arguments) };
+    let own_name = rest.next().map_or(c"".as_ptr(), CStr::as_ptr);
+    let name = prefix.first().copied().unwrap_or(own_name);
+    if emulated && !target.foreign {
+        words.push(c"-0".as_ptr())?;
+        words.push(name)?;
+        words.push(arena.string(&[target.host.bytes()])?)?;
+    } else {
+        words.push(name)?;
+    }
+    for word in prefix.iter().skip(1) {
+        words.push(*word)?;
+    }
+    for word in rest {
+        words.push(word.as_ptr())?;
+    }
+    Ok(())
+}
+
+/// Moves the guest's environment over. Variables that the host's loader would take for its own travel as -E, and those
+/// that the emulator itself was started with stay with it.
+struct Environment<'a> {
+    emulator: &'a Emulator,
+    arena: &'a mut Arena,
+    /// Where -E and -U go; None for a program of the host.
+    words: Option<&'a mut List>,
+    entries: &'a mut List,
+}
+
+const KEEP: &[u8] = b"MTDSHIM_KEEP";
+const PRELOAD: &[u8] = b"LD_PRELOAD";
+
+fn is_setting(name: &[u8]) -> bool {
+    name == b"MTDSHIM" || name.starts_with(b"MTDSHIM_")
+}
+
+/// # Safety
+/// As for `strings`.
+unsafe fn entry_of<'a>(environment: Strings, name: &[u8]) -> Option<&'a [u8]> {
+    // SAFETY: promised by the caller.
+    unsafe { strings(environment) }.map(CStr::to_bytes).find(|entry| emulator::name_of(entry) == name)
+}
+
+impl Environment<'_> {
+    /// # Safety
+    /// `given` is an environment array of the guest.
+    unsafe fn all(&mut self, given: Strings) -> Result<(), Errno> {
+        // SAFETY: promised by the caller.
+        unsafe {
+            self.hosts_own(given)?;
+            let keep = self.keeps(given);
+            let preload = self.emulator.first_value(PRELOAD).filter(|value| keep && !value.is_empty());
+            for entry in strings(given) {
+                let bytes = entry.to_bytes();
+                match preload {
+                    Some(first) if emulator::name_of(bytes) == PRELOAD && !contains(bytes, first) => {
+                        let others = bytes.get(PRELOAD.len() + 1..).unwrap_or(&[]);
+                        let joined = self.arena.string(&[PRELOAD, b"=", first, b":", others])?;
+                        self.push(CStr::from_ptr(joined))?;
+                    }
+                    _ => self.push(entry)?,
+                }
+            }
+            if let Some(first) = preload.filter(|_| entry_of(given, PRELOAD).is_none()) {
+                let entry = self.arena.string(&[PRELOAD, b"=", first])?;
+                self.push(CStr::from_ptr(entry))?;
+            }
+            if keep { self.settings() } else { Ok(()) }
+        }
+    }
+
+    /// What the emulator runs with on the host and the guest does not know, or no longer.
+    ///
+    /// # Safety
+    /// As for `all`.
+    unsafe fn hosts_own(&mut self, given: Strings) -> Result<(), Errno> {
+        for own in self.emulator.host_environment() {
+            let name = emulator::name_of(own);
+            let hosts = emulator::concerns_host(name);
+            if !hosts && (!name.starts_with(b"QEMU_") || emulator::is_spent(name)) {
+                continue;
+            }
+            // SAFETY: promised by the caller.
+            let guests = unsafe { entry_of(given, name) };
+            let replaced = guests.is_some_and(|entry| entry == own || !hosts || entry.contains(&b','));
+            if replaced {
+                continue;
+            }
+            self.entries.push(self.arena.string(&[own])?)?;
+            if let Some(words) = self.words.as_mut().filter(|_| guests.is_none()) {
+                words.push(c"-U".as_ptr())?;
+                words.push(self.arena.string(&[name])?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One variable as the guest shall have it.
+    fn push(&mut self, entry: &CStr) -> Result<(), Errno> {
+        let bytes = entry.to_bytes();
+        let name = emulator::name_of(bytes);
+        if emulator::is_spent(name) {
+            return Ok(());
+        }
+        // -E splits its value at commas, so an entry with one can only travel openly.
+        let open = !emulator::concerns_host(name) || self.emulator.host_has(bytes) || bytes.contains(&b',');
+        match self.words.as_mut() {
+            _ if open => self.entries.push(entry.as_ptr()),
+            Some(words) => {
+                words.push(c"-E".as_ptr())?;
+                words.push(entry.as_ptr())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a child keeps the shim when its parent cleared the environment.
+    ///
+    /// # Safety
+    /// As for `all`.
+    unsafe fn keeps(&self, given: Strings) -> bool {
+        // SAFETY: promised by the caller.
+        let said = unsafe { entry_of(given, KEEP).or_else(|| entry_of(super::environment(), KEEP)) };
+        let said = said.and_then(|entry| entry.get(KEEP.len() + 1..)).or_else(|| self.emulator.first_value(KEEP));
+        said != Some(b"0")
+    }
+
+    /// The shim's settings that the guest did not pass on, and the name of the run.
+    fn settings(&mut self) -> Result<(), Errno> {
+        // SAFETY: the environment of this process, which nobody changes during an exec.
+        let current = unsafe { strings(super::environment()) }.map(CStr::to_bytes);
+        for entry in current.chain(self.emulator.first_environment()) {
+            let name = emulator::name_of(entry);
+            if is_setting(name) && !self.has(name) {
+                self.entries.push(self.arena.string(&[entry])?)?;
+            }
+        }
+        let run = crate::ways_out::Run::current(self.emulator.first_value(crate::ways_out::RUN_VARIABLE));
+        if !self.has(crate::ways_out::RUN_VARIABLE)
+            && let Some(run) = run
+        {
+            self.entries.push(self.arena.string(&[crate::ways_out::RUN_VARIABLE, b"=", run.text().bytes()])?)?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        // SAFETY: the list that is being built: strings of the guest and of the arena.
+        unsafe { entry_of(self.entries.pointer(), name) }.is_some()
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len().max(1)).any(|window| window == part)
+}
