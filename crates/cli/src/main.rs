@@ -1,1 +1,24 @@
-fn main() {}
+//! `mtdshim`, the host tool: makes, shows, checks and changes boards, and runs programs on them.
+
+mod args;
+mod bytes;
+mod commands;
+mod content;
+mod output;
+mod progress;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    commands::run(arguments).unwrap_or_else(|error| {
+        if output::is_closed_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("mtdshim: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,162 @@
+//! The command line: what may be written. Parser, help, man pages and completions all come from these types.
+//!
+//! Must not know: what a command does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::bytes::parse_size;
+
+const AFTER: &str = "\
+Exit status: 0 done, 1 found something (check, diff, doctor), 2 could not do it; `run` exits like its program.";
+
+#[derive(Parser, Debug)]
+#[command(name = "mtdshim", version, about = "Raw flash for programs under qemu-user: boards, images, runs",
+          after_help = AFTER, propagate_version = true)]
+pub struct Arguments {
+    /// The board: its directory, its mtdshim.conf, or a firmware root with /etc/mtdshim.conf
+    /// [default: here, then ./mtdshim-flash]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "MTDSHIM",
+        value_name = "BOARD",
+        hide_env_values = true
+    )]
+    pub board: Option<PathBuf>,
+    /// Results as JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress and no remarks, errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make a board from a chip, a partition table, a device tree or dumps
+    New(NewArgs),
+    /// Show chips: geometry, blocks, wear, locks
+    Info(BoardPlace),
+    /// List the mtd devices with what is in them
+    Ls(BoardPlace),
+    /// Write a file to a partition or chip, as a flash programmer would
+    Import(ImportArgs),
+    /// Read a partition or chip into a file
+    Export(ExportArgs),
+    /// Verify files, ledger, ECC and bad-block marks of a board
+    Check(BoardPlace),
+    /// Print shell completions
+    Completions { shell: clap_complete::Shell },
+    /// Write the man pages to a directory
+    Man {
+        #[arg(default_value = ".")]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct BoardPlace {
+    /// The board, instead of --board
+    #[arg(value_name = "BOARD")]
+    pub place: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct NewArgs {
+    /// Directory to make the board in
+    pub directory: PathBuf,
+    /// A chip by its name; `--preset list` shows all
+    #[arg(long, value_name = "CHIP")]
+    pub preset: Option<String>,
+    /// Partitions as on a kernel's command line, e.g. `spi0.0:256k(u-boot)ro,-(rootfs)`
+    #[arg(long, value_name = "TEXT", conflicts_with = "proc_mtd")]
+    pub mtdparts: Option<String>,
+    /// Partitions, and chips when none is named, from a captured /proc/mtd
+    #[arg(long, value_name = "FILE")]
+    pub proc_mtd: Option<PathBuf>,
+    /// Chips and partitions from a device tree blob (fixed-partitions)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["preset", "mtdparts", "proc_mtd", "dump"])]
+    pub dtb: Option<PathBuf>,
+    /// A dump of a whole chip, with or without spare areas; its geometry is proposed from size and content
+    #[arg(long, value_name = "FILE")]
+    pub dump: Option<PathBuf>,
+    /// One file for each mtd, in order: mtd0.bin mtd1.bin ...
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["dump", "dtb", "preset"])]
+    pub parts: Vec<PathBuf>,
+    #[command(flatten)]
+    pub chip: ChipArgs,
+    /// Show the configuration and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask before using a proposal
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Numbers that overrule a preset, a capture or a proposal.
+#[derive(Args, Debug, Default, Clone)]
+pub struct ChipArgs {
+    /// nor, nand, mlc-nand, ram, rom, dataflash
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// Bytes of main area
+    #[arg(long, value_parser = parse_size, value_name = "BYTES")]
+    pub size: Option<u64>,
+    #[arg(long, value_parser = parse_size, value_name = "BYTES")]
+    pub erasesize: Option<u64>,
+    /// The page of a NAND
+    #[arg(long, value_parser = parse_size, value_name = "BYTES")]
+    pub writesize: Option<u64>,
+    /// Spare bytes of a page
+    #[arg(long, value_parser = parse_size, value_name = "BYTES")]
+    pub oobsize: Option<u64>,
+    /// none, hamming, on-die, bch1 ... bch8
+    #[arg(long)]
+    pub ecc: Option<String>,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bad {
+    /// Bad blocks take no part of the file: what follows moves on to the next good block
+    Skip,
+    /// Every block has its place in the file, bad ones too
+    Keep,
+}
+
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// mtdN, a partition's name, or a chip's name
+    pub target: String,
+    pub file: PathBuf,
+    /// The file holds every page followed by its spare area; written as it is, marks of bad blocks too
+    #[arg(long)]
+    pub oob: bool,
+    /// What happens at bad blocks [default: skip; keep with --oob]
+    #[arg(long, value_enum)]
+    pub bad: Option<Bad>,
+    /// Where to begin in the target; a whole number of eraseblocks
+    #[arg(long, value_parser = parse_size, default_value = "0", value_name = "BYTES")]
+    pub offset: u64,
+    /// Erase what lies behind the file's end in the target as well
+    #[arg(long)]
+    pub erase_rest: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// mtdN, a partition's name, or a chip's name
+    pub target: String,
+    /// `-` is standard output
+    pub file: PathBuf,
+    /// Every page followed by its spare area, nothing corrected
+    #[arg(long)]
+    pub oob: bool,
+    /// What happens at bad blocks [default: keep]
+    #[arg(long, value_enum)]
+    pub bad: Option<Bad>,
+}

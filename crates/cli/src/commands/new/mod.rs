@@ -1,0 +1,295 @@
+//! `mtdshim new`: a board from a chip, a partition table, a device tree, or dumps.
+//!
+//! Every source makes a draft; the draft is shown, compiled by the same code that the guest library uses, filled, and only
+//! then gets its name: nothing half made is ever left behind.
+
+mod capture;
+mod draft;
+mod dump;
+mod parts;
+mod split;
+mod tree;
+
+use std::fs::{self, File};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::Context;
+use crate::args::NewArgs;
+use crate::bytes;
+use crate::output;
+use crate::store::{Access, Store};
+use draft::{BoardDraft, ChipDraft};
+
+pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
+    if args.preset.as_deref() == Some("list") {
+        return list_presets();
+    }
+    check_place(&args.directory)?;
+    let dump = match &args.dump {
+        Some(path) => Some(
+            fs::read(path).with_context(|| format!("{}: cannot read this file", path.display()))?,
+        ),
+        None => None,
+    };
+    let mut draft = draft_of(args, dump.as_deref())?;
+    let work = Work::start(&args.directory)?;
+    fill_work(context, args, dump.as_deref(), &mut draft, &work)?;
+    for remark in &draft.remarks {
+        context.say(&format!("- {remark}"));
+    }
+    if args.dry_run {
+        output::print(&draft.conf())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let is_proposal = args.dump.is_some() || !draft.remarks.is_empty();
+    if is_proposal && !args.yes && std::io::stdin().is_terminal() && !agreed(&draft)? {
+        context.say("nothing was made");
+        return Ok(ExitCode::from(super::FOUND));
+    }
+    work.make_chips()?;
+    work.finish(&args.directory)?;
+    let chips: Vec<String> = draft.chips.iter().map(|chip| chip.name.clone()).collect();
+    context.say(&format!(
+        "{}: a board with {}; look at it: mtdshim ls {}",
+        args.directory.display(),
+        chips.join(", "),
+        args.directory.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_place(directory: &Path) -> Result<()> {
+    if directory.join("mtdshim.conf").exists() {
+        bail!(
+            "{}: there is a board already; name another directory, or delete it",
+            directory.display()
+        );
+    }
+    if directory.exists()
+        && fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+    {
+        bail!(
+            "{}: this directory is not empty; name a new one",
+            directory.display()
+        );
+    }
+    Ok(())
+}
+
+fn agreed(draft: &BoardDraft) -> Result<bool> {
+    eprint!("\n{}\nUse this? [Y/n] ", draft.conf());
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(!answer.trim().to_lowercase().starts_with('n'))
+}
+
+fn draft_of(args: &NewArgs, dump: Option<&[u8]>) -> Result<BoardDraft> {
+    let rows = match &args.proc_mtd {
+        Some(path) => {
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("{}: cannot read this file", path.display()))?;
+            Some(capture::parse(&text, &path.display().to_string())?)
+        }
+        None => None,
+    };
+    let name = |path: &Path| path.display().to_string();
+    let mut draft = if let Some(path) = &args.dtb {
+        tree::board(
+            &fs::read(path)
+                .with_context(|| format!("{}: cannot read this file", path.display()))?,
+            &name(path),
+        )?
+    } else if let (Some(path), Some(dump)) = (&args.dump, dump) {
+        dump::board(dump, &name(path), &args.chip)?
+    } else if !args.parts.is_empty() {
+        parts::board(&args.parts, rows.as_deref())?
+    } else if args.preset.is_some() || args.chip.size.is_some() {
+        BoardDraft {
+            chips: vec![named_chip(args)?],
+            ..BoardDraft::default()
+        }
+    } else if let Some(rows) = &rows {
+        capture::board(rows, "a captured /proc/mtd")
+    } else {
+        bail!(
+            "say what the board is made from: --preset CHIP (or 'list'), --size, --proc-mtd, --dtb, --dump or --parts"
+        );
+    };
+    if let [chip] = &mut draft.chips[..] {
+        chip.overrule(&args.chip);
+        let owns_rows = args.dump.is_some() || args.preset.is_some() || args.chip.size.is_some();
+        if let Some(rows) = rows.as_ref().filter(|_| owns_rows && args.parts.is_empty()) {
+            chip.partitions = capture::place(rows).0;
+            chip.mtdparts = None;
+        }
+        if let Some(text) = &args.mtdparts {
+            chip.mtdparts = Some(text.clone());
+            chip.partitions.clear();
+            let id = text
+                .trim_start_matches("mtdparts=")
+                .split(':')
+                .next()
+                .unwrap_or("");
+            chip.mtd_name = Some(id.to_owned()).filter(|id| !id.is_empty());
+        }
+        draft.remarks.retain(|remark| {
+            !(remark.starts_with("no mtdparts=")
+                && (!chip.partitions.is_empty() || chip.mtdparts.is_some()))
+        });
+    } else if args.mtdparts.is_some() {
+        bail!(
+            "--mtdparts needs one chip, and there are {}; edit the configuration afterwards",
+            draft.chips.len()
+        );
+    }
+    Ok(draft)
+}
+
+fn named_chip(args: &NewArgs) -> Result<ChipDraft> {
+    let wants_nand = args
+        .chip
+        .kind
+        .as_deref()
+        .is_some_and(|kind| kind.contains("nand"))
+        || args.chip.oobsize.is_some();
+    let Some(name) = &args.preset else {
+        let size = args.chip.size.unwrap_or(0);
+        return Ok(if wants_nand {
+            ChipDraft {
+                ecc: Some("hamming".to_owned()),
+                ..ChipDraft::nand("nand0", size, 0x20000, 2048, 64)
+            }
+        } else {
+            ChipDraft::nor("nor0", size, 0x10000)
+        });
+    };
+    let preset = image::presets::preset(name).ok_or_else(|| {
+        anyhow!(
+            "no chip is known as '{name}'; see: mtdshim new --preset list {}",
+            args.directory.display()
+        )
+    })?;
+    let chip = if preset.oobsize > 0 { "nand0" } else { "nor0" };
+    Ok(ChipDraft {
+        name: chip.to_owned(),
+        preset: Some(name.clone()),
+        ..ChipDraft::default()
+    })
+}
+
+fn list_presets() -> Result<ExitCode> {
+    let rows = image::presets::PRESETS.iter().map(|preset| {
+        let page = if preset.oobsize > 0 {
+            format!("{}+{}", preset.writesize, preset.oobsize)
+        } else {
+            String::new()
+        };
+        vec![
+            preset.name.to_owned(),
+            super::info::kind_words(preset.kind).to_owned(),
+            bytes::exact(preset.size),
+            bytes::exact(preset.erasesize.into()),
+            page,
+        ]
+    });
+    output::table(
+        &["CHIP", "TYPE", ">SIZE", ">BLOCK", ">PAGE"],
+        rows.collect(),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The board in the making: a directory beside its place, gone when dropped.
+pub struct Work {
+    directory: tempfile::TempDir,
+    target: String,
+}
+
+impl Work {
+    fn start(target: &Path) -> Result<Work> {
+        let parent = target
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let directory = tempfile::Builder::new()
+            .prefix(".mtdshim-new-")
+            .tempdir_in(parent)
+            .with_context(|| format!("{}: cannot make the board here", parent.display()))?;
+        Ok(Work {
+            directory,
+            target: target.display().to_string(),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn write_conf(&self, draft: &BoardDraft) -> Result<Store> {
+        fs::write(self.path().join("mtdshim.conf"), draft.conf())?;
+        Store::open(self.path()).map_err(|error| self.in_its_place(&error))
+    }
+
+    /// Messages name the place that the person knows.
+    fn in_its_place(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow!(
+            "{}",
+            format!("{error:#}").replace(&self.path().display().to_string(), &self.target)
+        )
+    }
+
+    fn make_chips(&self) -> Result<()> {
+        let store = Store::open(self.path()).map_err(|error| self.in_its_place(&error))?;
+        for (index, _) in store.chips() {
+            store
+                .open_chip(index, Access::Change)
+                .map_err(|error| self.in_its_place(&error))?
+                .run(|_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, target: &Path) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let made = self.directory.keep();
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o755))?;
+        fs::rename(&made, target).with_context(|| {
+            format!(
+                "{}: cannot give the board its name; it is in {}",
+                target.display(),
+                made.display()
+            )
+        })
+    }
+}
+
+fn fill_work(
+    context: &Context,
+    args: &NewArgs,
+    dump: Option<&[u8]>,
+    draft: &mut BoardDraft,
+    work: &Work,
+) -> Result<()> {
+    if let Some(dump) = dump {
+        split::write(context, dump, draft, work)?;
+    } else if !args.parts.is_empty() {
+        parts::write_images(draft, &args.parts, work.path())?;
+    }
+    work.write_conf(draft).map(drop)
+}
+
+pub fn fill(file: &File, size: u64) -> Result<()> {
+    let chunk = vec![0xff; 1 << 20];
+    let mut left = size;
+    while left > 0 {
+        let count = left.min(chunk.len() as u64);
+        (&*file).write_all(&chunk[..count as usize])?;
+        left -= count;
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! A device tree blob -> chips and partitions: nodes with a `fixed-partitions` child, or with the older direct children.
+//!
+//! Source: the bindings mtd/partitions/fixed-partitions, mtd/jedec,spi-nor, mtd/nand-controller, mtd/mtd-physmap.
+
+use anyhow::{Result, anyhow, bail};
+use fdt::Fdt;
+use fdt::node::FdtNode;
+
+use super::draft::{BoardDraft, ChipDraft, PartitionDraft};
+
+pub fn board(blob: &[u8], file: &str) -> Result<BoardDraft> {
+    let tree = Fdt::new(blob).map_err(|error| {
+        anyhow!("{file}: this is no device tree blob: {error}; compile a .dts with dtc first")
+    })?;
+    let mut draft = BoardDraft::default();
+    for node in tree.all_nodes() {
+        let Some(holder) = partition_holder(&node) else {
+            continue;
+        };
+        let partitions = partitions(&holder);
+        if partitions.is_empty() || is_disabled(&node) {
+            continue;
+        }
+        let chip = chip(&node, &draft, partitions);
+        if chip.preset.is_none() {
+            draft.remarks.push(format!("{}: the tree does not say how large the chip is; its size is the end of the last partition, rounded up", chip.name));
+        }
+        draft.chips.push(chip);
+    }
+    if draft.chips.is_empty() {
+        bail!(
+            "{file}: no node in it has fixed-partitions; pass partitions with --mtdparts or --proc-mtd"
+        );
+    }
+    Ok(draft)
+}
+
+fn is_disabled(node: &FdtNode<'_, '_>) -> bool {
+    text(node, "status").is_some_and(|status| status == "disabled")
+}
+
+fn compatibles(node: &FdtNode<'_, '_>) -> Vec<String> {
+    node.compatible()
+        .map(|list| list.all().map(str::to_owned).collect())
+        .unwrap_or_default()
+}
+
+/// The node whose children are the partitions of `node`.
+fn partition_holder<'b, 'a>(node: &FdtNode<'b, 'a>) -> Option<FdtNode<'b, 'a>> {
+    if compatibles(node)
+        .iter()
+        .any(|name| name == "fixed-partitions")
+    {
+        return None;
+    }
+    let fixed = node.children().find(|child| {
+        compatibles(child)
+            .iter()
+            .any(|name| name == "fixed-partitions")
+    });
+    let is_flash = || {
+        let names = compatibles(node);
+        node.name.starts_with("nand")
+            || names.iter().any(|name| {
+                ["jedec,spi-nor", "cfi-flash", "spi-nand", "m25p80"].contains(&name.as_str())
+            })
+    };
+    fixed.or_else(|| {
+        let has_direct = is_flash()
+            && node
+                .children()
+                .any(|child| child.name.starts_with("partition@"));
+        has_direct.then_some(*node)
+    })
+}
+
+fn partitions(holder: &FdtNode<'_, '_>) -> Vec<PartitionDraft> {
+    let (address_cells, size_cells) = (
+        number(holder, "#address-cells").unwrap_or(1),
+        number(holder, "#size-cells").unwrap_or(1),
+    );
+    let mut found: Vec<PartitionDraft> = holder
+        .children()
+        .filter_map(|child| {
+            let reg = child.property("reg")?.value;
+            let (offset, rest) = cells(reg, address_cells)?;
+            let (size, _) = cells(rest, size_cells)?;
+            let name = text(&child, "label").unwrap_or_else(|| {
+                child
+                    .name
+                    .split('@')
+                    .next()
+                    .unwrap_or("partition")
+                    .to_owned()
+            });
+            Some(PartitionDraft {
+                name,
+                offset: Some(offset),
+                size: Some(size),
+                readonly: child.property("read-only").is_some(),
+                image: None,
+            })
+        })
+        .collect();
+    for partition in &mut found {
+        // Size 0 means: to the end of the chip.
+        partition.size = partition.size.filter(|&size| size > 0);
+    }
+    found
+}
+
+fn cells(bytes: &[u8], count: u64) -> Option<(u64, &[u8])> {
+    let (value, rest) = bytes.split_at_checked(count as usize * 4)?;
+    Some((
+        value
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | u64::from(byte)),
+        rest,
+    ))
+}
+
+fn number(node: &FdtNode<'_, '_>, name: &str) -> Option<u64> {
+    cells(node.property(name)?.value, 1).map(|(value, _)| value)
+}
+
+fn text(node: &FdtNode<'_, '_>, name: &str) -> Option<String> {
+    node.property(name)?
+        .as_str()
+        .map(|text| text.trim_end_matches('\0').to_owned())
+}
+
+fn chip(node: &FdtNode<'_, '_>, draft: &BoardDraft, partitions: Vec<PartitionDraft>) -> ChipDraft {
+    let names = compatibles(node);
+    let has = |what: &str| names.iter().any(|name| name.contains(what));
+    let end = partitions
+        .iter()
+        .map(|one| one.offset.unwrap_or(0) + one.size.unwrap_or(1))
+        .max()
+        .unwrap_or(0);
+    let is_nand = has("nand") || node.name.starts_with("nand");
+    let same = draft
+        .chips
+        .iter()
+        .filter(|chip| chip.is_nand() == is_nand)
+        .count();
+    let known = names
+        .iter()
+        .filter_map(|name| name.rsplit(',').next())
+        .find_map(image::presets::preset)
+        .filter(|preset| preset.size >= end);
+    let mut chip = if is_nand {
+        let nand = ChipDraft::nand(
+            &format!("nand{same}"),
+            end.next_power_of_two().max(16 << 20),
+            0x20000,
+            2048,
+            64,
+        );
+        ChipDraft {
+            ecc: Some(nand_ecc(node)),
+            driver: has("spi-nand").then(|| "spi-nand".to_owned()),
+            ..nand
+        }
+    } else {
+        let mut nor = ChipDraft::nor(
+            &format!("nor{same}"),
+            end.next_power_of_two().max(1 << 20),
+            0x10000,
+        );
+        if has("cfi-flash") {
+            nor.driver = Some("cfi".to_owned());
+        } else {
+            nor.mtd_name = Some(format!("spi{same}.{}", number(node, "reg").unwrap_or(0)));
+        }
+        nor
+    };
+    if let Some(preset) = known {
+        let (name, mtd_name) = (chip.name, chip.mtd_name);
+        chip = ChipDraft {
+            name,
+            mtd_name,
+            preset: Some(preset.name.to_owned()),
+            ..ChipDraft::default()
+        };
+        // Offsets in trees are written for the blocks that the vendor's kernel uses.
+        let fits = |one: &PartitionDraft| {
+            one.offset
+                .unwrap_or(0)
+                .is_multiple_of(u64::from(preset.erasesize))
+        };
+        if partitions.iter().all(fits) && !is_nand && preset.erasesize == 0x1000 {
+            let coarse = |one: &PartitionDraft| {
+                one.offset.unwrap_or(0).is_multiple_of(0x10000)
+                    && one.size.unwrap_or(0).is_multiple_of(0x10000)
+            };
+            chip.erasesize = partitions.iter().all(coarse).then_some(0x10000);
+        }
+    }
+    let compatible = names.join(", ");
+    chip.source = format!("{} ({compatible})", node.name);
+    chip.partitions = partitions;
+    chip
+}
+
+fn nand_ecc(node: &FdtNode<'_, '_>) -> String {
+    let mode = text(node, "nand-ecc-mode")
+        .or_else(|| text(node, "nand-ecc-algo"))
+        .unwrap_or_default();
+    match (mode.as_str(), number(node, "nand-ecc-strength")) {
+        ("none", _) => "none".to_owned(),
+        ("on-die", _) => "on-die".to_owned(),
+        (_, Some(strength @ 2..=8)) => format!("bch{strength}"),
+        ("soft_bch" | "bch", _) => "bch4".to_owned(),
+        _ => "hamming".to_owned(),
+    }
+}
