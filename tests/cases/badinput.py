@@ -161,7 +161,7 @@ def full_tmpfs(lab):
         raise Skipped("this machine does not allow mount")
     try:
         board = lab.board(SMALL_NOR, "small/board")
-        refused(lab.guest(board, READ), "nor.bin", "No space")
+        refused(lab.guest(board, READ), "nor.bin", "free some space")
         left = {path.name for path in board.path.iterdir()}
         holds("nor.bin" not in left, f"half an image stays: {left}")
     finally:
