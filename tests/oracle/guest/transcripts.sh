@@ -14,7 +14,7 @@ for d in $DEVICES; do
   { echo "kernel: $(uname -r)"; echo "version: $(uname -v)"; echo "parameters: modprobe $(parameters $d)"; echo "node: $(node $d)"; } > /out/$d/guest.txt
   for s in $SCENARIOS; do
     # These write in RAW mode without spare area.
-    case $s in overwrite|memwrite) SHORT=_short ;; *) SHORT= ;; esac
+    case $s in overwrite|memwrite|modes) SHORT=_short ;; *) SHORT= ;; esac
     load $d && probe /out/$d/scenario/$s.txt $s; unload
   done
   SHORT=
