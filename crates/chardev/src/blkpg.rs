@@ -21,7 +21,8 @@ impl Session<'_> {
                 self.registry.add_partition(self.device.index, name, partition.start, partition.length)
             }
             blkpg::DEL_PARTITION => {
-                if partition.pno < 0 {
+                // Only children of this very device are looked at, and a partition has none.
+                if partition.pno < 0 || self.device.is_partition {
                     return Err(Errno::EINVAL);
                 }
                 self.registry.delete_partition(self.device.index, partition.pno)

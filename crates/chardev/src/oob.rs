@@ -245,7 +245,10 @@ impl Session<'_> {
             let read = self.core_read_oob(request.start, ops);
             arg.uncorrectable_errors = arg.uncorrectable_errors.saturating_add(read.outcome.failed);
             arg.corrected_bitflips = arg.corrected_bitflips.saturating_add(read.outcome.corrected);
-            arg.max_bitflips = arg.max_bitflips.max(read.outcome.max_bitflips);
+            // mtd_read_oob gives up before it notes the maximum of a step that failed.
+            if read.outcome.failed == 0 {
+                arg.max_bitflips = arg.max_bitflips.max(read.outcome.max_bitflips);
+            }
             last = read.result;
             if !read.delivered() {
                 return last;
