@@ -174,9 +174,10 @@ fn is_generic(command: u32) -> bool {
 
 const SOFT_BLOCK_SIZE: u32 = 4096;
 
-/// QEMU 7 answers ENOSYS to an MTD command on something that is not flash, where Linux says ENOTTY, or EBADF.
+/// QEMU 7 answers ENOSYS to an MTD command on something that is not flash, where Linux says ENOTTY; and it looks at the
+/// command before the descriptor, where Linux says EBADF.
 pub fn correct_refusal(fd: i32, command: u32) {
-    if sys::errno() == libc::ENOSYS && mtd_abi::ioctl::name(command).is_some() {
+    if matches!(sys::errno(), libc::ENOSYS | libc::ENOTTY) && mtd_abi::ioctl::name(command).is_some() {
         let closed = sys::fcntl(fd, libc::F_GETFD, 0).is_err();
         sys::set_errno(if closed { libc::EBADF } else { libc::ENOTTY });
     }

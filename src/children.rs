@@ -8,7 +8,7 @@
 mod arena;
 mod emulator;
 mod launch;
-mod lookup;
+pub mod lookup;
 mod program;
 pub mod shell;
 
@@ -17,6 +17,7 @@ pub use arena::{Strings, strings};
 use crate::paths::{PATH_MAX, PathBuffer};
 use crate::{files, paths, runtime, sys, ways_out, world};
 use arena::Arena;
+use emulator::Emulator;
 use core::ffi::{CStr, c_char};
 use launch::{Launch, Refusal};
 use mtd_abi::errno::Errno;
@@ -47,15 +48,45 @@ unsafe fn prepare(path: *const c_char, arguments: Strings, environment: Strings)
     };
     // SAFETY: promised by the caller.
     unsafe {
-        let launch = launch::prepare(path, arguments, environment)?;
-        ways_out::before_program(path, arguments);
+        let mut launch = launch::prepare(path, arguments, environment)?;
+        launch.answered = ways_out::is_power_command(path, arguments) && ways_out::request_power_command(path);
         Ok(launch)
     }
 }
 
 fn start(launch: &Launch) -> Errno {
+    if launch.answered {
+        // What the command would have said.
+        exit_group(0);
+    }
     let answer = sys::call!(libc::SYS_execve, launch.file, launch.arguments, launch.environment);
     Errno(sys::checked(answer).err().unwrap_or(libc::ENOEXEC))
+}
+
+/// Ends the process at once.
+pub fn exit_group(status: i32) -> ! {
+    loop {
+        let _ = sys::call!(libc::SYS_exit_group, status);
+    }
+}
+
+/// fork without libc's handlers: the child only makes system calls.
+fn fork() -> Result<i32, Errno> {
+    sys::checked(sys::call!(libc::SYS_fork)).map(|pid| pid as i32).map_err(Errno)
+}
+
+/// A variable of the environment that this program was started with, whatever has become of it since.
+pub fn first_value<R>(name: &[u8], body: impl FnOnce(Option<&[u8]>) -> R) -> R {
+    let mut arena = Arena::new(emulator::SIZE_MAX).ok();
+    let emulator = arena.as_mut().and_then(Emulator::current);
+    body(emulator.as_ref().and_then(|emulator| emulator.first_value(name)))
+}
+
+/// Whether a file of NUL-terminated entries holds this one.
+pub fn file_has_entry(path: &CStr, entry: &[u8]) -> bool {
+    let Ok(mut arena) = Arena::new(emulator::SIZE_MAX) else { return false };
+    let text = arena.file(path, emulator::SIZE_MAX).unwrap_or(&[]);
+    text.split(|&byte| byte == 0).any(|own| own == entry)
 }
 
 /// execve. Returns only if it failed.
@@ -129,15 +160,16 @@ unsafe fn or_script(path: *const c_char, arguments: Strings, environment: String
         match prepare(path, arguments, environment) {
             Err(refusal) if refusal.errno == Errno::ENOEXEC && refusal.host.is_none() => {
                 let count = strings(arguments).count();
-                let mut arena = Arena::new((count + 4) * size_of::<usize>())?;
+                let mut arena = Arena::new((count + 4) * size_of::<usize>() + PATH_MAX)?;
                 let mut words = arena.words(count + 3)?;
                 words.push(SHELL.as_ptr())?;
-                words.push(path)?;
+                words.push(arena.string(&[CStr::from_ptr(path).to_bytes()])?)?;
                 for word in strings(arguments).skip(1) {
                     words.push(word.as_ptr())?;
                 }
-                // The launch has its own list; this one may go.
-                prepare(SHELL.as_ptr(), words.pointer(), environment)
+                let mut launch = prepare(SHELL.as_ptr(), words.pointer(), environment)?;
+                launch.more = Some(arena);
+                Ok(launch)
             }
             other => other,
         }
@@ -197,7 +229,8 @@ fn keep_nameless(fd: i32) -> Result<(), i32> {
     Ok(())
 }
 
-/// posix_spawn and posix_spawnp: `real` gets what is really to be spawned, and answers with an errno or 0.
+/// posix_spawn and posix_spawnp: `real` gets what is really to be spawned, and answers with an errno or 0. `pid` is
+/// where the child's number goes.
 ///
 /// # Safety
 /// As for `execute`.
@@ -206,6 +239,7 @@ pub unsafe fn spawn(
     arguments: Strings,
     environment: Strings,
     in_path: bool,
+    pid: *mut i32,
     real: impl FnOnce(*const c_char, Strings, Strings) -> i32,
 ) -> i32 {
     // SAFETY: promised by the caller.
@@ -213,6 +247,17 @@ pub unsafe fn spawn(
         if in_path { search(path, arguments, environment) } else { prepare(path, arguments, environment) }
     };
     match prepared {
+        Ok(launch) if launch.answered => match fork() {
+            Ok(0) => exit_group(0),
+            Ok(child) => {
+                if !pid.is_null() {
+                    // SAFETY: the guest's own argument to posix_spawn.
+                    unsafe { *pid = child };
+                }
+                0
+            }
+            Err(errno) => errno.0,
+        },
         Ok(launch) => real(launch.file, launch.arguments, launch.environment),
         Err(refusal) => {
             refusal.report();

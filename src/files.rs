@@ -126,6 +126,9 @@ fn named_descriptor(path: &[u8]) -> Option<i32> {
 
 /// open and its kin. None: not ours, make the real call.
 pub fn open(directory: i32, path: &[u8], flags: i32) -> Answer<i32> {
+    if let Some(result) = crate::ways_out::open(path, flags) {
+        return Some(result);
+    }
     if let Some(fd) = named_descriptor(path) {
         let descriptor = descriptors::lookup(fd)?;
         return Some(open_node(descriptor.node, flags));

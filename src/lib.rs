@@ -13,6 +13,7 @@
 
 mod backing;
 mod calls;
+mod children;
 mod descriptors;
 mod files;
 mod guest_memory;
@@ -22,6 +23,7 @@ mod merged;
 mod node_files;
 mod paths;
 mod process_lock;
+mod root_names;
 mod runtime;
 mod shadow;
 mod stand_in;
@@ -29,4 +31,5 @@ mod streams;
 mod sys;
 mod text_files;
 mod trace;
+mod ways_out;
 mod world;

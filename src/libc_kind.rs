@@ -42,6 +42,16 @@ pub fn wide_offsets() -> bool {
     kind() == LibcKind::Musl
 }
 
+/// uClibc's vector calls take 64 bits under the plain name, unlike its other calls.
+pub fn wide_vector_offsets() -> bool {
+    kind() != LibcKind::Glibc
+}
+
+/// The offset of preadv and pwritev.
+pub fn vector_offset(narrow: i32, low: i32, high: i32) -> i64 {
+    if wide_vector_offsets() { join(low, high) } else { i64::from(narrow) }
+}
+
 pub fn join(low: i32, high: i32) -> i64 {
     i64::from(high) << 32 | i64::from(low as u32)
 }

@@ -18,6 +18,8 @@ pub enum Merged {
     Class,
     /// /sys/block and /sys/class/block: mtdblockN
     Block,
+    /// A directory of the shim's own tree: nothing is added.
+    Sysfs,
 }
 
 /// Layout of a directory entry.
@@ -42,7 +44,8 @@ impl Shape {
     }
 }
 
-const ENTRY_SIZE: usize = 64;
+/// A name of 255 bytes, its NUL and what stands before it.
+const ENTRY_SIZE: usize = 280;
 const OPEN_MAX: usize = 16;
 
 struct OpenDirectory {
@@ -78,8 +81,14 @@ pub fn of_path(path: &[u8]) -> Option<Merged> {
 }
 
 #[inline(always)]
-pub fn is_any_open() -> bool {
+fn is_any_open() -> bool {
     OPEN_COUNT.load(Relaxed) != 0
+}
+
+/// Whether this directory shows entries of ours.
+#[inline(always)]
+pub fn is_open(directory: usize) -> bool {
+    is_any_open() && find(directory).is_some()
 }
 
 pub fn enter(directory: usize, which: Merged) {
@@ -87,6 +96,7 @@ pub fn enter(directory: usize, which: Merged) {
         Merged::Dev => 0,
         Merged::Class => 1,
         Merged::Block => 2,
+        Merged::Sysfs => 3,
     };
     for slot in &OPEN {
         if slot.directory.compare_exchange(0, directory, Relaxed, Relaxed).is_ok() {
@@ -103,7 +113,8 @@ fn find(directory: usize) -> Option<(usize, &'static OpenDirectory, Merged)> {
     let which = match slot.which.load(Relaxed) {
         0 => Merged::Dev,
         1 => Merged::Class,
-        _ => Merged::Block,
+        2 => Merged::Block,
+        _ => Merged::Sysfs,
     };
     Some((index, slot, which))
 }
@@ -135,11 +146,15 @@ fn is_ours(which: Merged, name: &[u8]) -> bool {
             paths::parse_node(name).is_some_and(|node| node.kind == NodeKind::Block && world::node_exists(node))
         }
         Merged::Dev => paths::parse_node(name).is_some_and(world::node_exists),
+        Merged::Sysfs => false,
     }
 }
 
 /// The entry with this number among ours: its name and its type.
 fn entry_at(which: Merged, number: u32) -> Option<(paths::PathBuffer, u8)> {
+    if which == Merged::Sysfs {
+        return None;
+    }
     if which == Merged::Class {
         return (number == 0).then(|| paths::PathBuffer::of(&[b"mtd"])).flatten().map(|name| (name, libc::DT_DIR));
     }
@@ -182,69 +197,103 @@ fn write_entry(buffer: &mut [u8; ENTRY_SIZE], shape: Shape, number: u32, name: &
     }
 }
 
+/// The buffer of an open directory.
+fn buffer(index: usize) -> Option<&'static mut [u8; ENTRY_SIZE]> {
+    // SAFETY: see `Entries`; the index is checked.
+    (index < OPEN_MAX).then(|| unsafe { &mut *ENTRIES.0.get().cast::<[u8; ENTRY_SIZE]>().add(index) })
+}
+
 /// What readdir returns behind the system's last entry.
 pub fn next(directory: usize, shape: Shape) -> *mut c_void {
     let Some((index, slot, which)) = find(directory) else { return core::ptr::null_mut() };
     let number = slot.cursor.fetch_add(1, Relaxed);
     let Some((name, entry_type)) = entry_at(which, number) else { return core::ptr::null_mut() };
-    // SAFETY: see `Entries`; the index is that of a slot.
-    let buffer = unsafe { &mut *ENTRIES.0.get().cast::<[u8; ENTRY_SIZE]>().add(index) };
+    let Some(buffer) = buffer(index) else { return core::ptr::null_mut() };
     write_entry(buffer, shape, number, name.bytes(), entry_type);
+    buffer.as_mut_ptr().cast()
+}
+
+/// An entry of the system in the narrow form.
+pub fn narrow(directory: usize, name: &[u8], entry_type: u8) -> *mut c_void {
+    let Some((index, ..)) = find(directory) else { return core::ptr::null_mut() };
+    let Some(buffer) = buffer(index) else { return core::ptr::null_mut() };
+    write_entry(buffer, Shape::Narrow, 0, name, entry_type);
     buffer.as_mut_ptr().cast()
 }
 
 unsafe extern "C" {
     fn malloc(size: usize) -> *mut c_void;
     fn realloc(old: *mut c_void, size: usize) -> *mut c_void;
+    fn free(block: *mut c_void);
 }
 
-/// Adds our entries to the list that scandir made, and sorts it again.
-///
-/// # Safety
-/// `list` points to `count` entries in a block from malloc, as scandir leaves it.
-pub unsafe fn extend_list(
-    list: *mut *mut *mut c_void,
-    count: c_int,
-    which: Merged,
-    shape: Shape,
-    select: Option<unsafe extern "C" fn(*const c_void) -> c_int>,
-    compare: Option<unsafe extern "C" fn(*const *const c_void, *const *const c_void) -> c_int>,
-) -> Result<c_int, Errno> {
-    let mut length = count as usize;
-    let mut number = 0;
-    while let Some((name, entry_type)) = entry_at(which, number) {
-        let mut buffer = [0; ENTRY_SIZE];
-        write_entry(&mut buffer, shape, number, name.bytes(), entry_type);
-        number += 1;
-        // SAFETY: the guest's own filter, given an entry of the shape it expects.
-        if select.is_some_and(|select| unsafe { select(buffer.as_ptr().cast()) } == 0) {
-            continue;
-        }
-        // SAFETY: the list is the guest's libc's, grown by the same allocator; entries are freed by the caller.
-        unsafe {
-            let grown = realloc((*list).cast(), (length + 1) * size_of::<*mut c_void>());
-            let entry = malloc(ENTRY_SIZE);
-            if grown.is_null() || entry.is_null() {
-                return Err(Errno::ENOMEM);
-            }
-            *list = grown.cast();
-            core::ptr::copy_nonoverlapping(buffer.as_ptr(), entry.cast(), ENTRY_SIZE);
-            *(*list).add(length) = entry;
-        }
-        length += 1;
+type Compare = Option<unsafe extern "C" fn(*const *const c_void, *const *const c_void) -> c_int>;
+
+/// The list that scandir makes: entries and list are the guest's, from its own malloc.
+pub struct List {
+    entries: *mut *mut c_void,
+    length: usize,
+}
+
+impl List {
+    pub fn new() -> List {
+        List { entries: core::ptr::null_mut(), length: 0 }
     }
-    if let Some(compare) = compare {
-        // SAFETY: `length` valid entries; an insertion sort, as the list was sorted before.
+
+    /// Copies an entry that readdir returned.
+    pub fn push(&mut self, entry: *mut c_void, shape: Shape) -> Result<(), Errno> {
+        // SAFETY: an entry of this shape, whose record length lies two (and a type) before its name; the list has
+        // `length` places, and one more after the growth.
         unsafe {
-            let entries = *list;
-            for right in 1..length {
-                let mut at = right;
-                while at > 0 && compare(entries.add(at - 1).cast(), entries.add(at).cast()) > 0 {
-                    core::ptr::swap(entries.add(at - 1), entries.add(at));
-                    at -= 1;
+            let size = entry.cast::<u8>().add(shape.name_offset() - 3).cast::<u16>().read_unaligned() as usize;
+            let grown = realloc(self.entries.cast(), (self.length + 1) * size_of::<*mut c_void>());
+            if grown.is_null() {
+                return Err(self.give_up());
+            }
+            self.entries = grown.cast();
+            let copy = malloc(size);
+            if copy.is_null() {
+                return Err(self.give_up());
+            }
+            core::ptr::copy_nonoverlapping(entry.cast::<u8>(), copy.cast(), size);
+            *self.entries.add(self.length) = copy;
+        }
+        self.length += 1;
+        Ok(())
+    }
+
+    fn give_up(&mut self) -> Errno {
+        for index in 0..self.length {
+            // SAFETY: entries that `push` made.
+            unsafe { free(*self.entries.add(index)) };
+        }
+        // SAFETY: from realloc, or null.
+        unsafe { free(self.entries.cast()) };
+        self.length = 0;
+        Errno::ENOMEM
+    }
+
+    /// Sorts and hands over.
+    ///
+    /// # Safety
+    /// `list` is where the guest wants the list; `compare` its own function, if it gave one.
+    pub unsafe fn finish(self, list: *mut *mut *mut c_void, compare: Compare) -> c_int {
+        // SAFETY: `length` valid entries; the guest's comparison is given places of the list, as qsort does.
+        unsafe {
+            if let Some(compare) = compare {
+                for right in 1..self.length {
+                    let mut at = right;
+                    while at > 0
+                        && compare(self.entries.add(at - 1).cast_const().cast(), self.entries.add(at).cast_const().cast())
+                            > 0
+                    {
+                        core::ptr::swap(self.entries.add(at - 1), self.entries.add(at));
+                        at -= 1;
+                    }
                 }
             }
+            *list = self.entries;
         }
+        self.length as c_int
     }
-    Ok(length as c_int)
 }

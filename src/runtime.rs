@@ -262,13 +262,10 @@ fn find(name: &CStr, after_self: bool) -> Option<usize> {
         let mut reached = !after_self;
         while !entry.is_null() {
             let map = &*entry;
-            if map.dynamic == own {
-                reached = true;
-            } else if reached
-                && let Some(address) = Tables::of(map).find(name)
-            {
+            if reached && let Some(address) = Tables::of(map).find(name) {
                 return Some(address);
             }
+            reached |= map.dynamic == own;
             entry = map.next;
         }
     }

@@ -114,13 +114,18 @@ pub fn forget_plain(stream: *mut FILE) {
 
 /// freopen: the guest goes on using the same stream, so only a standard stream, which is a variable, can be replaced.
 pub fn replace(stream: *mut FILE, fd: c_int, mode: *const c_char) -> *mut FILE {
-    unsafe extern "C" {
-        fn fclose(stream: *mut FILE) -> c_int;
-    }
     let new = open(fd, mode);
     if new.is_null() {
         sys::close(fd);
         return new;
+    }
+    exchange(stream, new)
+}
+
+/// Puts `new` in the place of `stream`, as far as that is possible: the standard streams are variables.
+pub fn exchange(stream: *mut FILE, new: *mut FILE) -> *mut FILE {
+    unsafe extern "C" {
+        fn fclose(stream: *mut FILE) -> c_int;
     }
     for name in [c"stdin", c"stdout", c"stderr"] {
         let Some(variable) = runtime::global_symbol(name) else { continue };

@@ -360,6 +360,8 @@ pub fn lock_description_byte(fd: i32, offset: u64) -> Result<(), i32> {
 
 // memmap2 maps and unmaps by these names, and the linker (--wrap) leads it here instead of into the hooks.
 
+core::arch::global_asm!(".hidden __wrap_mmap64", ".hidden __wrap_munmap");
+
 /// # Safety
 /// As `mmap(2)`.
 #[unsafe(no_mangle)]

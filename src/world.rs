@@ -112,7 +112,10 @@ fn find_board() -> Option<Place> {
     }
     let mut buffer = [0; PATH_MAX];
     let current = sys::getcwd(&mut buffer).ok()?;
-    PathBuffer::of(&[current, DEFAULT_DIRECTORY]).map(Place::Default)
+    let directory = PathBuffer::of(&[current, DEFAULT_DIRECTORY])?;
+    let conf = PathBuffer::of(&[directory.bytes(), CONF_NAME])?;
+    let made_before = sys::stat64(conf.c_str(), true).is_ok();
+    Some(if made_before { Place::Found(directory) } else { Place::Default(directory) })
 }
 
 /// The name of an existing file outside any prefix that the emulator puts before the guest's names.

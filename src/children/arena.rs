@@ -20,7 +20,7 @@ impl Arena {
         let size = size.next_multiple_of(PAGE_SIZE);
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let base = sys::checked(sys::call!(libc::SYS_mmap2, 0, size, protection, flags, -1, 0)).map_err(Errno)?;
+        let base = sys::checked(sys::call!(libc::SYS_mmap2, 0, size, protection, flags, -1i32, 0)).map_err(Errno)?;
         Ok(Arena { base, size, used: 0 })
     }
 

@@ -6,6 +6,7 @@ use super::emulator::{self, Emulator};
 use super::lookup::{self, Found, Root};
 use super::program::{self, Program};
 use crate::paths::PathBuffer;
+use crate::ways_out::run::{RUN_VARIABLE, Run};
 use crate::{sys, world};
 use core::ffi::{CStr, c_char};
 use mtd_abi::errno::Errno;
@@ -23,7 +24,11 @@ pub struct Launch {
     pub file: *const c_char,
     pub arguments: Strings,
     pub environment: Strings,
+    /// It is a command that ends the system, and was answered (see `ways_out`): nothing is executed.
+    pub answered: bool,
     _arena: Arena,
+    /// Memory of arguments that are not the guest's own.
+    pub more: Option<Arena>,
 }
 
 /// Why nothing is executed.
@@ -194,7 +199,14 @@ pub unsafe fn prepare(path: &[u8], arguments: Strings, environment: Strings) -> 
     };
     // SAFETY: promised by the caller.
     unsafe { program_words(&target, emulator.is_some(), arguments, &mut arena, &mut words)? };
-    Ok(Launch { file, arguments: words.pointer(), environment: entries.pointer(), _arena: arena })
+    Ok(Launch {
+        file,
+        arguments: words.pointer(),
+        environment: entries.pointer(),
+        answered: false,
+        _arena: arena,
+        more: None,
+    })
 }
 
 /// `-0 ARGV0 PROGRAM` for the emulator, then the interpreters' words, then the guest's arguments.
@@ -347,11 +359,10 @@ impl Environment<'_> {
                 self.entries.push(self.arena.string(&[entry])?)?;
             }
         }
-        let run = crate::ways_out::Run::current(self.emulator.first_value(crate::ways_out::RUN_VARIABLE));
-        if !self.has(crate::ways_out::RUN_VARIABLE)
-            && let Some(run) = run
+        if !self.has(RUN_VARIABLE)
+            && let Some(text) = Run::current(self.emulator.first_value(RUN_VARIABLE)).text()
         {
-            self.entries.push(self.arena.string(&[crate::ways_out::RUN_VARIABLE, b"=", run.text().bytes()])?)?;
+            self.entries.push(self.arena.string(&[RUN_VARIABLE, b"=", text.bytes()])?)?;
         }
         Ok(())
     }

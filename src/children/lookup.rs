@@ -14,9 +14,13 @@ const LINKS_MAX: usize = 40;
 pub struct Root(PathBuffer);
 
 impl Root {
+    pub const fn none() -> Root {
+        Root(PathBuffer::new())
+    }
+
     /// Asked of the emulator itself: `/` is the name it maps most plainly. Empty where nothing is mapped.
     pub fn current() -> Root {
-        let nothing = Root(PathBuffer::new());
+        let nothing = Root::none();
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
         let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/", flags, 0) else { return nothing };
         let mut buffer = [0; PATH_MAX];

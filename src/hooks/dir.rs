@@ -5,6 +5,7 @@ use crate::calls::settle;
 use crate::merged::{self, Shape};
 use crate::{files, paths, shadow, sys};
 use libc::{DIR, c_char, c_int, c_void};
+use mtd_abi::errno::Errno;
 
 fn bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: the guest's own argument to libc.
@@ -15,7 +16,14 @@ hook! {
     fn opendir(path: *const c_char) -> *mut DIR {
         let Some(name) = bytes(path) else { return real!(opendir(path)) };
         if let Some(real_path) = shadow::directory(sys::AT_FDCWD, name) {
-            return real!(opendir(real_path.c_str().as_ptr()));
+            let directory = real!(opendir(real_path.c_str().as_ptr()));
+            if !directory.is_null() {
+                merged::enter(directory as usize, merged::Merged::Sysfs);
+            }
+            return directory;
+        }
+        if files::is_node(sys::AT_FDCWD, name) {
+            return settle(Err(Errno::ENOTDIR), core::ptr::null_mut());
         }
         let directory = real!(opendir(path));
         if !directory.is_null() && let Some(which) = merged::of_path(name) {
@@ -49,24 +57,47 @@ hook! {
     }
 }
 
+/// The next entry of the system's directory, in the wide form that loses nothing.
+fn next_wide(directory: *mut DIR) -> *mut c_void {
+    type Readdir = unsafe extern "C" fn(*mut DIR) -> *mut c_void;
+    let name = if crate::libc_kind::wide_offsets() { c"readdir" } else { c"readdir64" };
+    match crate::runtime::next_symbol(name) {
+        // SAFETY: libc's function of this name; the directory is the guest's, open.
+        Some(address) => unsafe { core::mem::transmute::<usize, Readdir>(address)(directory) },
+        None => core::ptr::null_mut(),
+    }
+}
+
+/// readdir of a directory that shows entries of ours. The narrow form is made here: libc's own gives up on inode
+/// numbers and offsets beyond 32 bits, which file systems of 64-bit hosts have.
+fn next_entry(directory: *mut DIR, shape: Shape) -> *mut c_void {
+    loop {
+        let entry = next_wide(directory);
+        if entry.is_null() {
+            return merged::next(directory as usize, shape);
+        }
+        // SAFETY: libc has just returned this entry; its name ends with NUL.
+        let name = unsafe { core::ffi::CStr::from_ptr(entry.cast::<c_char>().add(Shape::Wide.name_offset())) };
+        if merged::hides(directory as usize, name.to_bytes()) {
+            continue;
+        }
+        if shape == Shape::Wide {
+            return entry;
+        }
+        // SAFETY: the type of an entry lies just before its name.
+        let entry_type = unsafe { *entry.cast::<u8>().add(Shape::Wide.name_offset() - 1) };
+        return merged::narrow(directory as usize, name.to_bytes(), entry_type);
+    }
+}
+
 macro_rules! readdir_hooks {
     ($($name:ident $shape:expr;)*) => {$(
         hook! {
             fn $name(directory: *mut DIR) -> *mut c_void {
-                loop {
-                    let entry = real!($name(directory));
-                    if !merged::is_any_open() {
-                        return entry;
-                    }
-                    if entry.is_null() {
-                        return merged::next(directory as usize, $shape);
-                    }
-                    // SAFETY: libc has just returned this entry; its name ends with NUL.
-                    let name = unsafe { core::ffi::CStr::from_ptr(entry.cast::<c_char>().add($shape.name_offset())) };
-                    if !merged::hides(directory as usize, name.to_bytes()) {
-                        return entry;
-                    }
+                if !merged::is_open(directory as usize) {
+                    return real!($name(directory));
                 }
+                next_entry(directory, $shape)
             }
         }
     )*};
@@ -142,26 +173,50 @@ type Select = Option<unsafe extern "C" fn(*const c_void) -> c_int>;
 type Compare = Option<unsafe extern "C" fn(*const *const c_void, *const *const c_void) -> c_int>;
 
 macro_rules! scandir_hooks {
-    ($($name:ident $opendir:ident $readdir:ident $shape:expr;)*) => {$(
+    ($($name:ident $shape:expr;)*) => {$(
         hook! {
             fn $name(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int {
-                let Some(name) = bytes(path) else { return real!($name(path, list, select, compare)) };
-                if let Some(real_path) = shadow::directory(sys::AT_FDCWD, name) {
-                    return real!($name(real_path.c_str().as_ptr(), list, select, compare));
+                let ours = bytes(path).is_some_and(|name| {
+                    shadow::directory(sys::AT_FDCWD, name).is_some() || merged::of_path(name).is_some()
+                });
+                if !ours {
+                    return real!($name(path, list, select, compare));
                 }
-                let count = real!($name(path, list, select, compare));
-                match merged::of_path(name) {
-                    Some(which) if count >= 0 => {
-                        // SAFETY: libc has just made the list, with malloc, of `count` entries.
-                        match unsafe { merged::extend_list(list, count, which, $shape, select, compare) } {
-                            Ok(count) => count,
-                            Err(errno) => settle(Err(errno), -1),
-                        }
-                    }
-                    _ => count,
-                }
+                scan(path, list, $shape, select, compare)
             }
         }
     )*};
 }
-scandir_hooks! { scandir opendir readdir Shape::plain(); scandir64 opendir readdir64 Shape::Wide; }
+scandir_hooks! { scandir Shape::plain(); scandir64 Shape::Wide; }
+
+/// scandir over the hooked directory functions.
+fn scan(path: *const c_char, list: *mut *mut *mut c_void, shape: Shape, select: Select, compare: Compare) -> c_int {
+    unsafe extern "C" {
+        fn opendir(path: *const c_char) -> *mut DIR;
+        fn closedir(directory: *mut DIR) -> c_int;
+    }
+    // SAFETY: the guest's own path; these are the hooks, which see that the directory is ours.
+    let directory = unsafe { opendir(path) };
+    if directory.is_null() {
+        return -1;
+    }
+    let mut entries = merged::List::new();
+    let mut result = Ok(());
+    while result.is_ok() {
+        let entry = next_entry(directory, shape);
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: the guest's own filter, given an entry of the shape it expects.
+        if select.is_none_or(|select| unsafe { select(entry) } != 0) {
+            result = entries.push(entry, shape);
+        }
+    }
+    // SAFETY: opened above.
+    unsafe { closedir(directory) };
+    if let Err(errno) = result {
+        return settle(Err(errno), -1);
+    }
+    // SAFETY: the place the guest gave for the list, and its own comparison.
+    unsafe { entries.finish(list, compare) }
+}

@@ -155,7 +155,7 @@ macro_rules! plain_positioned_vector_hooks {
                 if is_foreign(fd) {
                     return real!($name(fd, vector, count, narrow, low, high));
                 }
-                let offset = libc_kind::offset(narrow, low, high);
+                let offset = libc_kind::vector_offset(narrow, low, high);
                 match calls::transfer_vector(fd, Direction::$direction, vector as usize, count, Some(offset)) {
                     Some(result) => settle(result, -1),
                     None => real!($name(fd, vector, count, narrow, low, high)),

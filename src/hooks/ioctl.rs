@@ -13,6 +13,9 @@ macro_rules! ioctl_hooks {
                 }
                 let result = real!($name(fd, command, argument));
                 if result < 0 {
+                    if let Some(result) = crate::ways_out::watchdog::ioctl(fd, command as u32, argument as usize) {
+                        return settle(result, -1);
+                    }
                     crate::trace::foreign_ioctl(fd, command as u32);
                     calls::correct_refusal(fd, command as u32);
                 }

@@ -24,11 +24,13 @@ macro_rules! real {
 }
 
 mod dir;
+mod exec;
 mod fd;
 mod io;
 mod ioctl;
 mod open;
 mod path;
-mod stat;
+mod power;
+pub mod stat;
 mod stdio;
 mod syscall;

@@ -28,7 +28,7 @@ hook! {
     fn faccessat(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
         match bytes(path).and_then(|path| files::access(directory, path, mode)) {
             Some(result) => settle(result, -1),
-            None => real!(faccessat(directory, path, mode, flags)),
+            None => real!(faccessat(directory, crate::root_names::map(path, true).or(path), mode, flags)),
         }
     }
 }

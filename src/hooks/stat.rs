@@ -8,7 +8,7 @@ use crate::calls::settle;
 use crate::descriptors::{self, NodeKind, is_plain};
 use crate::libc_kind;
 use crate::stand_in::{self, StandIn};
-use crate::{files, sys};
+use crate::{files, root_names, sys};
 use libc::{c_char, c_int, c_uint, c_void};
 use mtd_abi::errno::Errno;
 
@@ -149,7 +149,7 @@ macro_rules! stat_hooks {
                 {
                     return result;
                 }
-                let result = real!($name(path, buffer));
+                let result = real!($name(root_names::map(path, $follow).or(path), buffer));
                 if result != 0 && $follow {
                     return stat_through_links(sys::AT_FDCWD, path, buffer, Shape::$shape, real_stat)
                         .unwrap_or(result);
@@ -180,7 +180,7 @@ macro_rules! xstat_hooks {
                 {
                     return result;
                 }
-                let result = real!($name(version, path, buffer));
+                let result = real!($name(version, root_names::map(path, $follow).or(path), buffer));
                 if result != 0 && $follow {
                     return stat_through_links(sys::AT_FDCWD, path, buffer, Shape::$shape, real_stat)
                         .unwrap_or(result);
@@ -246,7 +246,7 @@ macro_rules! fstatat_hooks {
                 if let Some(result) = stat_path(directory, path, follow, buffer, Shape::$shape, real_stat) {
                     return result;
                 }
-                let result = real!($name(directory, path, buffer, flags));
+                let result = real!($name(directory, root_names::map(path, follow).or(path), buffer, flags));
                 if result != 0 && follow {
                     return stat_through_links(directory, path, buffer, Shape::$shape, real_stat)
                         .unwrap_or(result);
@@ -277,7 +277,7 @@ macro_rules! fxstatat_hooks {
                 if let Some(result) = stat_path(directory, path, follow, buffer, Shape::$shape, real_stat) {
                     return result;
                 }
-                real!($name(version, directory, path, buffer, flags))
+                real!($name(version, directory, root_names::map(path, follow).or(path), buffer, flags))
             }
         }
     )*};
@@ -320,36 +320,85 @@ unsafe fn patch_statx(buffer: *mut c_void, stand_in: &StandIn) {
     put(DEVICE_MINOR, stand_in.minor);
 }
 
-hook! {
-    fn statx(directory: c_int, path: *const c_char, flags: c_int, mask: c_uint, buffer: *mut c_void) -> c_int {
-        if is_empty_path(path, flags) {
-            let result = real!(statx(directory, path, flags, mask, buffer));
-            let appearance = descriptors::lookup(directory)
-                .filter(|descriptor| descriptor.node.kind != NodeKind::Threshold)
-                .map(|descriptor| StandIn::of_node(descriptor.node))
-                .or_else(|| stand_in::of_memory_file(directory));
-            if result == 0 && let Some(stand_in) = &appearance {
-                // SAFETY: the real call has just filled the buffer.
-                unsafe { patch_statx(buffer, stand_in) };
-            }
-            return result;
-        }
+/// statx on something of ours; `ask` is the real call. None: not ours.
+fn statx_ours(
+    directory: c_int,
+    path: *const c_char,
+    flags: c_int,
+    buffer: *mut c_void,
+    mut ask: impl FnMut(c_int, *const c_char) -> c_int,
+) -> Option<c_int> {
+    let (result, appearance) = if is_empty_path(path, flags) {
+        let appearance = descriptors::lookup(directory)
+            .filter(|descriptor| descriptor.node.kind != NodeKind::Threshold)
+            .map(|descriptor| StandIn::of_node(descriptor.node))
+            .or_else(|| stand_in::of_memory_file(directory))?;
+        (ask(directory, path), Some(appearance))
+    } else {
         let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
         // SAFETY: the guest's own argument to libc.
-        let bytes = unsafe { files::path_bytes(path) };
-        let found = match bytes.and_then(|bytes| stand_in::of_path(directory, bytes, follow)) {
-            Some(Ok(found)) => Some(found),
-            Some(Err(errno)) => return settle(Err::<c_int, Errno>(errno), -1),
-            None => None,
-        };
-        let Some(found) = found else {
-            return real!(statx(directory, path, flags, mask, buffer));
-        };
-        let result = real!(statx(sys::AT_FDCWD, found.file.c_str().as_ptr(), flags, mask, buffer));
-        if result == 0 && let Some(stand_in) = &found.appearance {
-            // SAFETY: the real call has just filled the buffer.
-            unsafe { patch_statx(buffer, stand_in) };
+        let bytes = unsafe { files::path_bytes(path) }?;
+        match stand_in::of_path(directory, bytes, follow)? {
+            Ok(found) => (ask(sys::AT_FDCWD, found.file.c_str().as_ptr()), found.appearance),
+            Err(errno) => return Some(settle(Err::<c_int, Errno>(errno), -1)),
         }
-        result
+    };
+    if result == 0
+        && let Some(stand_in) = &appearance
+    {
+        // SAFETY: the real call has just filled the buffer.
+        unsafe { patch_statx(buffer, stand_in) };
+    }
+    Some(result)
+}
+
+hook! {
+    fn statx(directory: c_int, path: *const c_char, flags: c_int, mask: c_uint, buffer: *mut c_void) -> c_int {
+        statx_ours(directory, path, flags, buffer, |directory, path| {
+            real!(statx(directory, path, flags, mask, buffer))
+        })
+        .unwrap_or_else(|| {
+            let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+            real!(statx(directory, root_names::map(path, follow).or(path), flags, mask, buffer))
+        })
     }
 }
+
+/// The answer of a raw system call as libc gives it.
+fn libc_answer(answer: isize) -> c_int {
+    settle(sys::checked(answer).map(|value| value as c_int).map_err(Errno), -1)
+}
+
+/// `syscall(SYS_statx, ...)`.
+pub fn emulate_statx(directory: c_int, path: *const c_char, flags: c_int, mask: u32, buffer: usize) -> Option<c_int> {
+    statx_ours(directory, path, flags, buffer as *mut c_void, |directory, path| {
+        libc_answer(sys::call!(libc::SYS_statx, directory, path, flags, mask, buffer))
+    })
+}
+
+/// `syscall(SYS_fstat64, ...)`.
+pub fn emulate_fstat64(fd: c_int, buffer: usize) -> Option<c_int> {
+    if is_plain(fd) {
+        return None;
+    }
+    let result = libc_answer(sys::call!(libc::SYS_fstat64, fd, buffer));
+    Some(fstat_after(fd, result, buffer as *mut c_void, Shape::Stat64))
+}
+
+macro_rules! statfs_hooks {
+    ($($name:ident($($size:ident),*);)*) => {$(
+        hook! {
+            // Device nodes live on a file system like any other; that of the stand-in answers for it.
+            fn $name(path: *const c_char $(, $size: libc::size_t)*, buffer: *mut c_void) -> c_int {
+                // SAFETY: the guest's own argument to libc.
+                let bytes = unsafe { files::path_bytes(path) };
+                match bytes.and_then(|bytes| stand_in::of_path(sys::AT_FDCWD, bytes, true)) {
+                    Some(Ok(found)) => real!($name(found.file.c_str().as_ptr() $(, $size)*, buffer)),
+                    Some(Err(errno)) => settle(Err::<c_int, Errno>(errno), -1),
+                    None => real!($name(path $(, $size)*, buffer)),
+                }
+            }
+        }
+    )*};
+}
+statfs_hooks! { statfs(); statfs64(); __statfs(); statvfs(); statvfs64(); }

@@ -67,6 +67,14 @@ fn real_fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
     unsafe { fdopen(fd, mode) }
 }
 
+fn real_fopen(path: *const c_char, mode: *const c_char) -> *mut FILE {
+    unsafe extern "C" {
+        fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE;
+    }
+    // SAFETY: the guest's own arguments.
+    unsafe { fopen(path, mode) }
+}
+
 fn fopen_through_links(path: *const c_char, mode: *const c_char) -> Option<*mut FILE> {
     if sys::errno() != libc::ENOENT {
         return None;
@@ -113,10 +121,11 @@ macro_rules! freopen_hooks {
                 match ours {
                     Some(Ok(fd)) => streams::replace(stream, fd, mode),
                     Some(Err(errno)) => settle(Err(errno), core::ptr::null_mut()),
-                    None => {
-                        streams::forget(stream as usize);
-                        real!($name(path, mode, stream))
+                    // libc cannot reopen a stream that has functions instead of a descriptor.
+                    None if streams::descriptor(stream as usize).is_some() => {
+                        streams::exchange(stream, real_fopen(path, mode))
                     }
+                    None => real!($name(path, mode, stream)),
                 }
             }
         }

@@ -18,6 +18,17 @@ fn answer(result: Result<isize, Errno>) -> Option<c_long> {
     Some(settle(result.map(|value| value as c_long), -1))
 }
 
+fn refuse_either(a: usize, b: usize) -> Option<Errno> {
+    let refuse = |fd: usize| calls::refuse(fd as i32, Errno::EINVAL, Errno::EINVAL);
+    refuse(a).or_else(|| refuse(b))
+}
+
+fn vector(direction: Direction, words: &Words) -> Option<c_long> {
+    let [fd, segments, count, low, high, _] = *words;
+    let at = Some(libc_kind::join(low as i32, high as i32)).filter(|&at| at != -1);
+    answer(calls::transfer_vector(fd as i32, direction, segments, count as i32, at)?)
+}
+
 /// The emulated answer; None passes the call on.
 fn emulate(number: c_long, words: &Words) -> Option<c_long> {
     let [a, b, c, d, e, _] = *words;
@@ -52,7 +63,24 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
         libc::SYS_ftruncate | libc::SYS_ftruncate64 => {
             answer(Err(calls::refuse(fd, Errno::EINVAL, Errno::EINVAL)?))
         }
-        _ => None,
+        libc::SYS_sendfile | libc::SYS_sendfile64 => answer(Err(refuse_either(a, b)?)),
+        libc::SYS_splice | libc::SYS_copy_file_range => answer(Err(refuse_either(a, c)?)),
+        libc::SYS_fallocate => answer(Err(calls::refuse(fd, Errno::ENODEV, Errno::EOPNOTSUPP)?)),
+        // The offset is given as two words, low and high, also on 64 bits.
+        libc::SYS_preadv | libc::SYS_preadv2 => vector(Direction::Read, words),
+        libc::SYS_pwritev | libc::SYS_pwritev2 => vector(Direction::Write, words),
+        libc::SYS_fstat64 => super::stat::emulate_fstat64(fd, b).map(|result| result as c_long),
+        libc::SYS_statx => {
+            let result = super::stat::emulate_statx(fd, b as *const c_char, c as i32, d as u32, e)?;
+            Some(result as c_long)
+        }
+        // SAFETY: the guest's own arguments to the kernel.
+        number => unsafe {
+            match crate::children::syscall_exec(number, words) {
+                Some(errno) => answer(Err(errno)),
+                None => answer(wide(crate::ways_out::syscall(number, words))?),
+            }
+        },
     }
 }
 
