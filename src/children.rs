@@ -5,6 +5,7 @@
 //! every exec is turned into an exec of the emulator. Must not know: flash. Runs in forked children of programs with
 //! threads: no allocation, no locks.
 
+pub mod actions;
 mod arena;
 mod emulator;
 mod launch;
@@ -19,12 +20,16 @@ use crate::{files, paths, runtime, sys, ways_out, world};
 use arena::Arena;
 use emulator::Emulator;
 use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use launch::{Launch, Refusal};
 use mtd_abi::errno::Errno;
 
 const SHELL: &CStr = c"/bin/sh";
 /// Where execvp looks when there is no PATH.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
+/// The file name of the launch that the real posix_spawn was last given.
+static SPAWNED: AtomicUsize = AtomicUsize::new(0);
 
 /// The environment of this process, as libc's functions without an argument for it pass it on.
 pub fn environment() -> Strings {
@@ -49,7 +54,10 @@ unsafe fn prepare(path: *const c_char, arguments: Strings, environment: Strings)
     // SAFETY: promised by the caller.
     unsafe {
         let mut launch = launch::prepare(path, arguments, environment)?;
-        launch.answered = ways_out::is_power_command(path, arguments) && ways_out::request_power_command(path);
+        if let Some(command) = ways_out::power_command(path, arguments) {
+            ways_out::request_power_command(command);
+            launch.answered = true;
+        }
         Ok(launch)
     }
 }
@@ -94,6 +102,11 @@ pub fn file_has_entry(path: &CStr, entry: &[u8]) -> bool {
 /// # Safety
 /// The arguments are a guest's for execve.
 pub unsafe fn execute(path: *const c_char, arguments: Strings, environment: Strings) -> Errno {
+    if path as usize == SPAWNED.load(Relaxed) && !path.is_null() {
+        // uClibc's posix_spawn comes back here, with what is already prepared.
+        let answer = sys::call!(libc::SYS_execve, path, arguments, environment);
+        return Errno(sys::checked(answer).err().unwrap_or(libc::ENOEXEC));
+    }
     // SAFETY: promised by the caller.
     match unsafe { prepare(path, arguments, environment) } {
         Ok(launch) => start(&launch),
@@ -258,7 +271,12 @@ pub unsafe fn spawn(
             }
             Err(errno) => errno.0,
         },
-        Ok(launch) => real(launch.file, launch.arguments, launch.environment),
+        Ok(launch) => {
+            SPAWNED.store(launch.file as usize, Relaxed);
+            let error = real(launch.file, launch.arguments, launch.environment);
+            SPAWNED.store(0, Relaxed);
+            error
+        }
         Err(refusal) => {
             refusal.report();
             refusal.errno.0

@@ -106,12 +106,12 @@ fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
 }
 
-/// Whether a program is started only to end the system. They ask their service manager over a socket, which would be
-/// the host's, so they are not even started.
+/// The name of a program that is started only to end the system. Such programs ask their service manager over a socket,
+/// which would be the host's, so they are not even started.
 ///
 /// # Safety
 /// `arguments` is an argument array of the guest.
-pub unsafe fn is_power_command(path: &[u8], arguments: Strings) -> bool {
+pub unsafe fn power_command<'a>(path: &'a [u8], arguments: Strings) -> Option<&'a [u8]> {
     // SAFETY: promised by the caller.
     let mut words = unsafe { children::strings(arguments) }.map(CStr::to_bytes);
     let name = words.next().map_or(base_name(path), base_name);
@@ -123,17 +123,17 @@ pub unsafe fn is_power_command(path: &[u8], arguments: Strings) -> bool {
         (b"busybox" | b"toybox", name) => name,
         (file, _) => file,
     };
-    match command {
+    let ends = match command {
         b"systemctl" => has(POWER_VERBS),
         b"init" | b"telinit" => has(&[b"0", b"6"]),
         command => POWER_COMMANDS.contains(&command) && !has(HARMLESS),
-    }
+    };
+    ends.then_some(command)
 }
 
-/// True if the command is to be taken as done.
-pub fn request_power_command(path: &[u8]) -> bool {
-    request(base_name(path));
-    true
+/// A power command is taken as done where this returns.
+pub fn request_power_command(name: &[u8]) {
+    request(name);
 }
 
 /// Opens that are a way out; None for all others.

@@ -9,6 +9,7 @@ use crate::paths::PathBuffer;
 use crate::ways_out::run::{RUN_VARIABLE, Run};
 use crate::{sys, world};
 use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use mtd_abi::errno::Errno;
 
 /// `BINPRM` follows an interpreter that is a script itself this often.
@@ -49,6 +50,9 @@ impl Refusal {
     /// One line, where the reason is not plain from errno.
     pub fn report(&self) {
         let Some(host) = &self.host else { return };
+        if !is_news(host.bytes()) {
+            return;
+        }
         let hint: &[u8] = if self.root_given {
             b" is not a program of the guest's root and is not run"
         } else {
@@ -56,6 +60,14 @@ impl Refusal {
         };
         sys::report(&[b"mtdshim: ", host.bytes(), hint, b" (MTDSHIM_HOST_PROGRAMS=1 allows it)"]);
     }
+}
+
+/// A shell tries one name in every directory of PATH; one line is enough.
+fn is_news(path: &[u8]) -> bool {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+    let hash = name.iter().fold(2_166_136_261u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
+    LAST.swap(hash, Relaxed) != hash
 }
 
 /// The program behind a name, and the interpreters before it.

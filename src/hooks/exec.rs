@@ -1,8 +1,8 @@
 //! The exec family, posix_spawn, system and popen. A body is decode and dispatch; see `children`.
 
 use crate::calls::settle;
-use crate::children::{self, Strings, shell};
-use libc::{FILE, c_char, c_int, c_void};
+use crate::children::{self, Strings, actions, shell};
+use libc::{FILE, c_char, c_int, c_void, mode_t};
 use mtd_abi::errno::Errno;
 
 fn failed(errno: Errno) -> c_int {
@@ -158,6 +158,26 @@ hook! {
         };
         // SAFETY: the guest's own arguments.
         unsafe { children::spawn(file, arguments, environment, true, pid, real) }
+    }
+}
+
+hook! {
+    fn posix_spawn_file_actions_addopen(
+        actions: *mut c_void,
+        fd: c_int,
+        path: *const c_char,
+        flags: c_int,
+        mode: mode_t,
+    ) -> c_int {
+        // SAFETY: the guest's own arguments.
+        unsafe { actions::add_open(actions, fd, path, flags) }
+            .unwrap_or_else(|| real!(posix_spawn_file_actions_addopen(actions, fd, path, flags, mode)))
+    }
+}
+hook! {
+    fn posix_spawn_file_actions_destroy(actions: *mut c_void) -> c_int {
+        actions::release(actions as usize);
+        real!(posix_spawn_file_actions_destroy(actions))
     }
 }
 
