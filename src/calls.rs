@@ -119,6 +119,8 @@ fn transfer_segments(
         if length == 0 {
             continue;
         }
+        // Each segment is a call of its own, at the position the one before left.
+        let descriptor = descriptors::lookup(fd).ok_or(Errno::EBADF)?;
         match transfer_one(fd, descriptor, direction, base as usize, length as usize, at) {
             Ok(moved) => {
                 total += moved;
@@ -130,6 +132,7 @@ fn transfer_segments(
             Err(errno) if total > 0 => {
                 // The driver has moved the position before it finds the buffer bad, and the call as a whole succeeds.
                 if errno == Errno::EFAULT && direction == Direction::Read && at.is_none() {
+                    let descriptor = descriptors::lookup(fd).ok_or(Errno::EBADF)?;
                     skip_read(fd, descriptor, length.into())?;
                 }
                 break;

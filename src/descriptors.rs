@@ -34,6 +34,9 @@ pub struct Descriptor {
     pub writable: bool,
     /// Opened with O_PATH: it names the node and can do nothing else.
     pub path_only: bool,
+    /// The offset of the node file when it was looked up: mark, mode and position. The kernel gives no more
+    /// atomicity than this to calls that share the position of a character device.
+    pub offset: u64,
 }
 
 const TABLE_SIZE: usize = 4096;
@@ -83,6 +86,7 @@ fn unpack(word: u32) -> Descriptor {
         readable: word & READABLE != 0,
         writable: word & WRITABLE != 0,
         path_only: word & PATH_ONLY != 0,
+        offset: 0,
     }
 }
 
@@ -114,10 +118,11 @@ pub fn lookup(fd: i32) -> Option<Descriptor> {
         UNKNOWN => recognise(fd),
         word => {
             let descriptor = unpack(word);
-            let confirmed =
-                descriptor.path_only || descriptor.node.kind == NodeKind::Threshold || mark(fd).is_some();
-            if confirmed {
+            if descriptor.path_only || descriptor.node.kind == NodeKind::Threshold {
                 return Some(descriptor);
+            }
+            if let Some(offset) = mark(fd) {
+                return Some(Descriptor { offset, ..descriptor });
             }
             // Closed behind our back, and perhaps reused.
             forget(fd);
@@ -134,7 +139,7 @@ fn mark(fd: i32) -> Option<u64> {
 /// A descriptor that no hook has seen being opened: inherited, received or duplicated by libc itself.
 fn recognise(fd: i32) -> Option<Descriptor> {
     let descriptor = match sys::lseek(fd, 0, libc::SEEK_CUR) {
-        Ok(offset) if offset & MARK_MASK == MARK => recognise_by_name(fd),
+        Ok(offset) if offset & MARK_MASK == MARK => recognise_by_name(fd, offset),
         Err(libc::EBADF) => return None,
         _ => None,
     };
@@ -144,12 +149,12 @@ fn recognise(fd: i32) -> Option<Descriptor> {
     descriptor
 }
 
-fn recognise_by_name(fd: i32) -> Option<Descriptor> {
+fn recognise_by_name(fd: i32, offset: u64) -> Option<Descriptor> {
     let mut buffer = [0; crate::paths::PATH_MAX];
     let node = crate::paths::node_behind(fd, &mut buffer)?;
     let flags = sys::fcntl(fd, libc::F_GETFL, 0).ok()? as u32;
     let access = chardev::Access::from_flags(flags);
-    Some(Descriptor { node, readable: access.reads(), writable: access.writes(), path_only: false })
+    Some(Descriptor { node, readable: access.reads(), writable: access.writes(), path_only: false, offset })
 }
 
 /// Enters a descriptor that a hook has just made; anything else that had the number is gone.
@@ -187,15 +192,14 @@ pub fn copy(from: i32, to: i32) {
     }
 }
 
-/// Position and mode of the open file description behind `fd`.
-pub fn load(fd: i32, descriptor: Descriptor) -> Option<OpenFile> {
-    let offset = mark(fd)?;
-    Some(OpenFile {
-        position: offset & POSITION_MASK,
-        mode: FileMode::from_number((offset >> MODE_SHIFT & 3) as u32),
+/// Position and mode of the open file description, as the look-up found them.
+pub fn open_file(descriptor: Descriptor) -> OpenFile {
+    OpenFile {
+        position: descriptor.offset & POSITION_MASK,
+        mode: FileMode::from_number((descriptor.offset >> MODE_SHIFT & 3) as u32),
         readable: descriptor.readable,
         writable: descriptor.writable,
-    })
+    }
 }
 
 /// Stores position and mode where all who share the description see them.

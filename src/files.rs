@@ -179,6 +179,7 @@ fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
             readable: access.reads() && !path_only,
             writable: access.writes() && !path_only,
             path_only,
+            offset: 0,
         },
     );
     Ok(fd)

@@ -305,7 +305,7 @@ impl Os for Kernel {
     }
 
     fn getpid(&self) -> u32 {
-        getpid()
+        crate::process_lock::pid()
     }
 
     fn report(&self, line: &str) {

@@ -76,7 +76,7 @@ pub fn open_proc(which: Virtual, flags: i32) -> Result<i32, Errno> {
         let node = Node { kind: NodeKind::Threshold, index: READ_ONLY_TEXT };
         let access = chardev::Access::from_flags(flags as u32);
         let (readable, writable) = (access.reads(), access.writes());
-        descriptors::enter(fd, Descriptor { node, readable, writable, path_only: false });
+        descriptors::enter(fd, Descriptor { node, readable, writable, path_only: false, offset: 0 });
     }
     Ok(fd)
 }
@@ -163,7 +163,7 @@ pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
     if access.writes() {
         let index = if attribute.is_threshold() { attribute.index() } else { IGNORED_TEXT };
         let node = Node { kind: NodeKind::Threshold, index };
-        descriptors::enter(fd, Descriptor { node, readable: access.reads(), writable: true, path_only: false });
+        descriptors::enter(fd, Descriptor { node, readable: access.reads(), writable: true, path_only: false, offset: 0 });
     } else {
         descriptors::enter_text(fd);
     }

@@ -292,7 +292,7 @@ pub fn with_session<R>(
 ) -> Result<R, Errno> {
     with_state(|state| {
         let view = state.device(descriptor.node.index)?;
-        let mut file = descriptors::load(fd, descriptor).ok_or(Errno::EBADF)?;
+        let mut file = descriptors::open_file(descriptor);
         let before = file;
         let result = state.with_chip_and(&view, &mut file, |chip, registry, view, file| {
             let device = device_of(view, chip.geometry);
@@ -313,7 +313,7 @@ pub fn with_device<R>(
 ) -> Result<R, Errno> {
     with_state(|state| {
         let view = state.device(descriptor.node.index)?;
-        let mut file = descriptors::load(fd, descriptor).ok_or(Errno::EBADF)?;
+        let mut file = descriptors::open_file(descriptor);
         let before = file;
         let board = state.board.as_ref().ok_or(Errno::ENODEV)?;
         let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;

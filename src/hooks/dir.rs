@@ -113,7 +113,7 @@ mod glob_layout {
     /// gl_flags and then gl_closedir, gl_readdir, gl_opendir, gl_lstat, gl_stat behind gl_pathc, gl_pathv, gl_offs.
     pub const FLAGS: usize = 3;
     pub const FUNCTIONS: usize = 4;
-    pub const ALTDIRFUNC: i32 = 1 << 6;
+    pub const ALTDIRFUNC: i32 = 1 << 9;
 }
 
 macro_rules! glob_hooks {

@@ -30,6 +30,7 @@ mod io;
 mod ioctl;
 mod open;
 mod path;
+mod signal;
 mod power;
 pub mod stat;
 mod stdio;

@@ -57,6 +57,10 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
             let position = calls::seek(fd, libc_kind::join(c as i32, b as i32), e as i32)?;
             answer(position.and_then(|position| crate::world::copy_out(d, &position.to_le_bytes()).map(|()| 0)))
         }
+        libc::SYS_rt_sigaction => {
+            crate::process_lock::note_handler();
+            None
+        }
         libc::SYS_fsync | libc::SYS_fdatasync => answer(wide(calls::sync(fd))?),
         libc::SYS_access => answer(wide(files::access(sys::AT_FDCWD, path(a)?, b as i32))?),
         libc::SYS_faccessat => answer(wide(files::access(fd, path(b)?, c as i32))?),
