@@ -36,6 +36,8 @@ pub struct Arguments {
     pub command: Command,
 }
 
+// Made once, so its size is nobody's concern.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Make a board from a chip, a partition table, a device tree or dumps
@@ -50,6 +52,16 @@ pub enum Command {
     Export(ExportArgs),
     /// Verify files, ledger, ECC and bad-block marks of a board
     Check(BoardPlace),
+    /// Run a program of a firmware's root on the board, in a sandbox
+    Run(RunArgs),
+    /// Compare two boards, or a board with what it was before a run
+    Diff(DiffArgs),
+    /// Draw a chip: what is programmed, touched, bad, locked, worn
+    Map(MapArgs),
+    /// Tell what a trace recorded
+    Log(LogArgs),
+    /// Is this machine ready: QEMU, namespaces, binfmt_misc, the library
+    Doctor(DoctorArgs),
     /// Print shell completions
     Completions { shell: clap_complete::Shell },
     /// Write the man pages to a directory
@@ -159,4 +171,154 @@ pub struct ExportArgs {
     /// What happens at bad blocks [default: keep]
     #[arg(long, value_enum)]
     pub bad: Option<Bad>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  mtdshim run --rootfs squashfs-root -- /usr/sbin/update firmware.bin\n  mtdshim run --rootfs root --fresh -- sh -c 'flash_erase /dev/mtd1 0 0; reboot'"
+)]
+pub struct RunArgs {
+    /// The firmware's root directory; it is never changed [default: here]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".",
+        hide_default_value = true
+    )]
+    pub rootfs: PathBuf,
+    /// A board, or a dump to make one from (beside it, FILE.board); like --board
+    #[arg(long, value_name = "BOARD|FILE")]
+    pub flash: Option<PathBuf>,
+    /// On an erased flash of the same description, thrown away afterwards
+    #[arg(long, group = "which")]
+    pub fresh: bool,
+    /// On a copy of the board, thrown away afterwards
+    #[arg(long, group = "which")]
+    pub copy: bool,
+    /// On the board itself: changes stay (the default)
+    #[arg(long, group = "which")]
+    pub keep: bool,
+    /// Where the trace goes: a file (JSON lines), `stderr` (text), or `none` [default: into the board, see `mtdshim log`]
+    #[arg(long, value_name = "FILE|stderr|none")]
+    pub trace: Option<String>,
+    /// Leave the network of the host reachable
+    #[arg(long)]
+    pub net: bool,
+    /// Make a file or directory of the host visible: HOST or HOST:GUEST
+    #[arg(long, value_name = "HOST[:GUEST]")]
+    pub bind: Vec<String>,
+    /// Directory inside the root to start in [default: the current directory of the host, made visible]
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<String>,
+    /// A variable for the program: NAME=VALUE
+    #[arg(short, long = "env", value_name = "NAME=VALUE")]
+    pub variables: Vec<String>,
+    /// Keep what the program changed in the root in this directory
+    #[arg(long, value_name = "DIR")]
+    pub changes: Option<PathBuf>,
+    /// The QEMU to use
+    #[arg(
+        long,
+        env = "MTDSHIM_QEMU",
+        value_name = "FILE",
+        hide_env_values = true
+    )]
+    pub qemu: Option<PathBuf>,
+    /// The library to preload
+    #[arg(
+        long,
+        env = "MTDSHIM_LIBRARY",
+        value_name = "FILE",
+        hide_env_values = true
+    )]
+    pub library: Option<PathBuf>,
+    /// Without a sandbox: plain QEMU, the host's own files in reach
+    #[arg(long)]
+    pub no_sandbox: bool,
+    /// No summary afterwards
+    #[arg(long)]
+    pub no_report: bool,
+    /// The program, as the guest names it, and its arguments
+    #[arg(last = true, required = true, num_args = 1.., value_name = "PROGRAM")]
+    pub command: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// The board before, or with --since the board
+    pub before: Option<PathBuf>,
+    /// The board after
+    pub after: Option<PathBuf>,
+    /// Compare with the state before this run; `last` is the most recent one
+    #[arg(long, value_name = "RUN")]
+    pub since: Option<String>,
+    /// List every block that changed
+    #[arg(long)]
+    pub blocks: bool,
+    /// Show the bytes
+    #[arg(long)]
+    pub hex: bool,
+    /// Lines of bytes for each block
+    #[arg(long, default_value_t = 8, value_name = "LINES")]
+    pub lines: usize,
+}
+
+#[derive(Args, Debug)]
+pub struct MapArgs {
+    /// A chip's name [default: all]
+    pub chip: Option<String>,
+    /// Write a picture: .png or .svg
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Wear as heat instead of content
+    #[arg(long)]
+    pub wear: bool,
+    /// Mark what changed since this run; `last` is the most recent one
+    #[arg(long, value_name = "RUN")]
+    pub since: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct LogArgs {
+    /// A trace (JSON lines) [default: the one of the last run on the board]
+    pub file: Option<PathBuf>,
+    /// Of which run on the board
+    #[arg(long, value_name = "RUN", conflicts_with = "file")]
+    pub run: Option<String>,
+    /// Only this device: mtdN or its name
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Only operations whose name contains this, e.g. MEMERASE or write
+    #[arg(long, value_name = "TEXT")]
+    pub op: Option<String>,
+    /// Only what failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Only ioctls that nobody answered
+    #[arg(long)]
+    pub unanswered: bool,
+    /// Every line by itself, nothing drawn together
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Also: does the library load in this root
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+    #[arg(
+        long,
+        env = "MTDSHIM_QEMU",
+        value_name = "FILE",
+        hide_env_values = true
+    )]
+    pub qemu: Option<PathBuf>,
+    #[arg(
+        long,
+        env = "MTDSHIM_LIBRARY",
+        value_name = "FILE",
+        hide_env_values = true
+    )]
+    pub library: Option<PathBuf>,
 }

@@ -3,10 +3,15 @@
 mod args;
 mod bytes;
 mod commands;
+mod compare;
 mod content;
 mod output;
+mod picture;
 mod progress;
+mod runs;
+mod sandbox;
 mod store;
+mod trace;
 
 use std::process::ExitCode;
 

@@ -59,9 +59,7 @@ pub fn run(context: &Context, place: Option<&Path>) -> Result<ExitCode> {
         match store.open_chip(index, Access::Look) {
             Ok(mut chip) => pages += check_chip(context, &store, &mut chip, &mut findings)?,
             Err(error) => {
-                let paths = image::chip_files::ChipPaths::of(&store.board.directory(), &config);
-                let is_missing = !Path::new(paths.image.as_text().as_str()).exists();
-                if is_missing && !Path::new(paths.side.as_text().as_str()).exists() {
+                if !store.has_files(index)? {
                     findings.add(
                         Weight::Note,
                         config.name.as_str(),

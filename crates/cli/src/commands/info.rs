@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use flash::{Ecc, Geometry, Kind, LockScheme};
+use flash::{Ecc, Geometry, Kind};
 use serde::Serialize;
 
 use super::Context;
@@ -68,10 +68,10 @@ fn look(store: &Store, index: usize) -> Result<ChipInfo> {
     let config = store.chip(index)?;
     let geometry = config.geometry;
     let paths = image::chip_files::ChipPaths::of(&store.board.directory(), &config);
-    let opened = OpenChip::open(store, index, Access::Look);
+    let opened = store.open_chip(index, Access::Look);
     let (state, problem) = match opened {
         Ok(chip) => (Some(state(&chip)), None),
-        Err(_) if !Path::new(paths.image.as_text().as_str()).exists() => (
+        Err(_) if !store.has_files(index)? => (
             None,
             Some("not made yet: the first program that opens it makes an erased chip".to_owned()),
         ),
@@ -87,7 +87,7 @@ fn look(store: &Store, index: usize) -> Result<ChipInfo> {
         oobsize: geometry.oobsize,
         subpagesize: geometry.subpage_size(),
         ecc: ecc_words(&geometry),
-        lock: lock_words(geometry.lock),
+        lock: image::conf::lock_name(geometry.lock),
         eraseblocks: geometry.block_count(),
         image: paths.image.as_text().as_str().to_owned(),
         partitions: store
@@ -220,13 +220,5 @@ fn ecc_words(geometry: &Geometry) -> String {
         Ecc::OnDie => "on-die".to_owned(),
         Ecc::Hamming => "hamming".to_owned(),
         Ecc::Bch { strength } => format!("bch{strength}"),
-    }
-}
-
-fn lock_words(lock: LockScheme) -> &'static str {
-    match lock {
-        LockScheme::None | LockScheme::NandUnsupported => "none",
-        LockScheme::PerBlock => "per-block",
-        LockScheme::BlockProtect => "block-protect",
     }
 }

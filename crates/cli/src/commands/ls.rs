@@ -79,21 +79,22 @@ fn row(store: &Store, device: &DeviceView) -> Result<Row> {
         wear_max: 0,
         content: "not made yet".to_owned(),
     };
-    if let Ok(mut chip) = store.open_chip(device.chip, Access::Look) {
-        let blocks = chip.blocks(device.offset, device.size);
-        row.bad_blocks = blocks
-            .iter()
-            .filter(|block| chip.is_bad(block.index))
-            .count() as u32;
-        row.wear_max = blocks
-            .iter()
-            .map(|block| chip.wear(block.index))
-            .max()
-            .unwrap_or(0);
-        let (found, used) = look(&mut chip, device.offset, device.size)?;
-        row.content = found.words().to_owned();
-        row.used_blocks = used;
-    }
+    let mut chip = match store.open_chip(device.chip, Access::Look) {
+        Ok(chip) => chip,
+        Err(_) if !store.has_files(device.chip)? => return Ok(row),
+        Err(_) => {
+            row.content = "cannot be read; see: mtdshim check".to_owned();
+            return Ok(row);
+        }
+    };
+    let blocks = chip.blocks(device.offset, device.size);
+    let bad = blocks.iter().filter(|block| chip.is_bad(block.index));
+    row.bad_blocks = bad.count() as u32;
+    let wear = blocks.iter().map(|block| chip.wear(block.index));
+    row.wear_max = wear.max().unwrap_or(0);
+    let (found, used) = look(&mut chip, device.offset, device.size)?;
+    row.content = found.words().to_owned();
+    row.used_blocks = used;
     Ok(row)
 }
 

@@ -1,12 +1,17 @@
 //! One module a command. A command reads its arguments, works through `store`, and prints.
 
 mod check;
+mod diff;
+mod doctor;
 mod export;
 mod import;
 mod info;
+mod log;
 mod ls;
 mod manual;
+mod map;
 mod new;
+mod run;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,6 +56,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Import(args) => import::run(&context, &args),
         Command::Export(args) => export::run(&context, &args),
         Command::Check(args) => check::run(&context, args.place.as_deref()),
+        Command::Run(args) => run::run(&context, &args),
+        Command::Diff(args) => diff::run(&context, &args),
+        Command::Map(args) => map::run(&context, &args),
+        Command::Log(args) => log::run(&context, &args),
+        Command::Doctor(args) => doctor::run(&context, &args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { directory } => manual::pages(&directory),
     }

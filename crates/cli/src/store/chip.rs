@@ -177,6 +177,7 @@ fn flash_words(error: FlashError) -> &'static str {
         FlashError::Io => "the chip refused: a bad block or a protected one",
         FlashError::ReadOnly => "the block is locked, or the chip is read-only",
         FlashError::NotSupported | FlashError::NotSupportedInternal => "this chip cannot do that",
+        FlashError::NotWholeRegion => "only a whole OTP region can be locked",
         FlashError::NoSpace => "there is no room left",
         FlashError::Fault => "memory could not be accessed",
         FlashError::Store => "a record in the side file is damaged; run: mtdshim check",

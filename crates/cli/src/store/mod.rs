@@ -65,7 +65,21 @@ impl Store {
         })
     }
 
+    /// Whether the image or the side file of a chip is there; without both, the first program makes an erased chip.
+    pub fn has_files(&self, index: usize) -> Result<bool> {
+        let paths = image::chip_files::ChipPaths::of(&self.board.directory(), &self.chip(index)?);
+        let exists = |path: image::PathText| Path::new(path.as_text().as_str()).exists();
+        Ok(exists(paths.image) || exists(paths.side))
+    }
+
     pub fn open_chip(&self, index: usize, access: Access) -> Result<OpenChip> {
+        if access == Access::Look && !self.has_files(index)? {
+            let name = self.chip(index)?.name;
+            bail!(
+                "{}: chip {name} has no files yet: the first program that opens it makes an erased one",
+                self.directory.display()
+            );
+        }
         OpenChip::open(self, index, access)
     }
 

@@ -1,0 +1,196 @@
+//! `mtdshim map`: a chip as a picture, in the terminal or as a file.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::Context;
+use super::export::write_file;
+use crate::args::MapArgs;
+use crate::bytes;
+use crate::compare;
+use crate::output;
+use crate::picture::{Cell, Chart, png, svg, terminal};
+use crate::runs;
+use crate::store::{Access, OpenChip, Store};
+
+const CELLS_MAX: u32 = 2048;
+
+#[derive(Serialize)]
+struct ChipMap {
+    chip: String,
+    blocks: Vec<BlockState>,
+}
+
+#[derive(Serialize)]
+struct BlockState {
+    block: u32,
+    offset: u64,
+    programmed: f32,
+    wear: u32,
+    touched: bool,
+    bad: bool,
+    locked: bool,
+}
+
+pub fn run(context: &Context, args: &MapArgs) -> Result<ExitCode> {
+    let store = context.open(None)?;
+    let mut charts = Vec::new();
+    for (index, config) in store.chips() {
+        if args
+            .chip
+            .as_ref()
+            .is_some_and(|name| name != config.name.as_str())
+        {
+            continue;
+        }
+        charts.push((config.name.as_str().to_owned(), chart(&store, index, args)?));
+    }
+    if charts.is_empty() {
+        let names: Vec<String> = store
+            .chips()
+            .iter()
+            .map(|(_, chip)| chip.name.as_str().to_owned())
+            .collect();
+        bail!(
+            "{}: there is no chip '{}'; there are {}",
+            store.directory.display(),
+            args.chip.as_deref().unwrap_or(""),
+            names.join(", ")
+        );
+    }
+    if context.json {
+        output::json(
+            &charts
+                .iter()
+                .map(|(name, chart)| states(name, chart))
+                .collect::<Vec<_>>(),
+        )?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let charts: Vec<Chart> = charts.into_iter().map(|(_, chart)| chart).collect();
+    match &args.output {
+        Some(path) => draw_file(path, &charts)?,
+        None => {
+            for chart in &charts {
+                output::print(&terminal::draw(chart, std::io::stdout().is_terminal()))?;
+            }
+            output::line(if args.wear {
+                ". never erased  1 to 9: share of the most worn block"
+            } else {
+                terminal::LEGEND
+            })?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn states(name: &str, chart: &Chart) -> ChipMap {
+    let state = |cell: &Cell| BlockState {
+        block: cell.first_block,
+        offset: cell.offset,
+        programmed: cell.programmed,
+        wear: cell.wear,
+        touched: cell.touched,
+        bad: cell.bad,
+        locked: cell.locked,
+    };
+    ChipMap {
+        chip: name.to_owned(),
+        blocks: chart.cells.iter().map(state).collect(),
+    }
+}
+
+fn draw_file(path: &Path, charts: &[Chart]) -> Result<()> {
+    match path.extension().and_then(|suffix| suffix.to_str()) {
+        Some("svg") => write_file(path, |file| {
+            Ok(file.write_all(svg::draw(charts).as_bytes())?)
+        }),
+        Some("png") => write_file(path, |file| png::draw(charts, file)),
+        _ => bail!("{}: pictures are .svg or .png", path.display()),
+    }
+}
+
+fn chart(store: &Store, index: usize, args: &MapArgs) -> Result<Chart> {
+    let config = store.chip(index)?;
+    let mut chip = store.open_chip(index, Access::Look)?;
+    let geometry = *chip.geometry();
+    let touched = touched_blocks(store, config.name.as_str(), args)?;
+    let group = geometry.block_count().div_ceil(CELLS_MAX).max(1);
+    let blocks = chip.blocks(0, geometry.size);
+    let mut cells = Vec::new();
+    let mut area_before = None;
+    for part in blocks.chunks(group as usize) {
+        let mut cell = Cell {
+            first_block: part[0].index,
+            blocks: part.len() as u32,
+            offset: part[0].start,
+            ..Cell::default()
+        };
+        for block in part {
+            let flags = chip.flags(block.index);
+            cell.programmed +=
+                programmed(&mut chip, block.start, block.length)? / part.len() as f32;
+            cell.wear = cell.wear.max(chip.wear(block.index));
+            cell.bad |= chip.is_bad(block.index);
+            cell.locked |= flags.locked;
+            cell.touched |= touched.contains(&block.index);
+        }
+        cell.area = area(store, index, cell.offset);
+        cell.begins = area_before.as_ref() != Some(&cell.area);
+        area_before = Some(cell.area.clone());
+        cells.push(cell);
+    }
+    let of = if group > 1 {
+        format!(", {group} in a cell")
+    } else {
+        String::new()
+    };
+    let title = format!(
+        "{}: {} {}, {} eraseblocks{of}",
+        config.name,
+        bytes::exact(geometry.size),
+        super::info::kind_words(geometry.kind),
+        geometry.block_count()
+    );
+    Ok(Chart {
+        title,
+        cells,
+        by_wear: args.wear,
+    })
+}
+
+fn programmed(chip: &mut OpenChip, start: u64, length: u32) -> Result<f32> {
+    let mut bytes = vec![0; length as usize];
+    chip.read_raw(start, &mut bytes, None)?;
+    let count = bytes.iter().filter(|&&byte| byte != 0xff).count();
+    Ok(count as f32 / length as f32)
+}
+
+fn area(store: &Store, chip: usize, offset: u64) -> String {
+    let covers = |device: &image::DeviceView| {
+        device.chip == chip
+            && device.is_partition
+            && (device.offset..device.offset + device.size).contains(&offset)
+    };
+    store.devices().into_iter().find(covers).map_or_else(
+        || "no partition".to_owned(),
+        |device| format!("mtd{} {}", device.index, device.name),
+    )
+}
+
+fn touched_blocks(store: &Store, chip: &str, args: &MapArgs) -> Result<Vec<u32>> {
+    let Some(run) = &args.since else {
+        return Ok(Vec::new());
+    };
+    let before = Store::open(&runs::find(store, run)?.before())?;
+    let areas = compare::boards(&before, store)?;
+    Ok(areas
+        .iter()
+        .filter(|area| area.chip == chip)
+        .flat_map(|area| area.blocks.iter().map(|block| block.block))
+        .collect())
+}

@@ -1,0 +1,167 @@
+//! What a run did: to flash, to the root, and what nobody answered.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::Ended;
+use super::flash::Flash;
+use crate::bytes;
+use crate::commands::Context;
+use crate::compare::{self, AreaDiff};
+use crate::runs::Run;
+use crate::sandbox::changes::{Change, How};
+use crate::store::Store;
+use crate::trace;
+
+/// What the library ends a run with when the program asks for a reboot.
+const REBOOT_STATUS: i32 = 88;
+const SHOWN_MAX: usize = 12;
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    run: u32,
+    status: i32,
+    power: Option<&'a str>,
+    flash: Vec<AreaDiff>,
+    root: Option<&'a [Change]>,
+    unanswered_ioctls: Vec<(String, usize)>,
+}
+
+/// To stderr: standard output is the program's.
+pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Result<()> {
+    let areas = compare::boards(&Store::open(&run.before())?, &Store::open(&flash.board)?)?;
+    let events = if run.trace().exists() {
+        trace::read(&run.trace())?.0
+    } else {
+        Vec::new()
+    };
+    let unanswered = trace::unanswered(&events);
+    if context.json {
+        let summary = Summary {
+            run: run.number,
+            status: ended.status,
+            power: ended.power.as_deref(),
+            flash: areas,
+            root: ended.changes.as_deref(),
+            unanswered_ioctls: unanswered,
+        };
+        eprintln!("{}", serde_json::to_string(&summary)?);
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    if let Some(power) = &ended.power {
+        lines.push(format!(
+            "the program ended the system ({power}); only the sandbox ended"
+        ));
+    }
+    if ended.status == REBOOT_STATUS {
+        lines.push("the program asked for a reboot or power-off".to_owned());
+    }
+    lines.extend(flash_lines(&areas));
+    if let Some(changes) = &ended.changes {
+        lines.extend(root_lines(changes));
+    }
+    for (what, count) in unanswered.iter().take(SHOWN_MAX) {
+        lines.push(format!(
+            "unanswered ioctl: {what}, {}",
+            bytes::count(*count as u64, "time")
+        ));
+    }
+    let place = if flash.is_kept() {
+        format!(
+            "mtdshim -b {} diff --since {}",
+            flash.board.display(),
+            run.number
+        )
+    } else {
+        "the flash was a copy and is gone".to_owned()
+    };
+    eprintln!(
+        "--- run {}: exit status {}; {place}",
+        run.number, ended.status
+    );
+    for line in lines {
+        eprintln!("    {line}");
+    }
+    Ok(())
+}
+
+pub fn flash_lines(areas: &[AreaDiff]) -> Vec<String> {
+    if areas.is_empty() {
+        return vec!["flash: unchanged".to_owned()];
+    }
+    areas
+        .iter()
+        .map(|area| {
+            let device = area
+                .mtd
+                .map_or_else(|| area.chip.clone(), |index| format!("mtd{index}"));
+            let mut parts = Vec::new();
+            if area.blocks_erased > 0 {
+                let times = if area.erases > area.blocks_erased as u64 {
+                    format!(" ({} erases)", area.erases)
+                } else {
+                    String::new()
+                };
+                parts.push(format!(
+                    "{} erased{times}",
+                    bytes::count(area.blocks_erased as u64, "block")
+                ));
+            }
+            if area.blocks_written > 0 {
+                parts.push(format!(
+                    "{} written",
+                    bytes::count(area.blocks_written as u64, "block")
+                ));
+            }
+            parts.push(format!("{} changed", bytes::count(area.bytes, "byte")));
+            for (is_it, word) in [
+                (
+                    area.blocks.iter().filter(|block| block.became_bad).count(),
+                    "became bad",
+                ),
+                (
+                    area.blocks
+                        .iter()
+                        .filter(|block| block.became_locked)
+                        .count(),
+                    "locked",
+                ),
+                (
+                    area.blocks
+                        .iter()
+                        .filter(|block| block.became_unlocked)
+                        .count(),
+                    "unlocked",
+                ),
+            ] {
+                if is_it > 0 {
+                    parts.push(format!("{} {word}", bytes::count(is_it as u64, "block")));
+                }
+            }
+            format!("{device} \"{}\": {}", area.name, parts.join(", "))
+        })
+        .collect()
+}
+
+fn root_lines(changes: &[Change]) -> Vec<String> {
+    if changes.is_empty() {
+        return vec!["root: unchanged".to_owned()];
+    }
+    let mut lines: Vec<String> = changes
+        .iter()
+        .take(SHOWN_MAX)
+        .map(|change| match change.how {
+            How::Added => format!("root: {} added", change.path),
+            How::Changed => format!("root: {} changed", change.path),
+            How::Removed => format!("root: {} removed", change.path),
+        })
+        .collect();
+    if changes.len() > SHOWN_MAX {
+        lines.push(format!(
+            "root: and {} more; keep them all with --changes DIR",
+            changes.len() - SHOWN_MAX
+        ));
+    }
+    lines
+}

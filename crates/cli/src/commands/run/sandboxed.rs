@@ -1,0 +1,175 @@
+//! A run inside the sandbox: what the guest finds where.
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use image::chip_files::ChipPaths;
+
+use super::{Ended, Plan, c_string, check_variables, trace_variable};
+use crate::args::RunArgs;
+use crate::commands::Context;
+use crate::commands::run::flash::Flash;
+use crate::runs::Run;
+use crate::sandbox::{self, INSIDE, Spec};
+use crate::store::Store;
+
+const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+/// Of the host's environment, what a program may want and cannot be misled by.
+const INHERITED: &[&str] = &["TERM", "LANG", "LC_ALL", "TZ", "COLUMNS", "LINES"];
+
+/// The inner error says why there is no sandbox.
+pub fn run(
+    context: &Context,
+    args: &RunArgs,
+    plan: &Plan,
+    flash: &Flash,
+    run: &Run,
+) -> Result<Result<Ended, String>> {
+    let work = tempfile::Builder::new().prefix("mtdshim-run-").tempdir()?;
+    let here = std::env::current_dir()?;
+    let inside_root = here.strip_prefix(&plan.root).ok();
+    let mut binds = binds(args)?;
+    binds.extend(images_elsewhere(flash)?);
+    if let Some(changes) = &args.changes {
+        std::fs::create_dir_all(changes)
+            .with_context(|| format!("{}: cannot make this directory", changes.display()))?;
+    }
+    let directory = match (&args.cwd, inside_root) {
+        (Some(directory), _) => directory.clone(),
+        (None, Some(inner)) => format!("/{}", inner.display()),
+        (None, None) => format!("{INSIDE}/here"),
+    };
+    let spec = Spec {
+        root: plan.root.clone(),
+        work: work.path().to_owned(),
+        qemu: plan.qemu.clone(),
+        library: plan.library.clone(),
+        board_directory: flash.directory(),
+        here: (args.cwd.is_none() && inside_root.is_none()).then_some(here),
+        binds,
+        network: args.net,
+        changes: args
+            .changes
+            .as_deref()
+            .map(std::fs::canonicalize)
+            .transpose()?,
+        program: plan.program.clone(),
+        arguments: arguments(args, plan)?,
+        environment: environment(args, plan, flash, run)?,
+        directory,
+    };
+    let outcome = sandbox::run(&spec)?;
+    if let Some(reason) = outcome.refused {
+        return Ok(Err(reason));
+    }
+    if let Some(errno) = outcome.exec_errno {
+        let words = std::io::Error::from_raw_os_error(errno);
+        bail!(
+            "{}: cannot be started under {}: {words}",
+            plan.program.guest_path,
+            plan.qemu.path.display()
+        );
+    }
+    if let Some(reason) = outcome.without_binfmt {
+        context.say(&format!("mtdshim: no binfmt_misc in this sandbox ({reason}): static programs started by others do not run"));
+    }
+    Ok(Ok(Ended {
+        status: outcome.status,
+        power: outcome.power,
+        changes: Some(outcome.changes),
+    }))
+}
+
+/// The program is called as it was named: a multi-call binary looks at that.
+fn arguments(args: &RunArgs, plan: &Plan) -> Result<Vec<CString>> {
+    let first = if args.command[0].contains('/') {
+        &plan.program.guest_path
+    } else {
+        &args.command[0]
+    };
+    std::iter::once(first)
+        .chain(&args.command[1..])
+        .map(|word| c_string(word))
+        .collect()
+}
+
+fn environment(args: &RunArgs, plan: &Plan, flash: &Flash, run: &Run) -> Result<Vec<CString>> {
+    check_variables(args)?;
+    let board = Path::new(INSIDE)
+        .join("flash")
+        .join(flash.conf_name().unwrap_or_default());
+    let inner = run
+        .directory
+        .strip_prefix(flash.directory())
+        .unwrap_or(&run.directory);
+    let mut all: Vec<String> = vec![
+        PATH.to_owned(),
+        "HOME=/root".to_owned(),
+        "USER=root".to_owned(),
+    ];
+    all.push(format!(
+        "MTDSHIM={}",
+        board.display().to_string().trim_end_matches('/')
+    ));
+    all.extend(trace_variable(
+        &plan.trace,
+        &Path::new(INSIDE).join("flash").join(inner),
+    ));
+    let inherited = INHERITED
+        .iter()
+        .filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
+    all.extend(inherited);
+    // Settings of the library that the person gave; the tool's own names are not among them.
+    let is_setting = |name: &str| {
+        name.starts_with("MTDSHIM_")
+            && !["MTDSHIM_QEMU", "MTDSHIM_LIBRARY", "MTDSHIM_TRACE"].contains(&name)
+    };
+    all.extend(
+        std::env::vars()
+            .filter(|(name, _)| is_setting(name))
+            .map(|(name, value)| format!("{name}={value}")),
+    );
+    for variable in &args.variables {
+        let name = variable.split('=').next().unwrap_or("");
+        all.retain(|known| known.split('=').next() != Some(name));
+        all.push(variable.clone());
+    }
+    all.iter().map(|variable| c_string(variable)).collect()
+}
+
+fn binds(args: &RunArgs) -> Result<Vec<(PathBuf, PathBuf)>> {
+    args.bind
+        .iter()
+        .map(|text| {
+            let (host, guest) = text.split_once(':').unwrap_or((text, ""));
+            let from = std::fs::canonicalize(host)
+                .with_context(|| format!("--bind {text}: cannot find {host}"))?;
+            let to = if guest.is_empty() {
+                from.clone()
+            } else {
+                PathBuf::from(guest)
+            };
+            if !to.is_absolute() {
+                bail!("--bind {text}: {guest} is no absolute path of the guest");
+            }
+            Ok((from, to))
+        })
+        .collect()
+}
+
+/// Images that the configuration names by an absolute path stay where it says.
+fn images_elsewhere(flash: &Flash) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let store = Store::open(&flash.board)?;
+    let mut found = Vec::new();
+    for (_, config) in store.chips() {
+        let paths = ChipPaths::of(&store.board.directory(), &config);
+        for path in [paths.image, paths.oob] {
+            let path = PathBuf::from(path.as_text().as_str());
+            if path.is_absolute() && path.exists() && !path.starts_with(&store.directory) {
+                found.push((path.clone(), path));
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,141 @@
+//! Runs on a board: what it was before each of the last ones, and their traces. They lie below the board's `.mtdshim/runs`.
+//!
+//! A state before a run is a board itself: the configuration and copies of the files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use image::chip_files::ChipPaths;
+
+use crate::store::Store;
+
+const KEPT: usize = 3;
+
+pub struct Run {
+    pub number: u32,
+    pub directory: PathBuf,
+}
+
+impl Run {
+    pub fn before(&self) -> PathBuf {
+        self.directory.join("before")
+    }
+
+    pub fn trace(&self) -> PathBuf {
+        self.directory.join("trace.jsonl")
+    }
+}
+
+fn directory(store: &Store) -> PathBuf {
+    store.directory.join(".mtdshim/runs")
+}
+
+pub fn all(store: &Store) -> Vec<Run> {
+    let Ok(entries) = fs::read_dir(directory(store)) else {
+        return Vec::new();
+    };
+    let number = |entry: fs::DirEntry| {
+        entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+            .map(|number| Run {
+                number,
+                directory: entry.path(),
+            })
+    };
+    let mut runs: Vec<Run> = entries.flatten().filter_map(number).collect();
+    runs.sort_by_key(|run| run.number);
+    runs
+}
+
+/// `last`, or a number.
+pub fn find(store: &Store, name: &str) -> Result<Run> {
+    let runs = all(store);
+    let known: Vec<String> = runs.iter().map(|run| run.number.to_string()).collect();
+    let found = if name == "last" {
+        runs.into_iter().next_back()
+    } else {
+        runs.into_iter().find(|run| run.number.to_string() == name)
+    };
+    match found {
+        Some(run) => Ok(run),
+        None if known.is_empty() => bail!(
+            "{}: there was no run on this board; use: mtdshim run",
+            store.directory.display()
+        ),
+        None => bail!(
+            "{}: there is no run '{name}'; kept are {}",
+            store.directory.display(),
+            known.join(", ")
+        ),
+    }
+}
+
+/// Keeps the present state, under the next number, and forgets the oldest.
+pub fn begin(store: &Store) -> Result<Run> {
+    let runs = all(store);
+    let number = runs.last().map_or(1, |run| run.number + 1);
+    let run = Run {
+        number,
+        directory: directory(store).join(number.to_string()),
+    };
+    fs::create_dir_all(run.directory.parent().unwrap_or(&run.directory))
+        .with_context(|| format!("{}: cannot write into the board", store.directory.display()))?;
+    fs::create_dir(&run.directory)?;
+    if let Err(error) = copy_board(store, &run.before()) {
+        let _ = fs::remove_dir_all(&run.directory);
+        return Err(error);
+    }
+    for old in runs.iter().rev().skip(KEPT - 1) {
+        let _ = fs::remove_dir_all(&old.directory);
+    }
+    Ok(run)
+}
+
+/// The configuration, and the files of every chip that lie in the board's directory.
+pub fn copy_board(store: &Store, to: &Path) -> Result<()> {
+    copy_conf(store, to)?;
+    for (_, config) in store.chips() {
+        let paths = ChipPaths::of(&store.board.directory(), &config);
+        for path in [paths.image, paths.oob, paths.side] {
+            let from = PathBuf::from(path.as_text().as_str());
+            let Ok(inner) = from.strip_prefix(&store.directory) else {
+                continue;
+            };
+            if from.exists() {
+                let target = to.join(inner);
+                fs::create_dir_all(target.parent().unwrap_or(to))?;
+                fs::copy(&from, &target).with_context(|| {
+                    format!("{}: cannot copy to {}", from.display(), target.display())
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Only the description: with it alone a board starts erased.
+pub fn copy_conf(store: &Store, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)
+        .with_context(|| format!("{}: cannot make this directory", to.display()))?;
+    let conf = PathBuf::from(store.board.conf_path().as_text().as_str());
+    fs::copy(&conf, to.join("mtdshim.conf"))
+        .with_context(|| format!("{}: cannot copy it", conf.display()))?;
+    // Captured tables that the configuration names.
+    for entry in fs::read_dir(&store.directory)?.flatten() {
+        let is_small = entry
+            .metadata()
+            .is_ok_and(|status| status.is_file() && status.len() < 1 << 16);
+        if is_small
+            && entry
+                .path()
+                .extension()
+                .is_some_and(|suffix| suffix == "txt")
+        {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
