@@ -24,8 +24,21 @@ apt_private() {
     -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Sandbox::User= "$@"
 }
 
+# exclusively LOCK COMMAND...: several builds may run at once; what they share is made by one of them. A lock is taken
+# inside another only in the order root, headers or compiler, archives, lists.
+exclusively() {
+  local lock=$home/locks/$1
+  shift
+  mkdir -p "$home/locks"
+  (
+    flock 9
+    "$@" 9>&-
+  ) 9>"$lock"
+}
+
 # lists SUITE ARCH: the package lists of one suite, fetched once.
-lists() {
+lists() { exclusively "lists-$1-$2" lists_once "$@"; }
+lists_once() {
   local suite=$1 arch=$2 world=$home/apt/$1-$2 address
   [ -e "$world/ready" ] && return 0
   address=$(archive) || return 1
@@ -37,7 +50,8 @@ lists() {
 }
 
 # debs SUITE ARCH PACKAGE...: downloads (once) and prints the paths of the archives.
-debs() {
+debs() { exclusively "debs-$1-$2" debs_once "$@"; }
+debs_once() {
   local suite=$1 arch=$2 store=$home/debs/$1-$2 package found wanted=()
   shift 2
   mkdir -p "$store"

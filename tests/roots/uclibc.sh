@@ -28,13 +28,13 @@ uclibc_config() {
 uclibc_root() {
   local root=$1 built=$home/uclibc/${1##*/} headers
   headers=$(kernel_headers) || return 1
-  if ! made_from "$built" "$(cat "$here/uclibc.sh")" "${@:2}"; then
+  if ! made_from "$built" "$(uclibc_config "" "")" "${@:2}"; then
     rm -rf "$built" "$built.work"
     uclibc_build "$built" "$headers" "${@:2}" || return 1
     rm -rf "$built.work"
-    record_made_from "$built" "$(cat "$here/uclibc.sh")" "${@:2}"
+    record_made_from "$built" "$(uclibc_config "" "")" "${@:2}"
   fi
-  cp -a "$built" "$root" && mkdir -p "$root/bin"
+  cp -a "$built" "$root" && mkdir -p "$root/usr/bin" && ln -s usr/bin "$root/bin"
 }
 
 # uclibc_build TARGET HEADERS FLAGS OPTION...: configures, builds and installs into TARGET.
