@@ -147,6 +147,7 @@ pub(crate) fn errno_of(error: FlashError) -> Errno {
         FlashError::ReadOnly => Errno::EROFS,
         FlashError::NotSupported => Errno::EOPNOTSUPP,
         FlashError::NotSupportedInternal => Errno::ENOTSUPP,
+        FlashError::NotWholeRegion => Errno::EXDEV,
         FlashError::NoSpace => Errno::ENOSPC,
         FlashError::Fault => Errno::EFAULT,
     }

@@ -19,7 +19,7 @@ impl Session<'_> {
             }
             _ => return Err(Errno::EINVAL),
         };
-        if area.region_count == 0 {
+        if !geometry.has_otp_methods(area) {
             return Err(Errno::EOPNOTSUPP);
         }
         self.file.mode = mode;

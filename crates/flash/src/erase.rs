@@ -2,6 +2,8 @@
 //!
 //! Source: `nand_erase_nand`, `spi_nor_erase`, `cfi_varsize_frob`, `ram_erase`.
 
+use core::ops::Range;
+
 use crate::chip::Chip;
 use crate::{Area, EraseAlignment, FlashError, Kind, LockScheme};
 
@@ -15,13 +17,14 @@ struct Run {
 impl Chip<'_> {
     /// Erases whole blocks up to the first that is bad or locked.
     ///
-    /// SPI NOR block protect does not stop an erase: the recorded chip erases protected sectors.
+    /// A SPI NOR ignores the erase of a protected sector, and that of the whole chip while any is protected.
     pub fn erase(&mut self, at: u64, length: u64) -> Result<(), FlashError> {
         self.check_range(at, length)?;
         if self.geometry.kind == Kind::Rom {
             return Err(FlashError::ReadOnly);
         }
         let (start, length) = self.aligned_erase(at, length)?;
+        let ignored = self.ignored_erase(length)?;
         self.forget_cached(start, length);
         let mut run = Run { start, end: start };
         let mut stopped = Ok(());
@@ -30,19 +33,36 @@ impl Chip<'_> {
             if stopped.is_err() {
                 break;
             }
-            if self.ledger.clean_from(piece.block.index) == Some(0) {
+            let is_ignored = piece.block.start < ignored.end && ignored.start < piece.block.end();
+            if is_ignored || self.ledger.clean_from(piece.block.index) == Some(0) {
                 self.erase_run(&run)?;
                 run = Run {
                     start: piece.block.end(),
                     end: piece.block.end(),
                 };
-                self.ledger.count_erase(piece.block.index)?;
+                if !is_ignored {
+                    self.ledger.count_erase(piece.block.index)?;
+                }
             } else {
                 run.end = piece.block.end();
             }
         }
         self.erase_run(&run)?;
         stopped
+    }
+
+    /// Where the chip does not do what it is told.
+    fn ignored_erase(&self, length: u64) -> Result<Range<u64>, FlashError> {
+        let protected = match self.geometry.lock {
+            LockScheme::BlockProtect(protect) if protect.guards_erase => self.protected()?,
+            _ => return Ok(0..0),
+        };
+        if !protected.is_empty() && length == self.geometry.size {
+            // One command erases the chip.
+            Ok(0..length)
+        } else {
+            Ok(protected)
+        }
     }
 
     /// What is really erased, or `Invalid`.

@@ -46,8 +46,54 @@ pub enum LockScheme {
     NandUnsupported,
     /// A flag per eraseblock (CFI); programming or erasing a locked block fails with EROFS.
     PerBlock,
-    /// SPI NOR block protect: power-of-two fractions from the top; the chip ignores commands on locked sectors.
-    BlockProtect,
+    /// SPI NOR block protect: power-of-two fractions of the chip; it ignores commands on locked sectors.
+    BlockProtect(BlockProtect),
+}
+
+/// The bits of a SPI NOR status register that protect sectors, as far as Linux drives them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlockProtect {
+    /// BP0 and up: 3, or 4 with BP3.
+    pub bits: u8,
+    /// The bit TB is there: fractions from the bottom as well as from the top.
+    pub bottom: bool,
+    /// Erases of protected sectors are ignored like programs. So do chips; QEMU's let an erase through.
+    pub guards_erase: bool,
+}
+
+impl BlockProtect {
+    pub const TOP: BlockProtect = BlockProtect {
+        bits: 3,
+        bottom: false,
+        guards_erase: true,
+    };
+    pub const TOP_BOTTOM: BlockProtect = BlockProtect {
+        bottom: true,
+        ..Self::TOP
+    };
+    pub const TOP_4: BlockProtect = BlockProtect {
+        bits: 4,
+        ..Self::TOP
+    };
+    pub const TOP_BOTTOM_4: BlockProtect = BlockProtect {
+        bits: 4,
+        ..Self::TOP_BOTTOM
+    };
+    pub const PROGRAMS_ONLY: BlockProtect = BlockProtect {
+        guards_erase: false,
+        ..Self::TOP
+    };
+}
+
+/// The command set of a CFI chip: what the driver checks, and what a program that cannot succeed answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CommandSet {
+    /// Not CFI.
+    Other,
+    /// 1 and 3: bits are ANDed, OTP registers are locked region by region.
+    Intel,
+    /// 2: the driver compares every word that it programmed; OTP methods are there without OTP.
+    Amd,
 }
 
 /// One-time-programmable area: `region_count` regions of `region_length` bytes each; none if the count is 0.
@@ -84,6 +130,7 @@ pub struct Geometry {
     pub subpage_shift: u8,
     pub ecc: Ecc,
     pub erase_alignment: EraseAlignment,
+    pub command_set: CommandSet,
     pub lock: LockScheme,
     pub otp_user: OtpArea,
     pub otp_factory: OtpArea,
@@ -135,7 +182,12 @@ impl Geometry {
         matches!(self.kind, Kind::Nand | Kind::MlcNand)
     }
 
-    /// The regions of different block sizes; empty when all blocks have `erasesize`.
+    /// Whether the driver has methods for this OTP area: the AMD one has them always.
+    pub fn has_otp_methods(&self, area: OtpArea) -> bool {
+        area.region_count > 0 || self.command_set == CommandSet::Amd
+    }
+
+    /// The regions of equal blocks, as a CFI chip reports them; empty when all blocks have `erasesize`.
     pub fn erase_regions(&self) -> &[EraseRegion] {
         self.regions
             .get(..usize::from(self.region_count))
@@ -336,6 +388,11 @@ impl Geometry {
         }
         if self.lock == LockScheme::NandUnsupported {
             return Err("this lock scheme belongs to NAND");
+        }
+        if let LockScheme::BlockProtect(protect) = self.lock
+            && !(3..=4).contains(&protect.bits)
+        {
+            return Err("there are 3 or 4 block-protect bits");
         }
         Ok(())
     }

@@ -30,7 +30,10 @@ mod replay;
 mod testing;
 
 pub use chip::{Chip, OpMode, Outcome, ReadOps, SCRATCH_SIZE, WriteOps};
-pub use geometry::{Block, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme, OtpArea};
+pub use geometry::{
+    Block, BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme,
+    OtpArea,
+};
 pub use layout::OobLayout;
 pub use ledger::{BlockFlags, Ledger, LedgerDamage};
 pub use medium::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source, Store};
@@ -49,6 +52,8 @@ pub enum FlashError {
     NotSupported,
     /// The kernel-internal ENOTSUPP (524) that a few drivers leak.
     NotSupportedInternal,
+    /// Only a whole OTP region can be locked (EXDEV).
+    NotWholeRegion,
     /// The area is full (ENOSPC).
     NoSpace,
     /// A guest address could not be accessed (EFAULT).

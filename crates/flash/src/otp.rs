@@ -1,9 +1,9 @@
 //! One-time-programmable areas: regions of equal length, locked for ever one by one.
 //!
-//! Source: the OTP methods behind `mtdchar.c`, recorded from a driver with three user regions.
+//! Source: the OTP methods behind `mtdchar.c`, recorded from spi-nor, both CFI drivers and one with three user regions.
 
 use crate::chip::{Buffers, Chip, DATA_CHUNK, and_into, buffers, fetch, front};
-use crate::{Area, FlashError, OtpArea, Sink, Source};
+use crate::{Area, CommandSet, FlashError, OtpArea, Sink, Source};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OtpRegion {
@@ -19,7 +19,7 @@ impl Chip<'_> {
             Area::OtpFactory => self.geometry.otp_factory,
             Area::Main | Area::Oob => return Err(FlashError::Invalid),
         };
-        if area.length() == 0 {
+        if area.length() == 0 && !self.geometry.has_otp_methods(area) {
             Err(FlashError::NotSupported)
         } else {
             Ok(area)
@@ -83,8 +83,34 @@ impl Chip<'_> {
     }
 
     pub fn otp_lock(&mut self, from: u64, length: u64) -> Result<(), FlashError> {
+        if self.geometry.command_set != CommandSet::Other {
+            return self.otp_lock_walk(from, length);
+        }
         for region in self.otp_whole_regions(from, length)? {
             self.ledger.lock_otp(region)?;
+        }
+        Ok(())
+    }
+
+    /// The CFI drivers take what fits of the range into each region; only a whole region can be locked. What lies
+    /// behind the last region is nobody's.
+    fn otp_lock_walk(&mut self, from: u64, length: u64) -> Result<(), FlashError> {
+        let regions = self.otp_geometry(Area::OtpUser)?;
+        let size = u64::from(regions.region_length);
+        let (mut from, mut left) = (from, length);
+        for region in 0..regions.region_count {
+            if from >= size {
+                from -= size;
+                continue;
+            }
+            if left == 0 {
+                break;
+            }
+            if from > 0 || left < size {
+                return Err(FlashError::NotWholeRegion);
+            }
+            self.ledger.lock_otp(region)?;
+            left -= size;
         }
         Ok(())
     }

@@ -5,7 +5,36 @@
 use crate::chip::{
     Buffers, Chip, DATA_CHUNK, Done, Outcome, and_into, buffers, fetch, front, is_erased,
 };
-use crate::{Area, FlashError, Kind, LockScheme, MediumError, Source};
+use crate::{Area, CommandSet, FlashError, Kind, LockScheme, MediumError, Source};
+
+/// Bytes of the bus that CFI chips commonly hang on, and of their write buffer.
+const WORD: u64 = 2;
+const WRITE_BUFFER: u64 = 32;
+
+/// The AMD driver programs by buffers, what is left over by words, and compares the last word of each with what it
+/// should be. How many bytes it programs until it gives up, if it does.
+fn amd_gives_up_after(at: u64, new: &[u8], old: &[u8]) -> Option<usize> {
+    let (mut done, mut new, mut old) = (0, new, old);
+    while !new.is_empty() {
+        let (cursor, left) = (at.saturating_add(done as u64), new.len() as u64);
+        let unit = if cursor % WORD != 0 {
+            1
+        } else if left >= 2 * WORD {
+            left.min(WRITE_BUFFER - cursor % WRITE_BUFFER) & !(WORD - 1)
+        } else {
+            left.min(WORD)
+        } as usize;
+        let (unit_new, rest_new) = new.split_at_checked(unit)?;
+        let (unit_old, rest_old) = old.split_at_checked(unit)?;
+        done += unit;
+        let mut last = unit_new.iter().zip(unit_old).rev().take(WORD as usize);
+        if last.any(|(new, old)| new & !old != 0) {
+            return Some(done);
+        }
+        (new, old) = (rest_new, rest_old);
+    }
+    None
+}
 
 impl Chip<'_> {
     pub(crate) fn plain_write(&mut self, at: u64, from: Source<'_>) -> Done {
@@ -24,14 +53,16 @@ impl Chip<'_> {
         if self.geometry.kind == Kind::Rom {
             return Err(FlashError::ReadOnly);
         }
-        let open = self.unlocked_length(at, length)?;
-        let part = from.part(0, open).ok_or(FlashError::Invalid)?;
+        let open = self.unlocked_part(at, length)?;
+        let part = from
+            .part(open.start, open.end.saturating_sub(open.start))
+            .ok_or(FlashError::Invalid)?;
         match self.geometry.kind {
             Kind::Ram | Kind::Dataflash => self.store_bytes(at, part)?,
-            _ => self.program_bytes(at, part)?,
+            _ => self.program_bytes(at.saturating_add(open.start), part)?,
         }
-        if open < length && self.geometry.lock == LockScheme::PerBlock {
-            outcome.retlen = open;
+        if open.end < length && self.geometry.lock == LockScheme::PerBlock {
+            outcome.retlen = open.end;
             return Err(FlashError::ReadOnly);
         }
         // Block protect: the chip ignores what it is told about locked sectors, and nobody notices.
@@ -66,7 +97,8 @@ impl Chip<'_> {
             let run_end = if clean {
                 run_end
             } else {
-                run_end.min(cursor.saturating_add(DATA_CHUNK as u64))
+                // Not inside a write buffer.
+                run_end.min(cursor.saturating_add(DATA_CHUNK as u64) & !(WRITE_BUFFER - 1))
             };
             let part = from
                 .part(cursor - at, run_end.saturating_sub(cursor))
@@ -94,22 +126,29 @@ impl Chip<'_> {
 
     /// At most one chunk, over bytes that may be programmed already.
     fn program_over(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
-        let count = usize::try_from(from.length()).map_err(|_| FlashError::Invalid)?;
+        let mut count = usize::try_from(from.length()).map_err(|_| FlashError::Invalid)?;
         let Buffers { data, old, .. } = buffers(self.scratch)?;
         let (data, old) = (front(data, count)?, front(old, count)?);
         fetch(self.medium, &from, 0, data)?;
         self.medium.read(Area::Main, at, crate::Sink::Bytes(old))?;
+        let mut result = Ok(());
         if !is_erased(old) {
+            if self.geometry.command_set == CommandSet::Amd
+                && let Some(programmed) = amd_gives_up_after(at, data, old)
+            {
+                count = programmed;
+                result = Err(FlashError::Io);
+            }
             and_into(data, old);
             if data == old {
-                return Ok(());
+                return result;
             }
         }
         self.forget_clean(at, count as u64);
         let Buffers { data, .. } = buffers(self.scratch)?;
-        Ok(self
-            .medium
-            .write(Area::Main, at, Source::Bytes(front(data, count)?))?)
+        self.medium
+            .write(Area::Main, at, Source::Bytes(front(data, count)?))?;
+        result
     }
 }
 

@@ -41,8 +41,8 @@ impl Chip<'_> {
         if locked || (self.geometry.is_nand() && (flags.bad || flags.reserved)) {
             return Err(FlashError::Io);
         }
-        let open = self.unlocked_length(piece.start(), from.length())?;
-        if open < from.length() {
+        let open = self.unlocked_part(piece.start(), from.length())?;
+        if open != (0..from.length()) {
             return Ok(());
         }
         let first_visit = self.ledger.cached_block() != Some(piece.block.index);

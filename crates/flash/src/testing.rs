@@ -35,7 +35,8 @@ pub fn nor_geometry() -> Geometry {
         subpage_shift: 0,
         ecc: Ecc::None,
         erase_alignment: EraseAlignment::LengthOnly,
-        lock: LockScheme::BlockProtect,
+        command_set: CommandSet::Other,
+        lock: LockScheme::BlockProtect(BlockProtect::PROGRAMS_ONLY),
         otp_user: OtpArea {
             region_length: 256,
             region_count: 3,

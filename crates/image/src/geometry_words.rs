@@ -3,10 +3,12 @@
 //! Must not know: which file.
 
 use flash::geometry::ERASE_REGIONS_MAX;
-use flash::{Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme, OtpArea};
+use flash::{
+    BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme, OtpArea,
+};
 
-pub const GEOMETRY_WORDS: usize = 48;
-const REGIONS_AT: usize = 16;
+pub const GEOMETRY_WORDS: usize = 52;
+const REGIONS_AT: usize = 20;
 const REGION_WORDS: usize = 4;
 
 const KINDS: [Kind; 6] = [
@@ -17,12 +19,17 @@ const KINDS: [Kind; 6] = [
     Kind::MlcNand,
     Kind::Dataflash,
 ];
-const LOCKS: [LockScheme; 4] = [
+const LOCKS: [LockScheme; 8] = [
     LockScheme::None,
     LockScheme::NandUnsupported,
     LockScheme::PerBlock,
-    LockScheme::BlockProtect,
+    LockScheme::BlockProtect(BlockProtect::TOP),
+    LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM),
+    LockScheme::BlockProtect(BlockProtect::TOP_4),
+    LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM_4),
+    LockScheme::BlockProtect(BlockProtect::PROGRAMS_ONLY),
 ];
+const COMMAND_SETS: [CommandSet; 3] = [CommandSet::Other, CommandSet::Intel, CommandSet::Amd];
 const ALIGNMENTS: [EraseAlignment; 2] =
     [EraseAlignment::StartAndLength, EraseAlignment::LengthOnly];
 
@@ -70,6 +77,7 @@ pub fn encode(geometry: &Geometry) -> [u32; GEOMETRY_WORDS] {
         geometry.otp_factory.region_count,
         u32::from(geometry.otp_erasable),
         u32::from(geometry.region_count),
+        number_of(&COMMAND_SETS, &geometry.command_set),
     ];
     for (word, value) in words.iter_mut().zip(fixed) {
         *word = value;
@@ -112,6 +120,10 @@ pub fn decode(words: &[u32; GEOMETRY_WORDS]) -> Option<Geometry> {
         factory_count,
         otp_erasable,
         region_count,
+        command_set,
+        _,
+        _,
+        _,
         places @ ..,
     ] = rest;
     let mut regions = [EraseRegion::default(); ERASE_REGIONS_MAX];
@@ -136,6 +148,7 @@ pub fn decode(words: &[u32; GEOMETRY_WORDS]) -> Option<Geometry> {
             .filter(|&shift| shift < 8)?,
         ecc: ecc_of(*ecc)?,
         erase_alignment: *ALIGNMENTS.get(*alignment as usize)?,
+        command_set: *COMMAND_SETS.get(*command_set as usize)?,
         lock: *LOCKS.get(*lock as usize)?,
         otp_user: OtpArea {
             region_length: *user_length,

@@ -171,7 +171,7 @@ impl<'a> Ledger<'a> {
         self.store(place(block, FLAGS), Kind::Flags, flags.value());
     }
 
-    /// The block-protect bits (0..=7) of the status register.
+    /// The block-protect bits of the status register, and which end they protect (`lock.rs`).
     pub fn block_protect(&self) -> Result<u8, FlashError> {
         self.load(BLOCK_PROTECT, Kind::BlockProtect)
             .map(|value| value as u8)

@@ -538,6 +538,71 @@ fn nand_answers_as_the_recorded_kernels_did() {
 }
 
 #[test]
+fn chips_with_a_bottom_bit_are_locked_as_recorded() {
+    let protect = |size, erasesize, protect| Geometry {
+        size,
+        erasesize,
+        lock: LockScheme::BlockProtect(protect),
+        ..testing::nor_geometry()
+    };
+    let devices = [
+        (
+            "spi4m_w25q32dw",
+            protect(4 << 20, 4 << 10, BlockProtect::TOP_BOTTOM),
+        ),
+        (
+            "spi8m_w25q64dw",
+            protect(8 << 20, 4 << 10, BlockProtect::TOP_BOTTOM),
+        ),
+        (
+            "spi8m_m25p64",
+            protect(8 << 20, 64 << 10, BlockProtect::TOP),
+        ),
+    ];
+    for (device, geometry) in devices {
+        let mut replay = Replay::new(geometry);
+        replay.run(&format!("{device}/extra/norx_lock.txt"));
+        assert!(replay.checked > 100, "{device} {}", replay.checked);
+    }
+}
+
+#[test]
+fn cfi_chips_answer_as_recorded() {
+    let cfi = |command_set, lock, size, erasesize| Geometry {
+        erase_alignment: EraseAlignment::StartAndLength,
+        command_set,
+        lock,
+        size,
+        erasesize,
+        ..testing::nor_geometry()
+    };
+    let (intel, amd) = (CommandSet::Intel, CommandSet::Amd);
+    let devices = [
+        (
+            "cfi4m_32k_lock",
+            cfi(intel, LockScheme::PerBlock, 4 << 20, 32 << 10),
+        ),
+        (
+            "cfi8m_64k_amd",
+            cfi(amd, LockScheme::None, 8 << 20, 64 << 10),
+        ),
+    ];
+    for (device, geometry) in devices {
+        for scenario in ["overwrite", "erase", "lock"] {
+            let mut replay = Replay::new(geometry);
+            replay.run(&format!("{device}/scenario/{scenario}.txt"));
+            assert!(
+                replay.checked > 10,
+                "{device} {scenario} {}",
+                replay.checked
+            );
+        }
+    }
+    // The AMD chip's goes on through the block device, which is not replayed here.
+    Replay::new(devices[0].1).run("cfi4m_32k_lock/extra/norx_lock.txt");
+}
+
+#[test]
 fn spi_nor_locks_and_programs_as_recorded() {
     let mut replay = Replay::new(testing::nor_geometry());
     replay.run("spinor/extra/norx_lock.txt");

@@ -68,7 +68,7 @@ impl fmt::Display for Advice<'_> {
         let geometry = &chip.geometry;
         let erasesize = u64::from(geometry.erasesize.max(1));
         let page = u64::from(geometry.writesize) + u64::from(geometry.oobsize);
-        if !is_image || geometry.region_count > 0 || found < erasesize {
+        if !is_image || geometry.region_count > 1 || found < erasesize {
             return write!(to, "use a file of exactly {expected} bytes");
         }
         if geometry.oobsize > 0 && found == geometry.page_count().saturating_mul(page) {

@@ -4,7 +4,7 @@ mod resolve;
 
 use core::cmp::Reverse;
 
-use flash::{Ecc, Kind, LockScheme, OtpArea};
+use flash::{BlockProtect, Ecc, Kind, LockScheme, OtpArea};
 
 use super::lex::{Value, numbers};
 use super::{At, units};
@@ -16,18 +16,23 @@ use crate::problem::Problem;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Driver {
     SpiNor,
+    /// CFI with the Intel command set.
     Cfi,
+    /// CFI with the AMD command set.
+    CfiAmd,
     Mtdram,
     Nandsim,
     Nand,
     SpiNand,
-    /// Map drivers for ROM, and dataflash.
+    /// Map drivers for ROM, dataflash, and NOR drivers of one's own.
     Other,
 }
 
 const DRIVERS: &[(&str, Driver, Kind)] = &[
     ("spi-nor", Driver::SpiNor, Kind::Nor),
     ("cfi", Driver::Cfi, Kind::Nor),
+    ("cfi-amd", Driver::CfiAmd, Kind::Nor),
+    ("other", Driver::Other, Kind::Nor),
     ("mtdram", Driver::Mtdram, Kind::Ram),
     ("nandsim", Driver::Nandsim, Kind::Nand),
     ("spi-nand", Driver::SpiNand, Kind::Nand),
@@ -210,8 +215,32 @@ const ECC_NAMES: &[(&str, Ecc)] = &[
 const LOCK_NAMES: &[(&str, LockScheme)] = &[
     ("none", LockScheme::None),
     ("per-block", LockScheme::PerBlock),
-    ("block-protect", LockScheme::BlockProtect),
+    ("block-protect", LockScheme::BlockProtect(BlockProtect::TOP)),
+    (
+        "block-protect-tb",
+        LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM),
+    ),
+    (
+        "block-protect-4bit",
+        LockScheme::BlockProtect(BlockProtect::TOP_4),
+    ),
+    (
+        "block-protect-4bit-tb",
+        LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM_4),
+    ),
+    (
+        "block-protect-programs",
+        LockScheme::BlockProtect(BlockProtect::PROGRAMS_ONLY),
+    ),
 ];
+
+/// The word for a lock scheme in the configuration.
+pub fn lock_name(lock: LockScheme) -> &'static str {
+    LOCK_NAMES
+        .iter()
+        .find(|(_, known)| *known == lock)
+        .map_or("none", |(name, _)| name)
+}
 
 const OTP_BYTES_MAX: u64 = 1 << 20;
 

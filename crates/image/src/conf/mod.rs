@@ -13,7 +13,8 @@
 //! oobsize = 0                   # spare bytes of a page
 //! subpages = 1                  # NAND: writable parts of a page
 //! ecc = "none"                  # none hamming on-die bch1 ... bch8
-//! lock = "none"                 # none per-block block-protect
+//! lock = "none"                 # per-block (CFI), block-protect (SPI NOR) with -tb (bit TB), -4bit (bit BP3),
+//!                               # -4bit-tb, -programs (erases get through, as on QEMU's chips)
 //! power_up_lock = false         # the flag MTD_POWERUP_LOCK
 //! otp_user = "3x256"            # regions x bytes
 //! otp_factory = "1x16"
@@ -49,7 +50,7 @@ mod units;
 
 use core::fmt;
 
-pub use chip::Driver;
+pub use chip::{Driver, lock_name};
 use lex::{Item, Lexer, Value};
 use partition::{ChipInWork, PartitionDraft};
 

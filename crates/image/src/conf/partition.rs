@@ -369,7 +369,7 @@ impl<'a> ChipInWork<'a> {
             else {
                 continue;
             };
-            if row.erasesize != erasesize && self.chip.geometry.region_count == 0 {
+            if row.erasesize != erasesize && self.chip.geometry.region_count <= 1 {
                 let what = format_args!(
                     "\"{}\" has erasesize {}, chip {} {erasesize}",
                     row.name, row.erasesize, self.draft.name

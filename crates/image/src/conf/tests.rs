@@ -6,7 +6,7 @@ use crate::board::{ChipConfig, SAMPLE_CONF};
 use crate::mapping::Mapping;
 use crate::presets::PRESETS;
 use crate::testing::{Noise, TestDirectory, TestOs};
-use flash::{Ecc, EraseAlignment, Kind, LockScheme};
+use flash::{BlockProtect, CommandSet, Ecc, EraseAlignment, Kind, LockScheme};
 
 struct Compiled {
     mapping: Mapping,
@@ -68,7 +68,7 @@ fn every_key_of_a_chip_reaches_its_geometry() {
     );
     assert_eq!(
         (geometry.writesize, geometry.lock),
-        (16, LockScheme::BlockProtect)
+        (16, LockScheme::BlockProtect(BlockProtect::TOP))
     );
     assert_eq!(
         (
@@ -157,6 +157,82 @@ fn every_preset_is_a_possible_chip() {
         );
     }
     assert!(PRESETS.len() >= 25);
+}
+
+#[test]
+fn a_cfi_chip_of_equal_blocks_has_one_region() {
+    for (driver, command_set) in [("cfi", CommandSet::Intel), ("cfi-amd", CommandSet::Amd)] {
+        let chip = compiled(&nor(&format!("driver=\"{driver}\""))).chip(0);
+        let geometry = chip.geometry;
+        assert_eq!(
+            (geometry.command_set, geometry.region_count),
+            (command_set, 1)
+        );
+        let region = geometry.regions[0];
+        assert_eq!(
+            (region.offset, region.erasesize, region.block_count),
+            (0, 64 << 10, 16)
+        );
+    }
+    for driver in ["spi-nor", "other"] {
+        let geometry = compiled(&nor(&format!("driver=\"{driver}\"")))
+            .chip(0)
+            .geometry;
+        assert_eq!(
+            (geometry.command_set, geometry.region_count),
+            (CommandSet::Other, 0)
+        );
+    }
+}
+
+#[test]
+fn presets_have_the_locks_of_linux_6_1() {
+    let lock = |name: &str| {
+        let geometry = compiled(&format!("[chip.c]\npreset=\"{name}\""))
+            .chip(0)
+            .geometry;
+        super::lock_name(geometry.lock)
+    };
+    for (name, expected) in [
+        ("w25q64", "none"),
+        ("w25q128", "block-protect-tb"),
+        ("gd25q128", "block-protect-tb"),
+        ("m25p64", "block-protect"),
+        ("n25q256a", "block-protect"),
+        ("n25q128a", "block-protect-4bit-tb"),
+        ("mx25l12805d", "block-protect-4bit"),
+        ("mx25l6405d", "none"),
+        ("28f640j3", "per-block"),
+        ("s29gl128p", "none"),
+    ] {
+        assert_eq!(lock(name), expected, "{name}");
+    }
+    let otp = compiled("[chip.c]\npreset=\"w25q32dw\"").chip(0).geometry;
+    assert_eq!((otp.otp_user.length(), otp.otp_erasable), (768, true));
+}
+
+#[test]
+fn every_lock_has_one_name_and_survives_the_words_of_a_file() {
+    for name in [
+        "none",
+        "block-protect",
+        "block-protect-tb",
+        "block-protect-4bit",
+        "block-protect-4bit-tb",
+        "block-protect-programs",
+    ] {
+        let geometry = compiled(&nor(&format!("lock=\"{name}\""))).chip(0).geometry;
+        assert_eq!(super::lock_name(geometry.lock), name);
+        let words = crate::geometry_words::encode(&geometry);
+        assert_eq!(crate::geometry_words::decode(&words), Some(geometry));
+    }
+    for driver in ["cfi", "cfi-amd"] {
+        let geometry = compiled(&nor(&format!("driver=\"{driver}\"\nlock=\"per-block\"")))
+            .chip(0)
+            .geometry;
+        let words = crate::geometry_words::encode(&geometry);
+        assert_eq!(crate::geometry_words::decode(&words), Some(geometry));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the text says about a chip, made into a chip: preset, defaults of the type, and whether it can be.
 
 use flash::geometry::ERASE_REGIONS_MAX;
-use flash::{Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme};
+use flash::{CommandSet, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme};
 use mtd_abi::flag;
 
 use super::{ChipDraft, Driver, numbers, units};
@@ -85,7 +85,7 @@ impl ChipDraft<'_> {
         let oobsize = oobsize.unwrap_or(if is_nand { writesize / 32 } else { 0 });
         let erasesize = from(self.erasesize.or(largest), |preset| preset.erasesize.into());
         let erasesize = erasesize.unwrap_or(default_erasesize(kind, writesize));
-        let geometry = Geometry {
+        let mut geometry = Geometry {
             kind,
             size,
             erasesize: self.number("erasesize", erasesize)?,
@@ -95,6 +95,9 @@ impl ChipDraft<'_> {
             regions,
             ..self.rules(kind, driver, writesize)?
         };
+        if geometry.command_set != CommandSet::Other {
+            add_whole_region(&mut geometry);
+        }
         self.check(&geometry)?;
         let (bad_block_list, bad_block_count) = self.bad_blocks(&geometry)?;
         Ok(ChipConfig {
@@ -132,6 +135,11 @@ impl ChipDraft<'_> {
             Driver::SpiNor => EraseAlignment::LengthOnly,
             _ => EraseAlignment::StartAndLength,
         };
+        let command_set = match driver {
+            Driver::Cfi => CommandSet::Intel,
+            Driver::CfiAmd => CommandSet::Amd,
+            _ => CommandSet::Other,
+        };
         Ok(Geometry {
             kind,
             size: 0,
@@ -141,10 +149,15 @@ impl ChipDraft<'_> {
             subpage_shift: self.subpage_shift(kind, ecc, writesize)?,
             ecc,
             erase_alignment,
+            command_set,
             lock: self.lock_scheme(driver, is_nand),
             otp_user: otp_user.unwrap_or_default(),
             otp_factory: self.otp_factory.unwrap_or_default(),
-            otp_erasable: self.otp_erase,
+            // The SPI NOR chips whose OTP area Linux drives are those whose area can be erased.
+            otp_erasable: self.otp_erase
+                || self
+                    .preset
+                    .is_some_and(|preset| preset.otp_user.region_count > 0),
             region_count: 0,
             regions: Default::default(),
         })
@@ -300,6 +313,19 @@ impl ChipDraft<'_> {
             (None, _) => core::fmt::Write::write_str(&mut name, self.name),
         };
         name
+    }
+}
+
+/// A CFI chip reports its blocks as regions also when they are all of one size.
+fn add_whole_region(geometry: &mut Geometry) {
+    let erasesize = u64::from(geometry.erasesize);
+    if geometry.region_count == 0
+        && geometry.size.is_multiple_of(erasesize)
+        && let Some(first) = geometry.regions.first_mut()
+    {
+        first.erasesize = geometry.erasesize;
+        first.block_count = geometry.size.checked_div(erasesize).unwrap_or(0) as u32;
+        geometry.region_count = 1;
     }
 }
 
