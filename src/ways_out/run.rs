@@ -136,8 +136,7 @@ impl Run {
             // It must be gone before it could see its children die and draw conclusions.
             const STEPS: u32 = 150;
             const STEP_MS: u32 = 10;
-            let alive = |_: &u32| process(self.first).is_some_and(|first| first.start == self.start && first.state != b'Z');
-            for _ in (0..STEPS).take_while(alive) {
+            for _ in (0..STEPS).take_while(|_| self.first_runs()) {
                 sys::Kernel.sleep_ms(STEP_MS);
             }
             kill(self.first, libc::SIGKILL);
@@ -146,6 +145,14 @@ impl Run {
             kill(pid, libc::SIGKILL);
         }
         finish()
+    }
+
+    fn first_runs(&self) -> bool {
+        match process(self.first) {
+            Some(first) => first.start == self.start && first.state != b'Z',
+            // /proc of another PID namespace knows no start; then only the number is left.
+            None => self.start == 0 && sys::checked(sys::call!(libc::SYS_kill, self.first, 0)).is_ok(),
+        }
     }
 
     /// Descendants of the first process, and orphans that carry the run's name.

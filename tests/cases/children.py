@@ -3,7 +3,7 @@ import subprocess
 import time
 
 from boards import BOTH, SMALL_NAND, SMALL_NOR
-from harness import CACHE, CLIENTS, SYSROOT, Skipped, case, holds, payload, same
+from harness import CACHE, CLIENTS, LIBRARY, SYSROOT, Skipped, case, holds, payload, same
 
 CHILDREN = CLIENTS / "children"
 REBOOT_STATUS = 88
@@ -172,7 +172,7 @@ REGISTER = (":arm:M::\\x7fELF\\x01\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\
 
 @case("children: with binfmt_misc registered nothing is doubled")
 def binfmt(lab):
-    holds_namespace = lab.host(["unshare", "-Urmpf", "mount", "-t", "binfmt_misc", "none", "/proc/sys/fs/binfmt_misc"])
+    holds_namespace = lab.host(["unshare", "-Urmpf", "--mount-proc", "mount", "-t", "binfmt_misc", "none", "/proc/sys/fs/binfmt_misc"])
     if holds_namespace.status or not STATIC_QEMU.exists():
         raise Skipped("needs a kernel with binfmt_misc in user namespaces (6.7) and .cache/qemu/11.1")
     board = lab.board(BOTH)
@@ -181,16 +181,11 @@ def binfmt(lab):
         lab.make_file("enter", f"""
 mount -t binfmt_misc none /proc/sys/fs/binfmt_misc || exit 1
 printf '%s' '{REGISTER}{STATIC_QEMU}:{flag}' >/proc/sys/fs/binfmt_misc/register || exit 1
-export QEMU_LD_PREFIX={SYSROOT} QEMU_SET_ENV=LD_PRELOAD={lab_library()},MTDSHIM={board.path}
+export QEMU_LD_PREFIX={SYSROOT} QEMU_SET_ENV=LD_PRELOAD={LIBRARY},MTDSHIM={board.path}
 {inner}
 """.encode())
-        result = lab.host(["unshare", "-Urmpf", "sh", lab.work / "enter"]).ok()
+        result = lab.host(["unshare", "-Urmpf", "--mount-proc", "sh", lab.work / "enter"]).ok()
         holds(result.out.startswith("armv7l\n"), result.transcript())
         line = result.out.splitlines()[1]
         holds(line.count(str(STATIC_QEMU)) <= 1, f"an emulator runs the emulator: {line}")
         result.says('mtd0: 00040000 00010000 "u-boot"')
-
-
-def lab_library():
-    from harness import LIBRARY
-    return LIBRARY
