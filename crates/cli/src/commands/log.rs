@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use serde_json::Value;
 
 use super::Context;
 use crate::args::LogArgs;
@@ -160,9 +159,8 @@ fn fields(event: &Event) -> String {
         "command",
     ];
     let shown = event.fields.iter().filter(|(name, value)| {
-        !hidden.contains(&name.as_str())
-            && !matches!(value, Value::Null)
-            && !(name.ends_with("_high") && value.as_u64() == Some(0))
+        let says_nothing = value.is_null() || name.ends_with("_high") && value.as_u64() == Some(0);
+        !says_nothing && !hidden.contains(&name.as_str())
     });
     shown
         .map(|(name, value)| match value.as_u64() {

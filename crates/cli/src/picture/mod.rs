@@ -6,7 +6,7 @@ pub mod png;
 pub mod svg;
 pub mod terminal;
 
-pub const COLUMNS: usize = 64;
+const COLUMNS_MAX: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub struct Cell {
@@ -47,8 +47,16 @@ impl Chart {
         self.cells.iter().map(|cell| cell.wear).max().unwrap_or(0)
     }
 
+    /// Small chips become squarer.
+    pub fn columns(&self) -> usize {
+        match self.cells.len() {
+            0..=128 => 32,
+            _ => COLUMNS_MAX,
+        }
+    }
+
     pub fn rows(&self) -> usize {
-        self.cells.len().div_ceil(COLUMNS)
+        self.cells.len().div_ceil(self.columns())
     }
 
     pub fn colour(&self, cell: &Cell) -> Colour {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::{COLUMNS, Chart, Colour, LOCKED, TOUCHED};
+use super::{Chart, Colour, LOCKED, TOUCHED};
 
 const SIDE: usize = 12;
 const MARGIN: usize = 8;
@@ -27,7 +27,8 @@ impl Canvas {
 }
 
 pub fn draw(charts: &[Chart], to: &mut dyn Write) -> Result<()> {
-    let width = COLUMNS * SIDE + 2 * MARGIN;
+    let columns = charts.iter().map(Chart::columns).max().unwrap_or(1);
+    let width = columns * SIDE + 2 * MARGIN;
     let height = MARGIN
         + charts
             .iter()
@@ -42,8 +43,8 @@ pub fn draw(charts: &[Chart], to: &mut dyn Write) -> Result<()> {
     for chart in charts {
         for (index, cell) in chart.cells.iter().enumerate() {
             let (x, y) = (
-                MARGIN + index % COLUMNS * SIDE,
-                top + index / COLUMNS * SIDE,
+                MARGIN + index % chart.columns() * SIDE,
+                top + index / chart.columns() * SIDE,
             );
             let border = if cell.touched {
                 Some(TOUCHED)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{COLUMNS, Chart, Colour, LOCKED, TOUCHED};
+use super::{Chart, Colour, LOCKED, TOUCHED};
 
 const SIDE: usize = 14;
 const MARGIN: usize = 10;
@@ -20,7 +20,8 @@ fn escaped(text: &str) -> String {
 }
 
 pub fn draw(charts: &[Chart]) -> String {
-    let width = COLUMNS * SIDE + 2 * MARGIN;
+    let columns = charts.iter().map(Chart::columns).max().unwrap_or(1);
+    let width = columns * SIDE + 2 * MARGIN;
     let heights = charts
         .iter()
         .map(|chart| HEAD + chart.rows() * SIDE + LINE * areas(chart).len().div_ceil(4) + MARGIN);
@@ -58,8 +59,8 @@ fn draw_one(text: &mut String, chart: &Chart, top: usize) {
     let grid = top + HEAD - 6;
     for (index, cell) in chart.cells.iter().enumerate() {
         let (x, y) = (
-            MARGIN + index % COLUMNS * SIDE,
-            grid + index / COLUMNS * SIDE,
+            MARGIN + index % chart.columns() * SIDE,
+            grid + index / chart.columns() * SIDE,
         );
         let border = match (cell.touched, cell.locked) {
             (true, _) => format!(" stroke=\"{}\" stroke-width=\"2\"", hex(TOUCHED)),
@@ -85,7 +86,7 @@ fn draw_one(text: &mut String, chart: &Chart, top: usize) {
     let below = grid + chart.rows() * SIDE + LINE - 4;
     for (index, area) in areas(chart).iter().enumerate() {
         let (x, y) = (
-            MARGIN + index % 4 * (COLUMNS * SIDE / 4),
+            MARGIN + index % 4 * (chart.columns() * SIDE / 4),
             below + index / 4 * LINE,
         );
         let _ = writeln!(text, "<text x=\"{x}\" y=\"{y}\">{}</text>", escaped(area));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{COLUMNS, Cell, Chart};
+use super::{Cell, Chart};
 
 pub const LEGEND: &str = ". erased  - = # programmed, more and more  * touched  B bad  L locked";
 
@@ -33,7 +33,7 @@ fn letter(chart: &Chart, cell: &Cell) -> char {
 pub fn draw(chart: &Chart, in_colour: bool) -> String {
     let mut text = format!("{}\n", chart.title);
     let mut area = "";
-    for row in chart.cells.chunks(COLUMNS) {
+    for row in chart.cells.chunks(chart.columns()) {
         // Writing to a String never fails.
         let _ = write!(text, "{:>10x}  ", row[0].offset);
         for cell in row {
@@ -52,7 +52,7 @@ pub fn draw(chart: &Chart, in_colour: bool) -> String {
         if in_colour {
             text.push_str("\x1b[0m");
         }
-        let missing = COLUMNS - row.len();
+        let missing = chart.columns() - row.len();
         let _ = write!(text, "{:missing$}  ", "");
         let mut names = Vec::new();
         for cell in row {
