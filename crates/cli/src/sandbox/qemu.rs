@@ -52,12 +52,12 @@ pub fn examine(path: &Path) -> Result<Qemu> {
     let path = std::fs::canonicalize(path)?;
     let output = Command::new(&path).arg("--version").output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // `qemu-arm version 7.2.22 (Debian ...)`
     let version = text
-        .split_whitespace()
-        .skip_while(|word| *word != "version")
-        .nth(1);
+        .strip_prefix("qemu-arm version ")
+        .and_then(|rest| rest.split_whitespace().next());
     let Some(version) = version.filter(|_| output.status.success()) else {
-        bail!("it does not tell its version")
+        bail!("it is no qemu-arm: it does not say which version of that it is")
     };
     let loader = elf_of(&path)?.loader;
     let libraries = match &loader {

@@ -1,0 +1,221 @@
+"""The host tool `mtdshim`: runs of ARM programs in its sandbox and without one. What needs no guest is in crates/cli/tests."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+import boards
+from harness import CACHE, HOST_TOOL, LIBRARY, SYSROOT, Failed, case, find_program, holds, host_environment, payload, run, same
+
+STATIC_QEMU = sorted(CACHE.glob("qemu/*/usr/bin/qemu-arm"))
+
+
+def tool(lab, *words, stdin=None, env=None):
+    if not HOST_TOOL.exists():
+        raise Failed(f"{HOST_TOOL} is missing: make lib")
+    environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY), **(env or {}))
+    return run([HOST_TOOL, *words], stdin, lab.work, environment)
+
+
+def firmware(lab):
+    """A small root: busybox, its loader and libraries, the mtd tools."""
+    root = lab.directory / "rootfs"
+    for name in ("bin", "lib", "usr/lib", "usr/sbin"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    for folder in ("lib", "usr/lib"):
+        if (SYSROOT / folder).is_dir():
+            shutil.copytree(SYSROOT / folder, root / folder, symlinks=True, dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns("gconv", "udev", "systemd", "locale"))
+    shutil.copy(find_program("busybox", SYSROOT)[0], root / "bin/busybox")
+    for name in ("flashcp", "flash_erase", "nandwrite"):
+        shutil.copy(find_program(name, SYSROOT)[0], root / "usr/sbin" / name)
+    for name in ("sh", "cat", "ls", "uname", "dd", "rm", "sleep", "id", "mkdir"):
+        (root / "bin" / name).symlink_to("busybox")
+    shutil.copytree(SYSROOT / "opt/static", root / "opt/static", symlinks=True)
+    (root / "etc").mkdir()
+    (root / "etc/version").write_text("1.0\n")
+    return root
+
+
+def tree(root):
+    """Every path with its size and time: what must stay as it was."""
+    found = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            status = os.lstat(pathlib.Path(folder, name))
+            found[str(pathlib.Path(folder, name).relative_to(root))] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def needs_sandbox(lab):
+    result = tool(lab, "doctor", "--json")
+    checks = {check["what"]: check for check in json.loads(result.out)}
+    if checks["sandbox"]["ok"] is False:
+        raise Failed(f"this machine allows no sandbox, which is the tool's main job: {checks['sandbox']['found']}")
+    return checks
+
+
+@case("cli: run gives the program's output and exit status, and tells what changed in flash")
+def run_changes_flash(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    lab.make_file("fw.bin", payload()[:100000])
+    result = tool(lab, "-b", board.path, "run", "--rootfs", root, "--", "sh", "-c", "flashcp fw.bin /dev/mtd3 && echo flashed; exit 7")
+    holds(result.status == 7 and "flashed" in result.out, result.transcript())
+    result.says('mtd3 "firmware": 2 blocks erased, 2 blocks written').says("exit status 7")
+    image = boards.image(board, "nor")
+    holds(image[boards.NOR_FIRMWARE_AT:boards.NOR_FIRMWARE_AT + 100000] == payload()[:100000], "the image does not hold the firmware")
+
+
+@case("cli: run never touches the root; what the program wrote there is listed")
+def run_keeps_root(lab):
+    needs_sandbox(lab)
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    before = tree(root)
+    script = "echo 2.0 > /etc/version; mkdir /var; echo x > /var/log; rm /bin/dd; cat /etc/version"
+    result = tool(lab, "-b", board.path, "run", "--rootfs", root, "--", "/bin/sh", "-c", script).ok()
+    same("2.0\n", result.out, "output")
+    result.says("/etc/version changed").says("/var/log added").says("/bin/dd removed")
+    holds(tree(root) == before, "the root was touched")
+    kept = lab.directory / "changes"
+    tool(lab, "-b", board.path, "run", "--rootfs", root, "--changes", kept, "--", "/bin/sh", "-c", script).ok()
+    same("2.0\n", (kept / "files/etc/version").read_text(), "the kept change")
+
+
+@case("cli: run starts scripts and static programs of the root as ARM")
+def run_children(lab):
+    checks = needs_sandbox(lab)
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    script = root / "usr/sbin/update"
+    script.write_text("#!/bin/sh -e\necho \"$0 $1\"\nuname -m\n/bin/sh -c 'uname -m'\ncat /proc/mtd\n")
+    script.chmod(0o755)
+    result = tool(lab, "-b", board.path, "run", "--rootfs", root, "--no-report", "--", "/usr/sbin/update", "now").ok()
+    lines = result.out.splitlines()
+    same(["/usr/sbin/update now", "armv7l", "armv7l", "dev:    size   erasesize  name"], lines[:4], "output")
+    holds(any('"firmware"' in line for line in lines), result.transcript())
+    static = next((qemu for qemu in STATIC_QEMU if b"statically" in subprocess.run(["file", "-L", qemu], capture_output=True).stdout
+                   or b"static-pie" in subprocess.run(["file", "-L", qemu], capture_output=True).stdout), None) if shutil.which("file") else None
+    if static and checks["sandbox"]["ok"]:
+        result = tool(lab, "-b", board.path, "run", "--qemu", static, "--rootfs", root, "--no-report", "--",
+                      "/bin/sh", "-c", "/opt/static/bin/busybox uname -m").ok()
+        same("armv7l\n", result.out, "a static child")
+
+
+@case("cli: run shows flash to ls, and its own processes only")
+def run_looks_like_a_device(lab):
+    needs_sandbox(lab)
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    result = tool(lab, "-b", board.path, "run", "--rootfs", root, "--no-report", "--", "sh", "-c",
+                  "ls /dev; ls /sys/class/mtd; ls /proc | while read n; do case $n in [0-9]*) echo pid $n;; esac; done").ok()
+    words = result.out.split()
+    holds("mtd0" in words and "mtdblock3" in words and "mtd3ro" in words, result.transcript())
+    holds(result.out.count("pid ") < 8, "the host's processes are visible:\n" + result.transcript())
+
+
+@case("cli: run --fresh and --copy leave the board as it was")
+def run_thrown_away(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    lab.make_file("data", b"mine")
+    tool(lab, "-b", board.path, "import", "env", lab.work / "data").ok()
+    before = boards.image(board, "nor")
+    seen = tool(lab, "-b", board.path, "run", "--rootfs", root, "--copy", "--no-report", "--", "sh", "-c", "dd if=/dev/mtd1 bs=4 count=1 2>/dev/null; flash_erase -q /dev/mtd1 0 0")
+    same("mine", seen.ok().out, "what a copy holds")
+    seen = tool(lab, "-b", board.path, "run", "--rootfs", root, "--fresh", "--no-report", "--", "sh", "-c", "dd if=/dev/mtd1 bs=4 count=1 2>/dev/null")
+    same("\xff" * 4, seen.ok().out, "what a fresh flash holds")
+    holds(boards.image(board, "nor") == before, "the board was changed")
+
+
+@case("cli: diff, log and map know what a run did")
+def afterwards(lab):
+    board, root = lab.board(boards.SMALL_NAND), firmware(lab)
+    lab.make_file("fw.bin", payload()[:5000])
+    tool(lab, "-b", board.path, "run", "--rootfs", root, "--", "nandwrite", "-q", "-p", "/dev/mtd1", "fw.bin").ok()
+    result = tool(lab, "-b", board.path, "diff", "--since", "last", "--blocks")
+    holds(result.status == 1, result.transcript())
+    result.says('mtd1 "rootfs": 1 block written').says(f"block 4 at {boards.NAND_ROOTFS_AT:#x}")
+    log = tool(lab, "-b", board.path, "log", "--op", "write").ok().out
+    holds("0x0..0x1800 (6144 bytes), 3 times" in log, f"the story:\n{log}")
+    events = [json.loads(line) for line in tool(lab, "-b", board.path, "--json", "log", "--device", "rootfs").ok().out.splitlines()]
+    holds(events and all(event["mtd"] == 1 for event in events), f"filtered: {events[:3]}")
+    tool(lab, "-b", board.path, "map", "--since", "last").ok().says(".B..*B..")
+
+
+@case("cli: run tells at once what cannot work")
+def refusals(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    start = [*("-b", board.path, "run", "--rootfs", root, "--")]
+    tool(lab, *start, "/usr/sbin/nosuch").fails(2).says("not in")
+    shutil.copy("/bin/true", root / "bin/foreign")
+    tool(lab, *start, "/bin/foreign").fails(2).says("libmtdshim.so is for 32-bit little-endian ARM")
+    for loader in [*root.glob("lib/ld-linux*"), *root.glob("usr/lib/ld-linux*")]:
+        loader.unlink()
+    tool(lab, *start, "/bin/busybox").fails(2).says("its loader").says("is not in")
+    tool(lab, "-b", board.path, "run", "--rootfs", lab.work, "--", "sh").fails(2).says("no firmware's root")
+
+
+@case("cli: run ended by a signal leaves no process, mount or directory behind")
+def interrupted(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    temporary = lab.directory / "tmp"
+    temporary.mkdir()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        seconds = 3000 + int(number)
+        environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY), TMPDIR=str(temporary))
+        process = subprocess.Popen([HOST_TOOL, "-b", board.path, "run", "--rootfs", root, "--", "sleep", str(seconds)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd=lab.work, start_new_session=True)
+        deadline = time.monotonic() + 20
+        while not running(seconds) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        holds(running(seconds), "the guest did not start")
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # what a terminal does
+        else:
+            process.send_signal(number)
+        status = process.wait(20)
+        holds(status != 0, "an interrupted run succeeded")
+        deadline = time.monotonic() + 5
+        while running(seconds) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        holds(not running(seconds), "the guest still runs")
+        same([], os.listdir(temporary), "left in the temporary directory")
+    holds("mtdshim-run" not in pathlib.Path("/proc/self/mounts").read_text(), "a mount stayed")
+
+
+def running(seconds):
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(seconds).encode() in words and b"run" not in words:
+            return True
+    return False
+
+
+@case("cli: without a sandbox, run falls back to plain QEMU with the same flash")
+def no_sandbox(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    result = tool(lab, "-b", board.path, "run", "--no-sandbox", "--rootfs", root, "--", "flash_erase", "-q", "/dev/mtd1", "0", "1").ok()
+    result.says('mtd1 "env": 1 block erased')
+    result = tool(lab, "-b", board.path, "run", "--no-sandbox", "--no-report", "--rootfs", root, "--", "sh", "-c", "cat /proc/mtd; exit 9")
+    holds(result.status == 9 and '"firmware"' in result.out, result.transcript())
+
+
+@case("cli: a dump is a board for run, made beside it")
+def dump_as_flash(lab):
+    root = firmware(lab)
+    table = b"mtdparts=spi0.0:256k(boot),64k(env),-(fs)\0"
+    lab.make_file("dump.bin", table + b"\xff" * ((1 << 20) - len(table)))
+    result = tool(lab, "run", "--flash", "dump.bin", "--rootfs", root, "--no-report", "--", "cat", "/proc/mtd").ok()
+    holds('mtd2: 000b0000 00010000 "fs"' in result.out, result.transcript())
+    holds((lab.work / "dump.bin.board/nor0.bin").read_bytes() == (lab.work / "dump.bin").read_bytes(), "the image is not the dump")
+
+
+@case("cli: doctor finds QEMU, the sandbox and a library that loads")
+def doctor(lab):
+    result = tool(lab, "doctor", "--rootfs", SYSROOT).ok()
+    holds("NO" not in result.out.split(), result.transcript())
+    result.says("loads")
+    tool(lab, "doctor", "--qemu", "/bin/true").fails(1).says("QEMU")
