@@ -187,6 +187,9 @@ fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
 
 /// access and faccessat.
 pub fn access(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
+    if crate::ways_out::watchdog::is_path(path) {
+        return Some(if mode & libc::X_OK != 0 { Err(Errno::EACCES) } else { Ok(0) });
+    }
     let ours = find(directory, path)?;
     if ours.as_directory && matches!(ours.what, Virtual::Node(_)) {
         return Some(Err(Errno::ENOTDIR));

@@ -56,7 +56,7 @@ impl Emulator {
         let environment = arena.file(c"/proc/thread-self/environ", ENVIRONMENT_MAX).unwrap_or(&[]);
         let mut buffer = [0; PATH_MAX];
         let target = sys::readlink(LINK, &mut buffer).ok()?;
-        let named = PathBuffer::of(&[target]).filter(|path| same_file(path));
+        let named = PathBuffer::of(&[target]).filter(same_file);
         // Inside a container the emulator may have no name; then only the link leads to it.
         let file = named.or_else(|| PathBuffer::of(&[LINK.to_bytes()]))?;
         Some(Emulator { file, command_line, environment })
@@ -95,7 +95,7 @@ impl Emulator {
 
     /// Words that `start_arguments` pushes at most.
     pub fn arguments_max(&self) -> usize {
-        4 + words(self.command_line).take_while(|_| true).count()
+        4 + words(self.command_line).count()
     }
 
     /// The environment the emulator was started with, on the host.

@@ -77,6 +77,7 @@ struct Target {
     prefix: [*const c_char; PREFIX_MAX],
     prefix_length: usize,
     foreign: bool,
+    is_static: bool,
 }
 
 impl Target {
@@ -102,7 +103,7 @@ fn allows_host_programs() -> bool {
 fn find(root: &Root, path: &[u8]) -> Result<(Found, Program), Refusal> {
     let mut found = lookup::find(root, path)?;
     let mut program = program::examine(found.host.c_str())?;
-    if matches!(program, Program::Arm) || found.inside || allows_host_programs() {
+    if matches!(program, Program::Arm { .. }) || found.inside || allows_host_programs() {
         return Ok((found, program));
     }
     let system = lookup::is_system(found.host.bytes());
@@ -121,12 +122,18 @@ fn find(root: &Root, path: &[u8]) -> Result<(Found, Program), Refusal> {
 /// Follows `#!` until there is a program that a processor runs.
 fn resolve(root: &Root, path: &[u8], arena: &mut Arena) -> Result<Target, Refusal> {
     let mut name = PathBuffer::of(&[path]).ok_or(Errno::ENAMETOOLONG)?;
-    let mut target =
-        Target { host: PathBuffer::new(), prefix: [core::ptr::null(); PREFIX_MAX], prefix_length: 0, foreign: false };
+    let mut target = Target {
+        host: PathBuffer::new(),
+        prefix: [core::ptr::null(); PREFIX_MAX],
+        prefix_length: 0,
+        foreign: false,
+        is_static: false,
+    };
     for _ in 0..=INTERPRETERS_MAX {
         let (found, program) = find(root, name.bytes())?;
         match program {
-            Program::Arm | Program::Foreign => {
+            Program::Arm { .. } | Program::Foreign => {
+                target.is_static = matches!(program, Program::Arm { is_static: true });
                 target.foreign = matches!(program, Program::Foreign);
                 if target.foreign && !allows_host_programs() {
                     let root_given = root.is_given();
@@ -210,6 +217,8 @@ pub unsafe fn prepare(path: &[u8], arguments: Strings, environment: Strings) -> 
         }
     };
     // SAFETY: promised by the caller.
+    unsafe { warn_of_static(&target, arguments) };
+    // SAFETY: promised by the caller.
     unsafe { program_words(&target, emulator.is_some(), arguments, &mut arena, &mut words)? };
     Ok(Launch {
         file,
@@ -219,6 +228,22 @@ pub unsafe fn prepare(path: &[u8], arguments: Strings, environment: Strings) -> 
         _arena: arena,
         more: None,
     })
+}
+
+/// A static program that is given a flash device would look for it on the host.
+///
+/// # Safety
+/// As for `prepare`.
+unsafe fn warn_of_static(target: &Target, arguments: Strings) {
+    let name = target.host.bytes().rsplit(|&byte| byte == b'/').next().unwrap_or(&[]);
+    // The loader itself names no loader.
+    if !target.is_static || name.starts_with(b"ld") {
+        return;
+    }
+    // SAFETY: promised by the caller.
+    if unsafe { strings(arguments) }.skip(1).any(|word| contains(word.to_bytes(), b"/dev/mtd")) {
+        sys::report(&[b"mtdshim: ", target.host.bytes(), b" is static: it cannot load the library and sees no emulated flash"]);
+    }
 }
 
 /// `-0 ARGV0 PROGRAM` for the emulator, then the interpreters' words, then the guest's arguments.

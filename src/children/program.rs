@@ -7,13 +7,14 @@ use crate::sys;
 use core::ffi::CStr;
 use image::os::Os;
 use mtd_abi::errno::Errno;
+use mtd_abi::layout::Field;
 
 /// `BINPRM_BUF_SIZE`: what the kernel looks at.
 const HEADER_SIZE: usize = 256;
 
 pub enum Program {
-    /// For this processor.
-    Arm,
+    /// For this processor. A static one names no loader, so nothing can be loaded into it.
+    Arm { is_static: bool },
     /// An ELF file for another one: the host's own, as a rule.
     Foreign,
     /// Lines for an interpreter, with at most one argument.
@@ -41,12 +42,23 @@ fn classify(header: &[u8]) -> Result<Program, Errno> {
     const CLASS_32_LITTLE: &[u8] = &[1, 1];
     if header.starts_with(b"\x7fELF") {
         let arm = header.get(4..6) == Some(CLASS_32_LITTLE) && header.get(18..20) == Some(&[EM_ARM, 0]);
-        return Ok(if arm { Program::Arm } else { Program::Foreign });
+        return Ok(if arm { Program::Arm { is_static: !names_loader(header) } } else { Program::Foreign });
     }
     match header.strip_prefix(b"#!") {
         Some(line) => script(line),
         None => Ok(Program::Unknown),
     }
+}
+
+/// Whether PT_INTERP is among the program headers, as far as the header shows them; linkers put it in front.
+fn names_loader(header: &[u8]) -> bool {
+    const PT_INTERP: u32 = 3;
+    const ENTRY_SIZE: usize = 32;
+    let word = |at: usize| header.get(at..at + 4).map(|bytes| u32::get(bytes, 0));
+    let start = word(28).unwrap_or(0) as usize;
+    let count = header.get(44..46).map_or(0, |bytes| u16::get(bytes, 0)).into();
+    // What lies beyond the header is unknown, and then nothing is claimed.
+    (0..count).any(|index: usize| word(start.saturating_add(index * ENTRY_SIZE)).is_none_or(|kind| kind == PT_INTERP))
 }
 
 fn is_blank(byte: &u8) -> bool {
