@@ -5,6 +5,7 @@ mod bytes;
 mod commands;
 mod compare;
 mod content;
+mod interrupt;
 mod output;
 mod picture;
 mod progress;
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         eprintln!("mtdshim: {error:#}");
-        ExitCode::from(2)
+        ExitCode::from(if error.is::<interrupt::Interrupted>() {
+            interrupt::STATUS
+        } else {
+            2
+        })
     })
 }

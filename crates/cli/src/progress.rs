@@ -1,6 +1,9 @@
 //! Progress of long work: a bar on a terminal, nothing in a pipe.
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::interrupt;
 
 pub struct Progress(ProgressBar);
 
@@ -20,8 +23,10 @@ impl Progress {
         Progress(bar)
     }
 
-    pub fn advance(&self, bytes: u64) {
+    /// Between two steps of the work: the place to be interrupted at.
+    pub fn advance(&self, bytes: u64) -> Result<()> {
         self.0.inc(bytes);
+        interrupt::check()
     }
 }
 

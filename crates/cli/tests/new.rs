@@ -259,3 +259,69 @@ fn a_device_tree_gives_chips_and_partitions() {
             .contains("no.dtb")
     );
 }
+
+#[test]
+fn a_nand_dump_without_spare_areas_is_known_by_its_ubi_headers() {
+    let mut dump = vec![0xff; 4 << 20];
+    for block in dump.chunks_exact_mut(0x20000).take(20) {
+        block[..5].copy_from_slice(b"UBI#\x01");
+        block[16..20].copy_from_slice(&2048u32.to_be_bytes());
+        block[20..24].copy_from_slice(&4096u32.to_be_bytes());
+    }
+    let dir = Dir::new();
+    dir.write("dump", &dump);
+    let said = dir.ok(&["new", "b", "--dump", "dump"]);
+    assert!(said.err.contains("128K apart"), "{said:?}");
+    let chip = &dir.json(&["info", "b"])[0];
+    assert_eq!(
+        (
+            &chip["type"],
+            &chip["erasesize"],
+            &chip["writesize"],
+            &chip["oobsize"]
+        ),
+        (&"NAND".into(), &0x20000.into(), &2048.into(), &64.into())
+    );
+    assert_eq!(dir.json(&["ls", "b"])[0]["content"], "UBI");
+    assert!(
+        dir.ok(&["check", "b"])
+            .out
+            .contains("2048 pages verified: sound")
+    );
+}
+
+#[test]
+fn an_interrupted_new_leaves_nothing() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = Dir::new();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mtdshim"))
+        .args([
+            "new",
+            "b",
+            "--size",
+            "128M",
+            "--type",
+            "nand",
+            "--oobsize",
+            "64",
+        ])
+        .current_dir(dir.path("."))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // As soon as it has begun.
+    while dir.names().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(interrupt.success());
+    let status = child.wait().unwrap();
+    assert!(
+        status.code() == Some(130) && status.signal().is_none(),
+        "{status:?}"
+    );
+    assert_eq!(dir.names(), [] as [&str; 0]);
+}

@@ -268,7 +268,7 @@ fn check_codes(
     let progress = Progress::new("verifying ECC", geometry.size, context.quiet);
     let mut pages = 0;
     for block in chip.blocks(0, geometry.size) {
-        progress.advance(block.length.into());
+        progress.advance(block.length.into())?;
         if chip.is_bad(block.index) {
             continue;
         }

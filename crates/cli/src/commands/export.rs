@@ -130,7 +130,7 @@ fn copy(
         let is_bad = chip.is_bad(block.index);
         summary.bad_blocks += u32::from(is_bad);
         if is_bad && args.bad == Some(Bad::Skip) {
-            progress.advance(length as u64);
+            progress.advance(length as u64)?;
             continue;
         }
         let mut data = vec![0; length];
@@ -154,7 +154,7 @@ fn copy(
             to.write_all(&data)?;
             summary.bytes += data.len() as u64;
         }
-        progress.advance(length as u64);
+        progress.advance(length as u64)?;
     }
     Ok(summary)
 }

@@ -38,7 +38,7 @@ pub fn run(context: &Context, args: &ImportArgs) -> Result<ExitCode> {
         put_block(&mut chip, block, &bytes, args.oob)?;
         verify(&mut chip, &target, block, &bytes, args.oob)?;
         imported += count;
-        progress.advance(count);
+        progress.advance(count)?;
     }
     if args.oob && bad == Bad::Keep {
         note_marks(&mut chip, &plan.blocks)?;

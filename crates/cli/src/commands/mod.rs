@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::args::{Arguments, Command};
+use crate::interrupt;
 use crate::store::{Store, find_board};
 
 /// What every command may want to know beside its own arguments.
@@ -49,6 +50,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         json: arguments.json,
         quiet: arguments.quiet,
     };
+    if !matches!(arguments.command, Command::Run(_)) {
+        interrupt::install();
+    }
     match arguments.command {
         Command::New(args) => new::run(&context, &args),
         Command::Info(args) => info::run(&context, args.place.as_deref()),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Chart, Colour, LOCKED, TOUCHED};
+use super::{BAD, Chart, Colour, ERASED, LOCKED, PROGRAMMED, TOUCHED};
 
 const SIDE: usize = 14;
 const MARGIN: usize = 10;
@@ -25,7 +25,7 @@ pub fn draw(charts: &[Chart]) -> String {
     let heights = charts
         .iter()
         .map(|chart| HEAD + chart.rows() * SIDE + LINE * areas(chart).len().div_ceil(4) + MARGIN);
-    let height: usize = MARGIN + heights.clone().sum::<usize>();
+    let height: usize = MARGIN + heights.clone().sum::<usize>() + LINE + MARGIN;
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
@@ -34,8 +34,30 @@ pub fn draw(charts: &[Chart]) -> String {
         draw_one(&mut text, chart, top);
         top += height;
     }
+    legend(&mut text, top);
     text.push_str("</svg>\n");
     text
+}
+
+fn legend(text: &mut String, top: usize) {
+    let entries = [
+        (ERASED, "erased"),
+        (PROGRAMMED, "programmed"),
+        (TOUCHED, "touched"),
+        (LOCKED, "locked"),
+        (BAD, "bad"),
+    ];
+    for (index, (colour, word)) in entries.iter().enumerate() {
+        let x = MARGIN + index * 6 * SIDE;
+        // Writing to a String never fails.
+        let _ = writeln!(
+            text,
+            "<rect x=\"{x}\" y=\"{top}\" width=\"12\" height=\"12\" fill=\"{}\"/><text x=\"{}\" y=\"{}\">{word}</text>",
+            hex(*colour),
+            x + 16,
+            top + 11
+        );
+    }
 }
 
 /// Partitions in order, each with the offset where it begins.

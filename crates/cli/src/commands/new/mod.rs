@@ -20,6 +20,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::Context;
 use crate::args::NewArgs;
 use crate::bytes;
+use crate::interrupt;
 use crate::output;
 use crate::store::{Access, Store};
 use draft::{BoardDraft, ChipDraft};
@@ -50,7 +51,9 @@ pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
         context.say("nothing was made");
         return Ok(ExitCode::from(super::FOUND));
     }
+    interrupt::check()?;
     work.make_chips()?;
+    interrupt::check()?;
     work.finish(&args.directory)?;
     let chips: Vec<String> = draft.chips.iter().map(|chip| chip.name.clone()).collect();
     context.say(&format!(
@@ -287,6 +290,7 @@ pub fn fill(file: &File, size: u64) -> Result<()> {
     let chunk = vec![0xff; 1 << 20];
     let mut left = size;
     while left > 0 {
+        interrupt::check()?;
         let count = left.min(chunk.len() as u64);
         (&*file).write_all(&chunk[..count as usize])?;
         left -= count;

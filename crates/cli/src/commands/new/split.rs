@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use super::Work;
 use super::draft::BoardDraft;
 use crate::commands::Context;
+use crate::interrupt;
 use crate::store::Access;
 
 /// Codes in the order in which they are tried; of equals the first wins.
@@ -15,6 +16,8 @@ const CODES: &[&str] = &[
     "hamming", "bch4", "bch8", "bch1", "bch2", "bch3", "bch5", "bch6", "bch7",
 ];
 const SAMPLED_PAGES: usize = 200;
+/// Pages copied between two looks for Ctrl-C.
+const CHECKED_PAGES: usize = 1024;
 /// More wrong steps than this and the spare areas follow none of our codes.
 const WRONG_SHARE_MAX: f64 = 0.02;
 
@@ -44,7 +47,10 @@ pub fn write(context: &Context, dump: &[u8], draft: &mut BoardDraft, work: &Work
         1 << 20,
         File::create_new(work.path().join(format!("{}.oob", chip.name)))?,
     );
-    for whole in dump.chunks_exact(page + oob) {
+    for (number, whole) in dump.chunks_exact(page + oob).enumerate() {
+        if number.is_multiple_of(CHECKED_PAGES) {
+            interrupt::check()?;
+        }
         data.write_all(&whole[..page])?;
         spare.write_all(&whole[page..])?;
     }
@@ -60,6 +66,7 @@ fn find_code(context: &Context, draft: &mut BoardDraft, work: &Work) -> Result<(
     let mut best: Option<(f64, &str)> = None;
     for code in CODES {
         draft.chips[0].ecc = Some((*code).to_owned());
+        interrupt::check()?;
         // A code that finds no room in the spare area is refused, and is not the one.
         let Ok(wrong) = wrong_share(draft, work) else {
             continue;
