@@ -16,7 +16,10 @@ BUSYBOX = {"cat", "cmp", "dd", "md5sum", "hexdump", "head", "ls"}
 
 def order(device):
     listed = device / "utils/order.txt"
-    names = listed.read_text().split() if listed.exists() else ORDER_BEFORE_1
+    names = listed.read_text().split() if listed.exists() else list(ORDER_BEFORE_1)
+    if "nandutils" in names and (device / "utils/nandutils").exists():
+        names.remove("dd")
+        names.insert(names.index("nandutils") + 1, "dd")  # as the two recordings that have it were made
     return [name for name in names if name not in NOT_REPLAYED and (device / "utils" / name).exists()]
 
 
