@@ -8,30 +8,31 @@ use crate::chip::{
 use crate::{Area, CommandSet, FlashError, Kind, LockScheme, MediumError, Source};
 
 /// Bytes of the bus that CFI chips commonly hang on, and of their write buffer.
-const WORD: u64 = 2;
-const WRITE_BUFFER: u64 = 32;
+const WORD: usize = 2;
+const WRITE_BUFFER: usize = 32;
 
 /// The AMD driver programs by buffers, what is left over by words, and compares the last word of each with what it
 /// should be. How many bytes it programs until it gives up, if it does.
 fn amd_gives_up_after(at: u64, new: &[u8], old: &[u8]) -> Option<usize> {
-    let (mut done, mut new, mut old) = (0, new, old);
-    while !new.is_empty() {
-        let (cursor, left) = (at.saturating_add(done as u64), new.len() as u64);
-        let unit = if cursor % WORD != 0 {
+    let phase = at as usize % WRITE_BUFFER;
+    let mut done = 0;
+    while done < new.len() {
+        let (place, left) = (phase + done, new.len() - done);
+        let unit = if place % WORD != 0 {
             1
         } else if left >= 2 * WORD {
-            left.min(WRITE_BUFFER - cursor % WRITE_BUFFER) & !(WORD - 1)
+            left.min(WRITE_BUFFER - place % WRITE_BUFFER) & !(WORD - 1)
         } else {
             left.min(WORD)
-        } as usize;
-        let (unit_new, rest_new) = new.split_at_checked(unit)?;
-        let (unit_old, rest_old) = old.split_at_checked(unit)?;
+        };
         done += unit;
-        let mut last = unit_new.iter().zip(unit_old).rev().take(WORD as usize);
-        if last.any(|(new, old)| new & !old != 0) {
+        let is_wrong = |index: usize| match (new.get(index), old.get(index)) {
+            (Some(new), Some(old)) => new & !old != 0,
+            _ => false,
+        };
+        if (done - unit.min(WORD)..done).any(is_wrong) {
             return Some(done);
         }
-        (new, old) = (rest_new, rest_old);
     }
     None
 }
@@ -98,7 +99,7 @@ impl Chip<'_> {
                 run_end
             } else {
                 // Not inside a write buffer.
-                run_end.min(cursor.saturating_add(DATA_CHUNK as u64) & !(WRITE_BUFFER - 1))
+                run_end.min(cursor.saturating_add(DATA_CHUNK as u64) & !(WRITE_BUFFER as u64 - 1))
             };
             let part = from
                 .part(cursor - at, run_end.saturating_sub(cursor))
