@@ -2,7 +2,7 @@
 import re
 
 import conformance
-from harness import TESTS, Skipped, case, holds
+from harness import RECORDINGS, TESTS, Skipped, case, holds, same
 
 
 CHILD_OF_HOST = re.compile(r"wrong ELF class|records (in|out)$|bytes.* copied")
@@ -71,26 +71,24 @@ def register():
             case(f"kernel {device.name}: /proc/mtd and sysfs")(sees(device))
 
 
-# Places where the program built without large-file support says something else for its own reasons, not the kernel's.
-OFF_T_32 = re.compile(r"EOVERFLOW|0x[0-9a-f]{9,}|lseek|llseek|pread|pwrite|truncate")
+def narrow(lines):
+    """What the program without large files can ask at all, without the numbers of the lines: it leaves out offsets that its off_t
+    cannot hold."""
+    fits = [line for line in lines if not re.search(r"(lseek|pread|pwrite)\((\d+,)?\d{10,}", line)]
+    return [re.sub(r"^\d+ ", "", line) for line in fits]
 
 
 @case("mtdprobe32: the 32-bit entry points answer as the 64-bit ones do")
 def probe32(lab):
-    found = conformance.devices()
-    if not found:
-        raise Skipped("no recorded device has an mtdshim.conf")
-    for device in found[:2]:
+    for name in ("nand8m_2k", "mtdram", "spinor"):
+        device = RECORDINGS / name
         for theme, arguments, recording in themes(device):
-            if theme not in ("info", "rw", "erase", "oob", "random:1", "random:2"):
+            if theme not in ("info", "rw", "iov", "erase", "oob", "random:1", "random:2"):
                 continue
-            board = lab.board(conformance.configuration(device), f"{device.name}-{theme.replace(':', '-')}")
+            board = lab.board(conformance.configuration(device), f"{name}-{theme.replace(':', '-')}")
             result = lab.guest(board, ["mtdprobe32", conformance.node(device), *arguments]).ok()
-            expected = recording.read_text(encoding="latin-1").splitlines()
-            for left, right in zip(expected, result.out.splitlines()):
-                same_line = conformance.normal(left) == conformance.normal(right)
-                holds(same_line or OFF_T_32.search(left + right) or conformance.KNOWN.allows(device.name, theme, left),
-                      f"{device.name} {theme}:\n  64-bit kernel: {left}\n  32-bit shim:   {right}")
+            recorded = recording.read_text(encoding="latin-1").splitlines()
+            same(narrow(map(conformance.normal, recorded)), narrow(map(conformance.normal, result.out.splitlines())), f"{name} {theme}")
 
 
 @case("known differences: every line is still needed", serial=True)
