@@ -194,6 +194,29 @@ def running(seconds):
     return False
 
 
+@case("cli: run needs no privileges")
+def unprivileged(lab):
+    needs_sandbox(lab)
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    nobody = 65534
+    for folder, folders, names in os.walk(lab.directory):
+        for name in [".", *folders, *names]:
+            if os.getuid() == 0:
+                os.lchown(pathlib.Path(folder, name), nobody, nobody)
+
+    def become():
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setgid(nobody)
+            os.setuid(nobody)
+    environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY))
+    script = "id -u; echo 2.0 > /etc/version; flash_erase -q /dev/mtd1 0 0; mkdir /new"
+    result = run([HOST_TOOL, "-b", board.path, "run", "--rootfs", root, "--", "sh", "-c", script], None, lab.work, environment, preexec=become).ok()
+    same("0\n", result.out, "who the program is")
+    result.says('mtd1 "env": 1 block erased').says("/etc/version changed").says("/new added")
+    same("1.0\n", (root / "etc/version").read_text(), "the root")
+
+
 @case("cli: without a sandbox, run falls back to plain QEMU with the same flash")
 def no_sandbox(lab):
     board, root = lab.board(boards.SMALL_NOR), firmware(lab)

@@ -97,9 +97,7 @@ fn contains(text: &[u8], what: &[u8]) -> bool {
 
 /// FIT images are device trees with an /images node.
 fn device_tree_kind(head: &[u8]) -> String {
-    if contains(head, b"images") && contains(head, b"timestamp")
-        || contains(head, b"configurations")
-    {
+    if contains(head, b"images\0") || contains(head, b"configurations\0") {
         "FIT image".to_owned()
     } else {
         "device tree".to_owned()

@@ -170,13 +170,18 @@ fn programmed(chip: &mut OpenChip, start: u64, length: u32) -> Result<f32> {
     Ok(count as f32 / length as f32)
 }
 
+/// The partition that covers an offset, else the device of the whole chip.
 fn area(store: &Store, chip: usize, offset: u64) -> String {
-    let covers = |device: &image::DeviceView| {
-        device.chip == chip
-            && device.is_partition
-            && (device.offset..device.offset + device.size).contains(&offset)
+    let covers = |device: &&image::DeviceView| {
+        device.chip == chip && (device.offset..device.offset + device.size).contains(&offset)
     };
-    store.devices().into_iter().find(covers).map_or_else(
+    let devices = store.devices();
+    let mut covering = devices.iter().filter(covers);
+    let found = covering
+        .clone()
+        .find(|device| device.is_partition)
+        .or(covering.next());
+    found.map_or_else(
         || "no partition".to_owned(),
         |device| format!("mtd{} {}", device.index, device.name),
     )

@@ -29,6 +29,15 @@ pub struct Store {
     pub directory: PathBuf,
 }
 
+/// A board is closed by hand because the guest library must not close anything behind a program's back; here it may.
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.board.fd() >= 0 {
+            image::Os::close(&HostOs, self.board.fd());
+        }
+    }
+}
+
 /// A range of a chip that a person named.
 #[derive(Clone, Debug)]
 pub struct Target {

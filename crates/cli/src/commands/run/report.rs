@@ -115,6 +115,10 @@ pub fn flash_lines(areas: &[AreaDiff]) -> Vec<String> {
                 ));
             }
             parts.push(format!("{} changed", bytes::count(area.bytes, "byte")));
+            let spare: u64 = area.blocks.iter().map(|block| block.oob_bytes).sum();
+            if area.bytes == 0 && spare > 0 {
+                parts.push(format!("{} changed", bytes::count(spare, "spare byte")));
+            }
             for (is_it, word) in [
                 (
                     area.blocks.iter().filter(|block| block.became_bad).count(),
