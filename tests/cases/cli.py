@@ -242,3 +242,23 @@ def doctor(lab):
     holds("NO" not in result.out.split(), result.transcript())
     result.says("loads")
     tool(lab, "doctor", "--qemu", "/bin/true").fails(1).says("QEMU")
+
+
+@case("cli: ioctls that nobody answered are listed, questions for terminals are not")
+def unanswered(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    script = "busybox hwclock -f /dev/null; busybox stty < /dev/null"
+    result = tool(lab, "-b", board.path, "run", "--rootfs", root, "--trace", "trace", "--", "sh", "-c", script)
+    result.says("unanswered ioctl: 0x80247009 ('p' 9, reads 36 bytes) on /dev/null, 1 time")
+    holds("'T'" not in result.err, result.transcript())
+    holds("/dev/null" in (lab.work / "trace").read_text(), "the trace was not copied")
+
+
+@case("cli: a board that takes no files can be run on, and says what is lost")
+def board_without_room(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    lab.make_file("x", b"x")
+    tool(lab, "-b", board.path, "import", "env", lab.work / "x").ok()
+    (board.path / ".mtdshim/runs").write_text("in the way")
+    result = tool(lab, "-b", board.path, "run", "--rootfs", root, "--", "flash_erase", "-q", "/dev/mtd1", "0", "0").ok()
+    result.says("until the end of this run only").says('mtd1 "env": 1 block erased').says("not kept")

@@ -15,11 +15,17 @@ const KEPT: usize = 3;
 pub struct Run {
     pub number: u32,
     pub directory: PathBuf,
+    /// Gone with the run.
+    temporary: Option<tempfile::TempDir>,
 }
 
 impl Run {
     pub fn before(&self) -> PathBuf {
         self.directory.join("before")
+    }
+
+    pub fn is_kept(&self) -> bool {
+        self.temporary.is_none()
     }
 
     pub fn trace(&self) -> PathBuf {
@@ -43,6 +49,7 @@ pub fn all(store: &Store) -> Vec<Run> {
             .map(|number| Run {
                 number,
                 directory: entry.path(),
+                temporary: None,
             })
     };
     let mut runs: Vec<Run> = entries.flatten().filter_map(number).collect();
@@ -80,17 +87,32 @@ pub fn begin(store: &Store) -> Result<Run> {
     let run = Run {
         number,
         directory: directory(store).join(number.to_string()),
+        temporary: None,
     };
-    fs::create_dir_all(run.directory.parent().unwrap_or(&run.directory))
-        .with_context(|| format!("{}: cannot write into the board", store.directory.display()))?;
-    fs::create_dir(&run.directory)?;
-    if let Err(error) = copy_board(store, &run.before()) {
+    let made = fs::create_dir_all(&run.directory)
+        .with_context(|| format!("{}: cannot make this directory", run.directory.display()))
+        .and_then(|()| copy_board(store, &run.before()));
+    if let Err(error) = made {
         let _ = fs::remove_dir_all(&run.directory);
         return Err(error);
     }
     for old in runs.iter().rev().skip(KEPT - 1) {
         let _ = fs::remove_dir_all(&old.directory);
     }
+    Ok(run)
+}
+
+/// The same where the board takes no more files: known until the run ends.
+pub fn begin_elsewhere(store: &Store) -> Result<Run> {
+    let temporary = tempfile::Builder::new()
+        .prefix("mtdshim-before-")
+        .tempdir()?;
+    let run = Run {
+        number: 0,
+        directory: temporary.path().to_owned(),
+        temporary: Some(temporary),
+    };
+    copy_board(store, &run.before())?;
     Ok(run)
 }
 

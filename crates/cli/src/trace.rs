@@ -47,17 +47,24 @@ impl Event {
                 .is_some_and(|errno| UNANSWERED.contains(&errno))
     }
 
-    /// `0x40044d07 on /dev/watchdog`.
+    /// `0x80045705 ('W' 5, reads 4 bytes) on /dev/watchdog`.
     pub fn unanswered_words(&self) -> String {
-        let command = self
-            .number("command")
-            .map_or_else(|| self.op.clone(), |command| format!("{command:#010x}"));
+        let command = match self.number("command") {
+            Some(command) => format!("{command:#010x} ({})", ioctl_words(command)),
+            None => self.op.clone(),
+        };
         let place = match (self.fields.get("path").and_then(Value::as_str), self.mtd) {
             (Some(path), _) => path.to_owned(),
             (None, Some(index)) => format!("mtd{index}"),
             (None, None) => "?".to_owned(),
         };
         format!("{command} on {place}")
+    }
+
+    /// Programs ask everything whether it is a terminal; that no one says yes is no news.
+    fn asks_for_terminal(&self) -> bool {
+        self.number("command")
+            .is_some_and(|command| command >> 8 & 0xff == u64::from(b'T'))
     }
 
     pub fn device(&self) -> String {
@@ -86,10 +93,29 @@ pub fn read(path: &Path) -> Result<(Vec<Event>, usize)> {
     Ok((events, broken))
 }
 
+/// The parts of an ioctl's number. Source: `asm-generic/ioctl.h`.
+fn ioctl_words(command: u64) -> String {
+    let (number, size) = (command & 0xff, command >> 16 & 0x3fff);
+    let letter = match (command >> 8) as u8 {
+        letter if letter.is_ascii_graphic() => format!("'{}'", letter as char),
+        letter => format!("{letter:#04x}"),
+    };
+    let direction = match command >> 30 {
+        1 => format!(", takes {size} bytes"),
+        2 => format!(", reads {size} bytes"),
+        3 => format!(", takes and reads {size} bytes"),
+        _ => String::new(),
+    };
+    format!("{letter} {number}{direction}")
+}
+
 /// Each kind once, with how often it was asked, the most asked first.
 pub fn unanswered(events: &[Event]) -> Vec<(String, usize)> {
     let mut counts: Vec<(String, usize)> = Vec::new();
-    for event in events.iter().filter(|event| event.is_unanswered()) {
+    for event in events
+        .iter()
+        .filter(|event| event.is_unanswered() && !event.asks_for_terminal())
+    {
         let words = event.unanswered_words();
         match counts.iter_mut().find(|(known, _)| *known == words) {
             Some((_, count)) => *count += 1,
@@ -98,4 +124,32 @@ pub fn unanswered(events: &[Event]) -> Vec<(String, usize)> {
     }
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(text: &str) -> Event {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn unanswered_ioctls_are_counted_by_kind_without_questions_for_terminals() {
+        let watchdog = event(
+            r#"{"op":"refused-ioctl","path":"/dev/watchdog","command":2147768069,"result":-1,"errno":"ENOTTY"}"#,
+        );
+        let terminal = event(
+            r#"{"op":"refused-ioctl","path":"pipe","command":21505,"result":-1,"errno":"ENOTTY"}"#,
+        );
+        let answered = event(r#"{"op":"MEMERASE","mtd":1,"result":0}"#);
+        let found = unanswered(&[watchdog.clone(), terminal, watchdog, answered]);
+        assert_eq!(
+            found,
+            [(
+                "0x80045705 ('W' 5, reads 4 bytes) on /dev/watchdog".to_owned(),
+                2
+            )]
+        );
+    }
 }

@@ -33,6 +33,8 @@ pub struct Spec {
     pub qemu: qemu::Qemu,
     pub library: PathBuf,
     pub board_directory: PathBuf,
+    /// Where the trace goes.
+    pub run_directory: PathBuf,
     /// The host's directory that the program starts in.
     pub here: Option<PathBuf>,
     /// Host path, guest path.

@@ -153,13 +153,15 @@ fn own_things(spec: &Spec, mounted: &mut Mounted) -> Step<()> {
     let file = own.join("libmtdshim.so");
     told(fs::write(&file, b""), "library")?;
     bind(&spec.library, &file, "bind of the library")?;
-    let flash = own.join("flash");
-    told(fs::create_dir(&flash), "flash")?;
-    bind(&spec.board_directory, &flash, "bind of the board")?;
-    if let Some(here) = &spec.here {
-        let at = own.join("here");
-        told(fs::create_dir(&at), "working directory")?;
-        bind(here, &at, "bind of the working directory")?;
+    let mut directories = vec![
+        ("flash", &spec.board_directory),
+        ("run", &spec.run_directory),
+    ];
+    directories.extend(spec.here.as_ref().map(|here| ("here", here)));
+    for (name, from) in directories {
+        let at = own.join(name);
+        told(fs::create_dir(&at), name)?;
+        bind(from, &at, &format!("bind of {}", from.display()))?;
     }
     if spec.qemu.is_static {
         let file = own.join("qemu-arm");

@@ -54,7 +54,12 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<ExitCode> {
     }
     let flash = Flash::choose(context, args)?;
     let store = Store::open(&flash.board)?;
-    let run = runs::begin(&store)?;
+    let run = runs::begin(&store).or_else(|error| {
+        context.say(&format!(
+            "mtdshim: {error:#}; what flash was before is known until the end of this run only"
+        ));
+        runs::begin_elsewhere(&store)
+    })?;
     // Closing any descriptor of a board drops this process' locks on it; guests must find none of ours.
     drop(store);
     let ended = start(context, args, &plan, &flash, &run)?;

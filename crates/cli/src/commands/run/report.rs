@@ -67,14 +67,16 @@ pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Resul
             bytes::count(*count as u64, "time")
         ));
     }
-    let place = if flash.is_kept() {
+    let place = if flash.is_kept() && run.is_kept() {
         format!(
             "mtdshim -b {} diff --since {}",
             flash.board.display(),
             run.number
         )
-    } else {
+    } else if run.is_kept() {
         "the flash was a copy and is gone".to_owned()
+    } else {
+        "the state before is not kept".to_owned()
     };
     eprintln!(
         "--- run {}: exit status {}; {place}",

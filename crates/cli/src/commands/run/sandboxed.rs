@@ -46,6 +46,7 @@ pub fn run(
         qemu: plan.qemu.clone(),
         library: plan.library.clone(),
         board_directory: flash.directory(),
+        run_directory: run.directory.clone(),
         here: (args.cwd.is_none() && inside_root.is_none()).then_some(here),
         binds,
         network: args.net,
@@ -56,7 +57,7 @@ pub fn run(
             .transpose()?,
         program: plan.program.clone(),
         arguments: arguments(args, plan)?,
-        environment: environment(args, plan, flash, run)?,
+        environment: environment(args, plan, flash)?,
         directory,
     };
     let outcome = sandbox::run(&spec)?;
@@ -94,15 +95,11 @@ fn arguments(args: &RunArgs, plan: &Plan) -> Result<Vec<CString>> {
         .collect()
 }
 
-fn environment(args: &RunArgs, plan: &Plan, flash: &Flash, run: &Run) -> Result<Vec<CString>> {
+fn environment(args: &RunArgs, plan: &Plan, flash: &Flash) -> Result<Vec<CString>> {
     check_variables(args)?;
     let board = Path::new(INSIDE)
         .join("flash")
         .join(flash.conf_name().unwrap_or_default());
-    let inner = run
-        .directory
-        .strip_prefix(flash.directory())
-        .unwrap_or(&run.directory);
     let mut all: Vec<String> = vec![
         PATH.to_owned(),
         "HOME=/root".to_owned(),
@@ -112,10 +109,7 @@ fn environment(args: &RunArgs, plan: &Plan, flash: &Flash, run: &Run) -> Result<
         "MTDSHIM={}",
         board.display().to_string().trim_end_matches('/')
     ));
-    all.extend(trace_variable(
-        &plan.trace,
-        &Path::new(INSIDE).join("flash").join(inner),
-    ));
+    all.extend(trace_variable(&plan.trace, &Path::new(INSIDE).join("run")));
     let inherited = INHERITED
         .iter()
         .filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
