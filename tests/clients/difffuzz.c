@@ -1,0 +1,674 @@
+/*
+ * difffuzz MODEL SEED FIRST LAST [KEPT] [-v]   operations FIRST..LAST on /dev/mtd0, each checked against a naive model of the flash
+ *
+ * What operation number N does depends on SEED and N alone, so any of them can be left out: KEPT is a file with the numbers to do.
+ * MODEL is a file that holds the model; processes share it by mapping, because operations fork and exec too.
+ * -v prints every operation. Exit 0: all answers as the model says; 1: the first that is not has been printed; 2: misuse.
+ *
+ * The model restates the kernel's interface byte by byte and knows nothing of the library. It does not compute ECC: the data of a
+ * step that was programmed twice is compared in RAW mode only, and ECC bytes only while none has been computed in their page.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <mtd/mtd-user.h>
+
+/* newer than some headers */
+struct read_request { uint64_t start, len, ooblen, usr_data, usr_oob; uint8_t mode, pad[7]; uint32_t uncorrectable, corrected, max_bitflips; };
+#define READ_REQUEST _IOWR('M', 26, struct read_request)
+enum { SLOTS = 8, OFDS = 64, SIZE_MAX_MODEL = 2 << 20, PAGES_MAX = 4096, OOB_MAX = 64, STEP = 256, BUFFER = 192 << 10, KERNEL_ENOTSUPP = 524 };
+enum { CLEAN, CODED, MIXED }; /* an ECC step: erased; programmed once with its ECC; anything else */
+#define BAD_POINTER ((void *)16)
+#define CLOSED_FD 777
+
+struct ofd { int refs, access, mode; int64_t pos; };
+struct slot { int fd, ofd, cloexec; };
+struct page { uint8_t step[8], ecc_computed, oob[OOB_MAX]; };
+static struct model {
+	struct mtd_info_user info;
+	uint32_t marked, stats_unknown;
+	uint64_t done;
+	struct ofd ofds[OFDS];
+	struct slot inherited[SLOTS];
+	uint8_t bad[1024], data[SIZE_MAX_MODEL];
+	struct page pages[PAGES_MAX];
+} *m;
+static struct slot slots[SLOTS];
+static int64_t size;
+static uint32_t page_size, block_size, oob_size, sub_size, free_at, free_count, ecc_at, ecc_count, seed, number, *kept, kept_count, last;
+static int nand, ram, verbose;
+static uint8_t out[BUFFER], in[BUFFER];
+static char text[400], **arguments;
+static int argument_count;
+
+/* ---- random numbers: a fresh sequence for every operation ---- */
+static uint32_t state;
+static uint32_t next(void) { state ^= state << 13; state ^= state >> 17; return state ^= state << 5; }
+static uint32_t below(uint32_t n) { return (next() >> 4) % n; }
+static void start_numbers(uint32_t n)
+{
+	uint32_t x = (seed * 2654435761u) ^ (n + 0x9e3779b9u) * 2246822519u;
+	x ^= x >> 15; x *= 3266489917u; x ^= x >> 13;
+	state = x ? x : 1;
+}
+/* mostly random; sometimes erased bytes, sometimes with single bits cleared */
+static void fill(uint8_t *p, uint32_t n)
+{
+	uint32_t kind = below(8);
+	if (kind < 2) memset(p, 0xff, n);
+	if (kind == 1 && n) for (int i = below(4); i >= 0; i--) p[below(n)] &= ~(1u << below(8));
+	if (kind < 2) return;
+	uint32_t x = next();
+	for (uint32_t i = 0; i < n; i++) { x = x * 1664525u + 1013904223u; p[i] = x >> 24; }
+}
+static int64_t somewhere(void)
+{
+	uint32_t r = below(100);
+	if (r < 45) return (int64_t)below(size / page_size) * page_size;
+	if (r < 60) return (int64_t)below(size / sub_size) * sub_size;
+	if (r < 75) return below(size);
+	if (r < 80) return (int64_t)below(size / block_size) * block_size;
+	if (r < 90) return size - below(3 * page_size);
+	if (r < 93) return size;
+	if (r < 95) return size + 1 + below(1000);
+	if (r < 97) return -1 - (int64_t)below(1000);
+	if (r < 99) return size + ((int64_t)below(1000) << 20);
+	return (int64_t)(1 + below(1000)) << 33;
+}
+static uint32_t some_length(void)
+{
+	uint32_t r = below(100);
+	if (r < 40) return page_size;
+	if (r < 55) return sub_size * (1 + below(6));
+	if (r < 60) return 0;
+	if (r < 75) return below(64);
+	if (r < 90) return below(2 * page_size);
+	if (r < 98) return page_size * below(5);
+	return below(BUFFER);
+}
+
+/* ---- verdict ---- */
+static void describe(const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+}
+static void mismatch(const char *format, ...)
+{
+	va_list list;
+	printf("MISMATCH operation %u (process %d): %s\n  ", number, (int)getpid(), text);
+	va_start(list, format);
+	vprintf(format, list);
+	va_end(list);
+	printf("\n");
+	fflush(stdout);
+	_exit(1);
+}
+static long answer(long result) { return result < 0 ? -errno : result; }
+static void expect(long want, long got)
+{
+	if (verbose) printf("%u: %s = %ld\n", number, text, got), fflush(stdout);
+	if (want != got) mismatch("expected %ld, got %ld (negative: errno)", want, got);
+}
+
+/* ---- the model: bytes ---- */
+static int erased(const uint8_t *p, uint32_t n) { while (n && *p == 0xff) p++, n--; return n == 0; }
+static void model_program(int64_t at, const uint8_t *p, uint32_t n, int coded)
+{
+	for (uint32_t i = 0; i < n; i++) m->data[at + i] = ram ? p[i] : m->data[at + i] & p[i];
+	for (uint32_t i = 0; nand && i < n; i += STEP) {
+		struct page *g = &m->pages[(at + i) / page_size];
+		uint8_t *step = &g->step[(at + i) % page_size / STEP];
+		if (erased(p + i, STEP)) continue;
+		*step = coded && *step == CLEAN ? CODED : MIXED;
+		g->ecc_computed |= coded;
+	}
+}
+static void model_erase(int64_t at)
+{
+	memset(m->data + at, 0xff, block_size);
+	for (uint32_t p = at / page_size; nand && p < (at + block_size) / page_size; p++) {
+		memset(&m->pages[p], 0, sizeof(struct page));
+		memset(m->pages[p].oob, 0xff, OOB_MAX);
+	}
+}
+static int is_ecc(uint32_t i)
+{
+	return page_size == 512 ? i < 4 || i == 6 || i == 7 : i >= ecc_at && i < ecc_at + ecc_count;
+}
+static void model_oob(uint32_t page, uint32_t at, const uint8_t *p, uint32_t n)
+{
+	struct page *g = &m->pages[page];
+	for (uint32_t i = 0; i < n; i++) {
+		g->oob[at + i] &= p[i];
+		if (is_ecc(at + i) && p[i] != 0xff) memset(g->step, MIXED, sizeof g->step);
+	}
+}
+static int mixed(int64_t at, uint32_t n) /* is any step of the pages touched other than clean or coded? */
+{
+	for (int64_t p = at / page_size; nand && n && p <= (at + n - 1) / page_size; p++)
+		for (uint32_t s = 0; s < page_size / STEP; s++) if (m->pages[p].step[s] == MIXED) return 1;
+	return 0;
+}
+static void same_data(int64_t at, const uint8_t *got, uint32_t n, int raw)
+{
+	if (!raw && mixed(at, n)) m->stats_unknown = 1;
+	if (!memcmp(m->data + at, got, n)) return;
+	for (uint32_t i = 0; i < n; i++)
+		if (m->data[at + i] != got[i] && (raw || !nand || m->pages[(at + i) / page_size].step[(at + i) % page_size / STEP] != MIXED))
+			mismatch("byte %lld: expected %02x, got %02x", (long long)at + i, m->data[at + i], got[i]);
+}
+static void same_oob(uint32_t page, uint32_t at, const uint8_t *got, uint32_t n)
+{
+	struct page *g = &m->pages[page];
+	for (uint32_t i = 0; i < n; i++)
+		if (g->oob[at + i] != got[i] && !(is_ecc(at + i) && g->ecc_computed))
+			mismatch("spare byte %u of page %u: expected %02x, got %02x", at + i, page, g->oob[at + i], got[i]);
+}
+
+/* ---- the model: checks of a read or write at a position; what remains is the number of bytes to move ---- */
+static struct ofd *of(int s) { return slots[s].fd == CLOSED_FD ? 0 : &m->ofds[slots[s].ofd]; }
+static long read_count(struct ofd *o, int64_t pos, uint32_t n, int bad)
+{
+	if (!o || o->access == O_WRONLY) return -EBADF;
+	if (pos >= size) return 0;
+	if (n > size - pos) n = size - pos;
+	return n && bad ? -EFAULT : (long)n;
+}
+static long write_count(struct ofd *o, int64_t pos, uint32_t n, int bad)
+{
+	if (!o || o->access == O_RDONLY) return -EBADF;
+	if (pos >= size) return -ENOSPC;
+	if (n > size - pos) n = size - pos;
+	if (n && bad) return -EFAULT;
+	return nand && (pos % sub_size || n % sub_size) && n ? -EINVAL : (long)n;
+}
+
+/* ---- operations ---- */
+static void let_go(int s)
+{
+	if (slots[s].fd == CLOSED_FD) return;
+	m->ofds[slots[s].ofd].refs--;
+	slots[s].fd = CLOSED_FD;
+}
+static void op_open(int s)
+{
+	static const int extra[] = { O_APPEND, O_SYNC, O_TRUNC, O_CREAT, O_NONBLOCK, O_NOCTTY };
+	int access = below(4), ro = below(5) == 0, flags = access > 2 ? access = O_RDWR : access, cloexec = below(4) == 0, o = 0;
+	if (below(3) == 0) flags |= extra[below(6)];
+	if (slots[s].fd != CLOSED_FD) {
+		describe("close(%d)", s);
+		expect(0, answer(close(slots[s].fd)));
+		let_go(s);
+	}
+	describe("open(mtd0%s, %#x%s) -> %d", ro ? "ro" : "", flags, cloexec ? " cloexec" : "", s);
+	int fd = open(ro ? "/dev/mtd0ro" : "/dev/mtd0", flags | (cloexec ? O_CLOEXEC : 0), 0600);
+	if (ro && access != O_RDONLY) { expect(-EACCES, answer(fd)); return; }
+	if (fd < 0) mismatch("expected a descriptor, got errno %d", errno);
+	expect(0, 0);
+	while (m->ofds[o].refs) o++;
+	m->ofds[o] = (struct ofd){ 1, access, 0, 0 };
+	slots[s] = (struct slot){ fd, o, cloexec };
+}
+static void op_close(int s)
+{
+	describe("close(%d)", s);
+	expect(slots[s].fd == CLOSED_FD ? -EBADF : 0, answer(close(slots[s].fd)));
+	let_go(s);
+}
+static void op_dup(int s)
+{
+	int t = below(SLOTS), way = below(5), fd = -1, cloexec = way == 3 || way == 4;
+	static const char *const names[] = { "dup", "dup2", "F_DUPFD", "dup3 cloexec", "F_DUPFD_CLOEXEC" };
+	describe("%s(%d) -> %d", names[way], s, t);
+	if (t == s) return;
+	if (slots[s].fd == CLOSED_FD) { expect(-EBADF, answer(dup(CLOSED_FD))); return; }
+	int over = slots[t].fd != CLOSED_FD && (way == 1 || way == 3); /* onto an open one, which closes it */
+	if (slots[t].fd != CLOSED_FD && !over) { close(slots[t].fd); let_go(t); }
+	int target = over ? slots[t].fd : 400 + t; /* no other slot can hold that number */
+	switch (way) {
+	case 0: fd = dup(slots[s].fd); break;
+	case 1: fd = dup2(slots[s].fd, target); break;
+	case 2: fd = fcntl(slots[s].fd, F_DUPFD, 10 + below(300)); break;
+	case 3: fd = dup3(slots[s].fd, target, O_CLOEXEC); break;
+	case 4: fd = fcntl(slots[s].fd, F_DUPFD_CLOEXEC, 10 + below(300)); break;
+	}
+	if (fd < 0 || ((way == 1 || way == 3) && fd != target)) mismatch("expected descriptor %d, got %d, errno %d", target, fd, errno);
+	expect(0, 0);
+	let_go(t);
+	slots[t] = (struct slot){ fd, slots[s].ofd, cloexec };
+	m->ofds[slots[t].ofd].refs++;
+}
+static void op_seek(int s)
+{
+	static const int ways[] = { SEEK_SET, SEEK_SET, SEEK_CUR, SEEK_END, 3, 4, 9 };
+	int whence = ways[below(below(10) ? 4 : 7)];
+	off_t by = whence == SEEK_SET ? somewhere() : below(3) ? somewhere() - size : (off_t)below(3 * page_size) - page_size;
+	struct ofd *o = of(s);
+	describe("lseek(%d, %lld, %d)", s, (long long)by, whence);
+	long got = answer(lseek(slots[s].fd, by, whence));
+	if (!o) { expect(-EBADF, got); return; }
+	int64_t to = by + (whence == SEEK_CUR ? o->pos : whence == SEEK_END ? size : 0);
+	if (whence > SEEK_END || to < 0 || to > size) { expect(-EINVAL, got); return; }
+	o->pos = to;
+	expect(to, got);
+}
+static void op_read(int s, int positioned)
+{
+	uint32_t n = some_length();
+	int bad = below(60) == 0 && of(s); /* of a closed descriptor qemu-user looks at the pointer first */
+	off_t at = positioned ? somewhere() : 0;
+	struct ofd *o = of(s);
+	uint8_t *buffer = bad ? BAD_POINTER : in;
+	describe("%s(%d, %s, %u, %lld)", positioned ? "pread" : "read", s, bad ? "bad pointer" : "buffer", n, positioned ? (long long)at : o ? (long long)o->pos : 0);
+	long got = answer(positioned ? pread(slots[s].fd, buffer, n, at) : read(slots[s].fd, buffer, n));
+	int64_t pos = positioned ? at : o ? o->pos : 0;
+	long want = positioned && at < 0 ? -EINVAL : read_count(o, pos, n, bad);
+	expect(want, got);
+	if (want <= 0) return;
+	same_data(pos, in, want, o->mode);
+	if (!positioned) o->pos += want;
+}
+static void op_write(int s, int positioned)
+{
+	uint32_t n = some_length();
+	int bad = below(60) == 0 && of(s); /* of a closed descriptor qemu-user looks at the pointer first */
+	off_t at = positioned ? somewhere() : 0;
+	struct ofd *o = of(s);
+	fill(out, n);
+	describe("%s(%d, %s, %u, %lld)%s", positioned ? "pwrite" : "write", s, bad ? "bad pointer" : "buffer", n,
+		positioned ? (long long)at : o ? (long long)o->pos : 0, o && o->mode ? " RAW" : "");
+	const uint8_t *buffer = bad ? BAD_POINTER : out;
+	long got = answer(positioned ? pwrite(slots[s].fd, buffer, n, at) : write(slots[s].fd, buffer, n));
+	int64_t pos = positioned ? at : o ? o->pos : 0;
+	long want = positioned && at < 0 ? -EINVAL : write_count(o, pos, n, bad);
+	expect(want, got);
+	if (want <= 0) return;
+	model_program(pos, out, want, !o->mode);
+	if (!positioned) o->pos += want;
+}
+/* one call a segment; the first short or failed one ends it */
+static void op_vector(int s, int writing)
+{
+	struct iovec v[3];
+	int count = 1 + below(3), positioned = below(2);
+	off_t at = positioned ? somewhere() : 0;
+	uint32_t n[3], total = 0;
+	struct ofd *o = of(s);
+	uint8_t *base = writing ? out : in;
+	for (int i = 0; i < count; i++) {
+		n[i] = below(4) ? page_size * below(3) : some_length() % (BUFFER / 3);
+		v[i] = (struct iovec){ base + total, n[i] };
+		total += n[i];
+	}
+	if (writing) fill(out, total);
+	int64_t pos = positioned ? at : o ? o->pos : 0, start = pos;
+	describe("%s%sv(%d, %u %u %u, %lld)", positioned ? "p" : "", writing ? "write" : "read", s, n[0], count > 1 ? n[1] : 0, count > 2 ? n[2] : 0, (long long)pos);
+	int fd = slots[s].fd;
+	long got = answer(writing ? positioned ? pwritev(fd, v, count, at) : writev(fd, v, count) : positioned ? preadv(fd, v, count, at) : readv(fd, v, count));
+	long want = 0, one = 0;
+	if (positioned && at < 0) { expect(-EINVAL, got); return; }
+	if (!o || o->access == (writing ? O_RDONLY : O_WRONLY)) { expect(-EBADF, got); return; }
+	for (int i = 0; i < count && total; i++) {
+		one = writing ? write_count(o, pos, n[i], 0) : read_count(o, pos, n[i], 0);
+		if (one < 0) { if (!want) want = one; break; }
+		if (writing) model_program(pos, (uint8_t *)v[i].iov_base, one, !o->mode);
+		pos += one; want += one;
+		if (one < (long)n[i]) break;
+	}
+	expect(want, got);
+	if (want > 0 && !writing) same_data(start, in, want, o->mode);
+	if (want > 0 && !positioned) o->pos = start + want;
+}
+static void op_erase(int s)
+{
+	uint64_t start = below(4) ? (uint64_t)below(size / block_size) * block_size : (uint64_t)somewhere();
+	uint64_t length = below(10) < 8 ? block_size : below(3) ? (uint64_t)below(4) * block_size : some_length();
+	int wide = below(2), bad = below(80) == 0;
+	struct ofd *o = of(s);
+	if (!wide) start = (uint32_t)start;
+	struct erase_info_user narrow_e = { start, length };
+	struct erase_info_user64 wide_e = { start, length };
+	describe("MEMERASE%s(%d, %#llx, %#llx)%s", wide ? "64" : "", s, (unsigned long long)start, (unsigned long long)length, bad ? " bad pointer" : "");
+	long got = answer(wide ? ioctl(slots[s].fd, MEMERASE64, bad ? BAD_POINTER : &wide_e) : ioctl(slots[s].fd, MEMERASE, bad ? BAD_POINTER : &narrow_e)), want = 0;
+	if (!o) want = -EBADF;
+	else if (o->access == O_RDONLY) want = -EPERM;
+	else if (bad) want = -EFAULT;
+	else if (start >= (uint64_t)size || length > size - start) want = -EINVAL;
+	else if (length == 0) want = 0;
+	else if (length % block_size || ((nand || ram) && start % block_size)) want = -EINVAL;
+	else for (uint64_t at = start / block_size * block_size; at < start + length && at / block_size < (start / block_size + length / block_size); at += block_size) {
+		if (m->bad[at / block_size]) { want = -EIO; break; }
+		model_erase(at);
+	}
+	expect(want, got);
+}
+static void op_oob(int s, int writing)
+{
+	uint64_t start = somewhere();
+	uint32_t length = below(3) ? below(2 * (oob_size ? oob_size : 8)) : below(4) ? oob_size : below(5000), offset;
+	int wide = below(2), bad = below(80) == 0;
+	struct ofd *o = of(s);
+	if (nand && below(2)) start = start / page_size * page_size + below(oob_size);
+	if (nand && (int64_t)start < 0 ? 1 : length == 0) length++;
+	if (!wide) start = (uint32_t)start;
+	fill(out, length);
+	memset(in, 0x5a, length);
+	struct mtd_oob_buf narrow_b = { start, length, writing ? out : in };
+	struct mtd_oob_buf64 wide_b = { start, 0, length, (uintptr_t)(writing ? out : in) };
+	unsigned long request = writing ? wide ? MEMWRITEOOB64 : MEMWRITEOOB : wide ? MEMREADOOB64 : MEMREADOOB;
+	describe("MEM%sOOB%s(%d, %#llx, %u)%s", writing ? "WRITE" : "READ", wide ? "64" : "", s, (unsigned long long)start, length, bad ? " bad pointer" : "");
+	long got = answer(ioctl(slots[s].fd, request, bad ? BAD_POINTER : wide ? (void *)&wide_b : (void *)&narrow_b)), want = 0;
+	offset = nand ? start & (page_size - 1) : 0;
+	uint64_t from = start - offset;
+	int past = from >= (uint64_t)size || (!nand || offset >= oob_size || length > (size - from) / page_size * oob_size - offset);
+	if (!o) want = -EBADF;
+	else if (writing && o->access == O_RDONLY) want = -EPERM;
+	else if (bad) want = -EFAULT;
+	else if (length > 4096) want = -EINVAL;
+	else if (writing && !nand) want = -EOPNOTSUPP;
+	else if (offset && length > oob_size - offset) want = -EINVAL;
+	else if (past || (writing && offset + length > oob_size)) want = -EINVAL;
+	expect(want, got);
+	if (want) return;
+	uint32_t told = writing ? wide ? wide_b.length : narrow_b.length : wide ? wide_b.length : narrow_b.start;
+	if (told != length) mismatch("expected the length %u to be stored, got %u", length, told);
+	if (writing) { model_oob(from / page_size, offset, out, length); return; }
+	for (uint32_t done = 0, page = from / page_size; done < length; page++) {
+		uint32_t n = length - done < oob_size - offset ? length - done : oob_size - offset;
+		same_oob(page, offset, in + done, n);
+		done += n; offset = 0;
+	}
+}
+/* MEMWRITE and MEMREAD of at most a few pages; the spare bytes are taken from the buffer page after page */
+static void op_request(int s, int writing)
+{
+	int has_data = below(4) != 0, has_oob = below(4) != 0, mode = below(3), bad = below(80) == 0;
+	uint64_t start = somewhere();
+	uint32_t len = below(5) ? page_size * below(4) : below(2) ? sub_size * below(9) : below(3 * page_size);
+	uint32_t per = mode == MTD_OPS_AUTO_OOB ? free_count : oob_size, ooblen = below(3) ? below(3 * oob_size + 2) : per * below(4);
+	uint8_t *oob = out + 8 * page_size, *oob_in = in + 8 * page_size;
+	struct ofd *o = of(s);
+	if (!has_data && has_oob && !ooblen) ooblen = 1;
+	fill(out, len);
+	fill(oob, ooblen);
+	uint8_t *data_p = writing ? out : in, *oob_p = writing ? oob : oob_in;
+	struct read_request r = { start, len, ooblen, has_data ? (uintptr_t)data_p : 0, has_oob ? (uintptr_t)oob_p : 0, mode };
+	describe("%s(%d, %#llx, %u%s, oob %u%s, mode %d)%s", writing ? "MEMWRITE" : "MEMREAD", s, (unsigned long long)start, len, has_data ? "" : "/NULL", ooblen,
+		has_oob ? "" : "/NULL", mode, bad ? " bad pointer" : "");
+	long got = answer(ioctl(slots[s].fd, writing ? MEMWRITE : READ_REQUEST, bad ? BAD_POINTER : (void *)&r)), want = 0;
+	uint32_t n = has_data ? len : 0, spare = has_oob ? ooblen : 0, first = start / page_size, pages = n ? (start % page_size + n + page_size - 1) / page_size : 0;
+	if (n && spare > pages * per) spare = pages * per; /* the surplus is dropped */
+	int judged = 1;
+	if (!o) want = -EBADF;
+	else if (writing && o->access == O_RDONLY) want = -EPERM;
+	else if (bad) want = -EFAULT;
+	else if (!nand) want = -EOPNOTSUPP;
+	else if (start > (uint64_t)size || n > size - start) want = -EINVAL;
+	else if (!n && (has_data || !spare)) want = 0, spare = 0;
+	else if (!n && ((int64_t)start >= size || spare > (size / page_size - first) * per || (writing && spare > per))) want = -EINVAL;
+	else if (writing && n && (start % sub_size || n % sub_size)) want = -EINVAL;
+	else if (!writing && n && mode != MTD_OPS_RAW && mixed(start, n)) judged = 0, m->stats_unknown = 1;
+	if (!judged && (got == -EUCLEAN || got == -EBADMSG)) want = got;
+	expect(want, got);
+	if (want && judged) return;
+	if (writing && n) model_program(start, out, n, mode != MTD_OPS_RAW);
+	if (!writing && n) same_data(start, in, n, mode == MTD_OPS_RAW);
+	for (uint32_t done = 0, page = first; done < spare; page++) {
+		uint32_t at = mode == MTD_OPS_AUTO_OOB ? free_at : 0, k = spare - done < per ? spare - done : per;
+		if (writing && n && mode == MTD_OPS_PLACE_OOB) /* the ECC that is computed takes its places */
+			for (uint32_t i = 0; i < k; i++) if (is_ecc(i)) oob[done + i] = 0xff;
+		if (writing) model_oob(page, at, oob + done, k); else same_oob(page, at, oob_in + done, k);
+		done += k;
+	}
+	if (writing || !nand || !o || bad) return;
+	if (r.start != start + n || r.len != (has_data ? n : len)) mismatch("expected start %#llx and len %u, got %#llx and %u", (unsigned long long)start + n, has_data ? n : len, (unsigned long long)r.start, (uint32_t)r.len);
+	if (judged && (r.uncorrectable || r.corrected || r.max_bitflips)) mismatch("expected no bit flips, got %u %u %u", r.uncorrectable, r.corrected, r.max_bitflips);
+}
+static void op_bad_block(int s)
+{
+	int marking = below(40) == 0, bad = below(80) == 0;
+	loff_t at = somewhere();
+	struct ofd *o = of(s);
+	describe("MEM%sBADBLOCK(%d, %lld)%s", marking ? "SET" : "GET", s, (long long)at, bad ? " bad pointer" : "");
+	if (marking && m->marked >= 3 && nand) return; /* some blocks must stay usable */
+	long got = answer(ioctl(slots[s].fd, marking ? MEMSETBADBLOCK : MEMGETBADBLOCK, bad ? BAD_POINTER : &at)), want;
+	int inside = at >= 0 && at < size;
+	if (!o) want = -EBADF;
+	else if (marking && o->access == O_RDONLY) want = -EPERM;
+	else if (bad) want = -EFAULT;
+	else if (marking && !nand) want = -EOPNOTSUPP;
+	else if (!inside) want = -EINVAL;
+	else want = marking ? 0 : m->bad[at / block_size];
+	expect(want, got);
+	if (!marking || want || m->bad[at / block_size]) return;
+	m->bad[at / block_size] = 1;
+	m->marked++;
+	model_erase(at / block_size * block_size);
+	m->pages[at / block_size * (block_size / page_size)].oob[page_size == 512 ? 5 : 0] = 0;
+	if (is_ecc(page_size == 512 ? 5 : 0)) abort();
+}
+static void op_mode(int s)
+{
+	int otp = below(4) == 0, value = below(10) ? below(4) : below(1000) - 5, bad = otp && below(20) == 0;
+	struct ofd *o = of(s);
+	describe("%s(%d, %d)%s", otp ? "OTPSELECT" : "MTDFILEMODE", s, value, bad ? " bad pointer" : "");
+	long got = answer(otp ? ioctl(slots[s].fd, OTPSELECT, bad ? BAD_POINTER : &value) : ioctl(slots[s].fd, MTDFILEMODE, (long)value)), want = -EINVAL;
+	if (!o) { expect(-EBADF, got); return; }
+	if (bad) { expect(-EFAULT, got); return; }
+	if (value == 0) want = 0;
+	if (value == 1 || value == 2) want = -EOPNOTSUPP; /* no OTP here */
+	if (!otp && value == MTD_FILE_MODE_RAW) want = nand ? 0 : -EOPNOTSUPP;
+	o->mode = want == 0 && !otp ? value : 0;
+	if (otp || value != MTD_FILE_MODE_RAW || want == 0) o->pos = 0;
+	expect(want, got);
+}
+static void op_lock(int s)
+{
+	static const unsigned long requests[] = { MEMLOCK, MEMUNLOCK, MEMISLOCKED };
+	static const char *const names[] = { "MEMLOCK", "MEMUNLOCK", "MEMISLOCKED" };
+	int which = below(3);
+	struct erase_info_user e = { below(size / block_size) * block_size, block_size };
+	struct ofd *o = of(s);
+	describe("%s(%d, %#x)", names[which], s, e.start);
+	long got = answer(ioctl(slots[s].fd, requests[which], &e));
+	expect(!o ? -EBADF : which < 2 && o->access == O_RDONLY ? -EPERM : which < 2 && nand ? -KERNEL_ENOTSUPP : -EOPNOTSUPP, got);
+}
+static void op_query(int s)
+{
+	struct ofd *o = of(s);
+	int fd = slots[s].fd, which = below(9), n = -1;
+	long want = o ? 0 : -EBADF;
+	struct mtd_info_user info;
+	struct mtd_ecc_stats stats;
+	struct stat st;
+	describe("query %d(%d)", which, s);
+	switch (which) {
+	case 0:
+		expect(want, answer(ioctl(fd, MEMGETINFO, &info)));
+		if (o && memcmp(&info, &m->info, sizeof info)) mismatch("MEMGETINFO changed");
+		break;
+	case 1:
+		expect(want, answer(ioctl(fd, MEMGETREGIONCOUNT, &n)));
+		if (o && n) mismatch("expected no erase regions, got %d", n);
+		break;
+	case 2: expect(o ? -EINVAL : want, answer(ioctl(fd, MEMGETREGIONINFO, memset(in, 0, 16)))); break;
+	case 3: if (o) expect(-ENOTTY, answer(ioctl(fd, _IO('M', 9 + 30 * below(2)), 0))); break; /* of a closed one, qemu-user says ENOSYS by itself */
+	case 4:
+		expect(want, answer(ioctl(fd, ECCGETSTATS, &stats)));
+		if (o && (stats.badblocks != m->marked || stats.bbtblocks)) mismatch("expected %u bad blocks, got %u and %u of the table", m->marked, stats.badblocks, stats.bbtblocks);
+		if (o && !m->stats_unknown && (stats.corrected || stats.failed)) mismatch("expected no flips, got %u corrected, %u failed", stats.corrected, stats.failed);
+		break;
+	case 5: expect(o ? -EINVAL : want, answer(below(2) ? fsync(fd) : fdatasync(fd))); break;
+	case 6: expect(o ? -EINVAL : want, answer(ftruncate(fd, below(2) ? 0 : 4096))); break;
+	case 7:
+		expect(want, answer(fstat(fd, &st)));
+		if (o && (st.st_size || !S_ISCHR(st.st_mode))) mismatch("expected a character device of size 0, got mode %o, size %lld", st.st_mode, (long long)st.st_size);
+		break;
+	case 8:
+		n = fcntl(fd, F_GETFL);
+		expect(o ? o->access : -EBADF, n < 0 ? -errno : n & O_ACCMODE);
+		break;
+	}
+}
+
+/* ---- sequences and processes ---- */
+static uint32_t number_at(uint32_t index, uint32_t first) { return kept ? kept[index] : first + index; }
+static void run(uint32_t first, uint32_t limit);
+
+/* a process that forks does the next operations in the child, which may become a fresh program first, and goes on after them */
+static void op_child(uint32_t limit, int fresh)
+{
+	uint32_t until = number + 1 + below(fresh ? 200 : 60);
+	if (until > limit) until = limit;
+	describe("%s until %u", fresh ? "exec" : "fork", until);
+	if (verbose) printf("%u: %s\n", number, text);
+	fflush(stdout);
+	for (int i = 0; i < SLOTS; i++) if (slots[i].fd != CLOSED_FD && !(fresh && slots[i].cloexec)) m->ofds[slots[i].ofd].refs++;
+	memcpy(m->inherited, slots, sizeof slots);
+	pid_t pid = fork();
+	if (pid == 0 && !fresh) {
+		run(number + 1, until);
+		for (int i = 0; i < SLOTS; i++) let_go(i);
+		_exit(0);
+	}
+	if (pid == 0) {
+		char from[16], to[16];
+		snprintf(from, sizeof from, "%u", number + 1);
+		snprintf(to, sizeof to, "%u", until);
+		setenv("DIFFFUZZ_CHILD", "1", 1);
+		char *words[] = { arguments[0], arguments[1], arguments[2], from, to, argument_count > 5 ? arguments[5] : 0, verbose ? "-v" : 0, 0 };
+		execv("/proc/self/exe", words);
+		execv(arguments[0], words);
+		printf("exec: %s\n", strerror(errno));
+		fflush(stdout);
+		_exit(2);
+	}
+	int status = -1;
+	waitpid(pid, &status, 0);
+	if (status) {
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 1) mismatch("the child's status is %#x", status);
+		_exit(1);
+	}
+	number = until;
+}
+static void perform(uint32_t limit)
+{
+	uint32_t what = below(1000);
+	int s = below(SLOTS);
+	if (what < 60) op_open(s);
+	else if (what < 75) op_close(s);
+	else if (what < 105) op_dup(s);
+	else if (what < 190) op_seek(s);
+	else if (what < 280) op_read(s, 0);
+	else if (what < 380) op_read(s, 1);
+	else if (what < 440) op_write(s, 0);
+	else if (what < 530) op_write(s, 1);
+	else if (what < 565) op_vector(s, 0);
+	else if (what < 600) op_vector(s, 1);
+	else if (what < 680) op_erase(s);
+	else if (what < 730) op_oob(s, 0);
+	else if (what < 765) op_oob(s, 1);
+	else if (what < 815) op_request(s, 0);
+	else if (what < 865) op_request(s, 1);
+	else if (what < 905) op_bad_block(s);
+	else if (what < 930) op_mode(s);
+	else if (what < 950) op_lock(s);
+	else if (what < 997) op_query(s);
+	else if (what < 999 || below(8)) op_child(limit, 0);
+	else op_child(limit, 1);
+}
+static void run(uint32_t first, uint32_t limit)
+{
+	for (uint32_t i = 0; kept ? i < kept_count : first + i <= limit; i++) {
+		uint32_t n = number_at(i, first);
+		if (n < first || n > limit) continue;
+		number = n;
+		m->done++;
+		start_numbers(n);
+		perform(limit);
+		if (number != n) { if (kept) first = number + 1; else i = number - first; }
+	}
+}
+/* everything once more, byte by byte, in RAW mode */
+static void verify_all(void)
+{
+	describe("the whole flash at the end");
+	int fd = open("/dev/mtd0", O_RDONLY);
+	if (nand) expect(0, answer(ioctl(fd, MTDFILEMODE, MTD_FILE_MODE_RAW)));
+	for (int64_t at = 0; at < size; at += page_size) {
+		if (read(fd, in, page_size) != page_size) mismatch("short read at %lld", (long long)at);
+		same_data(at, in, page_size, 1);
+		struct mtd_oob_buf b = { at, oob_size, in };
+		if (nand) { expect(0, answer(ioctl(fd, MEMREADOOB, &b))); same_oob(at / page_size, 0, in, oob_size); }
+	}
+	close(fd);
+}
+static void learn_geometry(void)
+{
+	int fd = open("/dev/mtd0", O_RDONLY);
+	if (fd < 0 || ioctl(fd, MEMGETINFO, &m->info)) { perror("/dev/mtd0"); exit(2); }
+	close(fd);
+	if (m->info.size > SIZE_MAX_MODEL || m->info.oobsize > OOB_MAX) { fprintf(stderr, "the flash is too large for the model\n"); exit(2); }
+	memset(m->data, 0xff, m->info.size);
+	for (int i = 0; i < PAGES_MAX; i++) memset(m->pages[i].oob, 0xff, OOB_MAX);
+}
+static void take_geometry(void)
+{
+	size = m->info.size; block_size = m->info.erasesize; oob_size = m->info.oobsize;
+	nand = m->info.type == MTD_NANDFLASH; ram = m->info.type == MTD_RAM;
+	page_size = nand ? m->info.writesize : 512;
+	sub_size = !nand ? 64 : page_size == 512 ? 256 : page_size / 4;
+	free_at = page_size == 512 ? 8 : 2;
+	free_count = page_size == 512 ? 8 : 38;
+	ecc_at = 40; ecc_count = 24;
+}
+static void load_kept(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	if (!f) { perror(path); exit(2); }
+	kept = malloc(sizeof *kept * (last + 1));
+	while (kept_count <= last && fscanf(f, "%u", &kept[kept_count]) == 1) kept_count++;
+	fclose(f);
+}
+int main(int argc, char **argv)
+{
+	int child = getenv("DIFFFUZZ_CHILD") != 0;
+	if (argc > 5 && !strcmp(argv[argc - 1], "-v")) { verbose = 1; argc--; }
+	if (argc < 5) return 2;
+	arguments = argv; argument_count = argc;
+	int fd = open(argv[1], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || (!child && (ftruncate(fd, 0) || ftruncate(fd, sizeof *m)))) { perror(argv[1]); return 2; }
+	m = mmap(0, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (m == MAP_FAILED) { perror("mmap"); return 2; }
+	close(fd);
+	seed = strtoul(argv[2], 0, 0);
+	uint32_t first = strtoul(argv[3], 0, 0);
+	last = strtoul(argv[4], 0, 0);
+	for (int i = 0; i < SLOTS; i++) slots[i].fd = CLOSED_FD;
+	if (argc > 5) load_kept(argv[5]);
+	if (!child) learn_geometry();
+	take_geometry();
+	for (int i = 0; child && i < SLOTS; i++)
+		if (!m->inherited[i].cloexec) slots[i] = m->inherited[i];
+		else if (m->inherited[i].fd != CLOSED_FD && fcntl(m->inherited[i].fd, F_GETFD) >= 0) { describe("exec"); mismatch("descriptor %d survived", i); }
+	run(first, last);
+	for (int i = 0; i < SLOTS; i++) let_go(i);
+	if (child) return 0;
+	verify_all();
+	printf("%llu operations\n", (unsigned long long)m->done);
+	return 0;
+}
