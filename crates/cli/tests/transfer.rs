@@ -102,3 +102,32 @@ fn an_interrupted_export_leaves_no_file() {
     );
     assert_eq!(dir.names(), ["nor"]);
 }
+
+#[test]
+fn a_dump_with_spare_areas_brings_marks_of_bad_blocks_along() {
+    let dir = Dir::new();
+    dir.nand();
+    dir.write("data", noise(300_000));
+    dir.ok(&["-b", "nand", "import", "boot", "data"]);
+    dir.ok(&["-b", "nand", "export", "nand0", "dump", "--oob"]);
+    let conf = dir
+        .text("nand/mtdshim.conf")
+        .replace("bad_blocks = [1, 9]\n", "");
+    dir.write("other/mtdshim.conf", conf);
+    dir.ok(&["-b", "other", "import", "nand0", "dump", "--oob"]);
+    assert_eq!(
+        dir.json(&["info", "other"])[0]["bad_blocks"],
+        serde_json::json!([1, 9])
+    );
+    assert_eq!(dir.read("other/nand0.bin"), dir.read("nand/nand0.bin"));
+    assert_eq!(dir.read("other/nand0.oob"), dir.read("nand/nand0.oob"));
+    // Once more, onto blocks that are bad by now.
+    dir.ok(&["-b", "other", "import", "nand0", "dump", "--oob"]);
+    assert_eq!(dir.read("other/nand0.oob"), dir.read("nand/nand0.oob"));
+    dir.ok(&["check", "other"]);
+    dir.write("cut", noise(1000));
+    assert!(
+        dir.refused(&["-b", "other", "import", "nand0", "cut", "--oob"])
+            .contains("2048 + 64")
+    );
+}

@@ -25,7 +25,6 @@ pub struct Elf {
     pub is_little: bool,
     /// None for a static program.
     pub loader: Option<String>,
-    pub soft_float: bool,
 }
 
 /// A program inside a root.
@@ -221,7 +220,6 @@ fn parse_as<H: FileHeader<Endian = object::Endianness>>(bytes: &[u8], is_64: boo
         is_64,
         is_little: matches!(endian, object::Endianness::Little),
         loader: loader.map(|path| String::from_utf8_lossy(path).into_owned()),
-        soft_float: header.e_flags(endian) & elf::EF_ARM_ABI_FLOAT_SOFT != 0,
     })
 }
 

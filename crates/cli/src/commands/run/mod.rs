@@ -37,6 +37,9 @@ pub enum Trace {
     Recorded(Option<PathBuf>),
 }
 
+/// What the library ends a run with when the program asks for a reboot; the sandbox does the same.
+const REBOOT_STATUS: i32 = 88;
+
 /// How the program ended, whichever way it ran.
 #[derive(Default)]
 pub struct Ended {

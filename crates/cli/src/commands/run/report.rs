@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::Ended;
 use super::flash::Flash;
+use super::{Ended, REBOOT_STATUS};
 use crate::bytes;
 use crate::commands::Context;
 use crate::compare::{self, AreaDiff};
@@ -13,8 +13,6 @@ use crate::sandbox::changes::{Change, How};
 use crate::store::Store;
 use crate::trace;
 
-/// What the library ends a run with when the program asks for a reboot.
-const REBOOT_STATUS: i32 = 88;
 const SHOWN_MAX: usize = 12;
 
 #[derive(Serialize)]
@@ -49,13 +47,11 @@ pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Resul
         return Ok(());
     }
     let mut lines = Vec::new();
-    if let Some(power) = &ended.power {
-        lines.push(format!(
-            "the program ended the system ({power}); only the sandbox ended"
-        ));
-    }
     if ended.status == REBOOT_STATUS {
-        lines.push("the program asked for a reboot or power-off".to_owned());
+        let what = ended.power.as_deref().unwrap_or("reboot or power-off");
+        lines.push(format!(
+            "the program asked for a {what}; only the sandbox ended"
+        ));
     }
     lines.extend(flash_lines(&areas));
     if let Some(changes) = &ended.changes {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use image::chip_files::ChipPaths;
 
-use super::{Ended, Plan, c_string, check_variables, trace_variable};
+use super::{Ended, Plan, REBOOT_STATUS, c_string, check_variables, trace_variable};
 use crate::args::RunArgs;
 use crate::commands::Context;
 use crate::commands::run::flash::Flash;
@@ -76,7 +76,11 @@ pub fn run(
         context.say(&format!("mtdshim: no binfmt_misc in this sandbox ({reason}): static programs started by others do not run"));
     }
     Ok(Ok(Ended {
-        status: outcome.status,
+        status: if outcome.power.is_some() {
+            REBOOT_STATUS
+        } else {
+            outcome.status
+        },
         power: outcome.power,
         changes: Some(outcome.changes),
     }))
