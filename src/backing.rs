@@ -34,7 +34,15 @@ fn erased_bytes() -> Result<usize, i32> {
     }
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let address = sys::checked(sys::call!(libc::SYS_mmap2, 0, ERASED_SIZE, protection, flags, -1isize, 0))?;
+    let address = sys::checked(sys::call!(
+        libc::SYS_mmap2,
+        0,
+        ERASED_SIZE,
+        protection,
+        flags,
+        -1isize,
+        0
+    ))?;
     // SAFETY: a mapping of this size that was just made and that nobody else knows.
     unsafe { core::ptr::write_bytes(address as *mut u8, 0xff, ERASED_SIZE) };
     ADDRESS.store(address, Relaxed);
@@ -67,10 +75,16 @@ impl Files<'_> {
             };
             let remedy = match errno {
                 libc::ENOSPC | libc::EDQUOT => "free some space; the flash keeps what it had",
-                libc::ENODATA => "the file was cut while it was in use; restore it or delete it to start anew",
+                libc::ENODATA => {
+                    "the file was cut while it was in use; restore it or delete it to start anew"
+                }
                 _ => "look at the file",
             };
-            let reason = if errno == libc::ENODATA { "it ends too early" } else { errno_text(errno) };
+            let reason = if errno == libc::ENODATA {
+                "it ends too early"
+            } else {
+                errno_text(errno)
+            };
             let directory = self.board.directory();
             let name = name.as_ref().map_or("?", |name| name.as_str());
             sys::report(&[
@@ -90,7 +104,14 @@ impl Files<'_> {
         MediumError::Store
     }
 
-    fn read_at(&self, area: Area, offset: u64, address: usize, length: usize, guest: bool) -> Result<(), MediumError> {
+    fn read_at(
+        &self,
+        area: Area,
+        offset: u64,
+        address: usize,
+        length: usize,
+        guest: bool,
+    ) -> Result<(), MediumError> {
         let (fd, offset) = self.place(area, offset);
         let mut done = 0;
         while done < length {
@@ -103,7 +124,14 @@ impl Files<'_> {
         Ok(())
     }
 
-    fn write_at(&self, area: Area, offset: u64, address: usize, length: usize, guest: bool) -> Result<(), MediumError> {
+    fn write_at(
+        &self,
+        area: Area,
+        offset: u64,
+        address: usize,
+        length: usize,
+        guest: bool,
+    ) -> Result<(), MediumError> {
         let (fd, offset) = self.place(area, offset);
         let mut done = 0;
         while done < length {
@@ -127,7 +155,13 @@ fn guest_range(address: u64, length: u64) -> Result<(usize, usize), MediumError>
 impl Medium for Files<'_> {
     fn read(&mut self, area: Area, offset: u64, to: Sink<'_>) -> Result<(), MediumError> {
         match to {
-            Sink::Bytes(bytes) => self.read_at(area, offset, bytes.as_mut_ptr() as usize, bytes.len(), false),
+            Sink::Bytes(bytes) => self.read_at(
+                area,
+                offset,
+                bytes.as_mut_ptr() as usize,
+                bytes.len(),
+                false,
+            ),
             Sink::Guest { address, length } => {
                 let (address, length) = guest_range(address, length)?;
                 self.read_at(area, offset, address, length, true)
@@ -137,7 +171,9 @@ impl Medium for Files<'_> {
 
     fn write(&mut self, area: Area, offset: u64, from: Source<'_>) -> Result<(), MediumError> {
         match from {
-            Source::Bytes(bytes) => self.write_at(area, offset, bytes.as_ptr() as usize, bytes.len(), false),
+            Source::Bytes(bytes) => {
+                self.write_at(area, offset, bytes.as_ptr() as usize, bytes.len(), false)
+            }
             Source::Guest { address, length } => {
                 let (address, length) = guest_range(address, length)?;
                 self.write_at(area, offset, address, length, true)
@@ -179,16 +215,20 @@ impl GuestMemory for Files<'_> {
 }
 
 pub fn ecc_stats(board: &Board, device: u32) -> EccStats {
-    board.stats(device).map_or(EccStats::default(), |stats| EccStats {
-        corrected: sys::load(stats.corrected),
-        failed: sys::load(stats.failed),
-        bad_blocks: sys::load(stats.bad_blocks),
-        bbt_blocks: sys::load(stats.bbt_blocks),
-    })
+    board
+        .stats(device)
+        .map_or(EccStats::default(), |stats| EccStats {
+            corrected: sys::load(stats.corrected),
+            failed: sys::load(stats.failed),
+            bad_blocks: sys::load(stats.bad_blocks),
+            bbt_blocks: sys::load(stats.bbt_blocks),
+        })
 }
 
 pub fn bitflip_threshold(board: &Board, device: u32) -> u32 {
-    board.stats(device).map_or(0, |stats| sys::load(stats.bitflip_threshold))
+    board
+        .stats(device)
+        .map_or(0, |stats| sys::load(stats.bitflip_threshold))
 }
 
 impl Registry for Table<'_> {
@@ -213,8 +253,17 @@ impl Registry for Table<'_> {
         bitflip_threshold(self.board, device)
     }
 
-    fn add_partition(&self, parent: u32, name: &[u8], start: i64, length: i64) -> Result<(), Errno> {
-        match self.board.add_partition(&Kernel, parent, name, start, length) {
+    fn add_partition(
+        &self,
+        parent: u32,
+        name: &[u8],
+        start: i64,
+        length: i64,
+    ) -> Result<(), Errno> {
+        match self
+            .board
+            .add_partition(&Kernel, parent, name, start, length)
+        {
             Ok(_) => Ok(()),
             Err(error) => Err(partition_errno(error)),
         }
@@ -222,11 +271,16 @@ impl Registry for Table<'_> {
 
     fn delete_partition(&self, parent: u32, index: i32) -> Result<(), Errno> {
         let index = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
-        let is_child = self.board.device(index).is_some_and(|view| view.is_partition && view.chip == self.chip);
+        let is_child = self
+            .board
+            .device(index)
+            .is_some_and(|view| view.is_partition && view.chip == self.chip);
         if is_child && crate::node_files::is_open(&self.board.directory(), index) {
             return Err(Errno::EBUSY);
         }
-        self.board.delete_partition(&Kernel, parent, index).map_err(partition_errno)
+        self.board
+            .delete_partition(&Kernel, parent, index)
+            .map_err(partition_errno)
     }
 }
 

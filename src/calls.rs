@@ -31,7 +31,13 @@ pub enum Direction {
 }
 
 /// read, write, pread, pwrite.
-pub fn transfer(fd: i32, direction: Direction, address: usize, length: usize, at: Option<i64>) -> Answer<isize> {
+pub fn transfer(
+    fd: i32,
+    direction: Direction,
+    address: usize,
+    length: usize,
+    at: Option<i64>,
+) -> Answer<isize> {
     let descriptor = descriptors::lookup(fd)?;
     Some(transfer_one(fd, descriptor, direction, address, length, at).map(|count| count as isize))
 }
@@ -48,9 +54,13 @@ fn transfer_one(
         return Err(Errno::EBADF);
     }
     if descriptor.node.kind == NodeKind::Threshold {
-        return crate::text_files::transfer_threshold(fd, descriptor, direction, address, length, at);
+        return crate::text_files::transfer_threshold(
+            fd, descriptor, direction, address, length, at,
+        );
     }
-    let at = at.map(|at| u64::try_from(at).map_err(|_| Errno::EINVAL)).transpose()?;
+    let at = at
+        .map(|at| u64::try_from(at).map_err(|_| Errno::EINVAL))
+        .transpose()?;
     let length = (length as u64).min(COUNT_MAX);
     if at.is_some_and(|at| i64::try_from(at + length).is_err()) {
         return Err(Errno::EINVAL);
@@ -81,9 +91,17 @@ fn transfer_one(
 }
 
 /// readv, writev, preadv, pwritev: the char device has no vector methods, so the kernel makes one call per segment.
-pub fn transfer_vector(fd: i32, direction: Direction, vector: usize, count: i32, at: Option<i64>) -> Answer<isize> {
+pub fn transfer_vector(
+    fd: i32,
+    direction: Direction,
+    vector: usize,
+    count: i32,
+    at: Option<i64>,
+) -> Answer<isize> {
     let descriptor = descriptors::lookup(fd)?;
-    Some(transfer_segments(fd, descriptor, direction, vector, count, at))
+    Some(transfer_segments(
+        fd, descriptor, direction, vector, count, at,
+    ))
 }
 
 fn transfer_segments(
@@ -121,7 +139,14 @@ fn transfer_segments(
         }
         // Each segment is a call of its own, at the position the one before left.
         let descriptor = descriptors::lookup(fd).ok_or(Errno::EBADF)?;
-        match transfer_one(fd, descriptor, direction, base as usize, length as usize, at) {
+        match transfer_one(
+            fd,
+            descriptor,
+            direction,
+            base as usize,
+            length as usize,
+            at,
+        ) {
             Ok(moved) => {
                 total += moved;
                 at = at.map(|at| at + moved as i64);
@@ -180,7 +205,9 @@ const SOFT_BLOCK_SIZE: u32 = 4096;
 /// QEMU 7 answers ENOSYS to an MTD command on something that is not flash, where Linux says ENOTTY; and it looks at the
 /// command before the descriptor, where Linux says EBADF.
 pub fn correct_refusal(fd: i32, command: u32) {
-    if matches!(sys::errno(), libc::ENOSYS | libc::ENOTTY) && mtd_abi::ioctl::name(command).is_some() {
+    if matches!(sys::errno(), libc::ENOSYS | libc::ENOTTY)
+        && mtd_abi::ioctl::name(command).is_some()
+    {
         let closed = sys::fcntl(fd, libc::F_GETFD, 0).is_err();
         sys::set_errno(if closed { libc::EBADF } else { libc::ENOTTY });
     }
@@ -230,9 +257,10 @@ pub fn sync(fd: i32) -> Answer<i32> {
     Some(match descriptor.node.kind {
         _ if descriptor.path_only => Err(Errno::EBADF),
         NodeKind::Char | NodeKind::CharReadOnly => Err(Errno::EINVAL),
-        NodeKind::Block => {
-            world::with_session(fd, descriptor, |session| chardev::block::flush(session).map(|()| 0)).and_then(|result| result)
-        }
+        NodeKind::Block => world::with_session(fd, descriptor, |session| {
+            chardev::block::sync(session).map(|()| 0)
+        })
+        .and_then(|result| result),
         NodeKind::Threshold => return None,
     })
 }
@@ -240,7 +268,9 @@ pub fn sync(fd: i32) -> Answer<i32> {
 /// F_GETFL: the emulator shows access mode 3, which allows nothing, as 0.
 pub fn open_flags(fd: i32, flags: i32) -> i32 {
     match descriptors::lookup(fd) {
-        Some(descriptor) if !descriptor.path_only && !descriptor.readable && !descriptor.writable => {
+        Some(descriptor)
+            if !descriptor.path_only && !descriptor.readable && !descriptor.writable =>
+        {
             flags | libc::O_ACCMODE
         }
         _ => flags,

@@ -21,9 +21,9 @@ pub use arena::{Strings, strings};
 use crate::paths::{PATH_MAX, PathBuffer};
 use crate::{files, paths, runtime, sys, ways_out, world};
 use arena::Arena;
-use emulator::Emulator;
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use emulator::Emulator;
 use launch::{Launch, Refusal};
 use mtd_abi::errno::Errno;
 
@@ -36,7 +36,8 @@ static SPAWNED: AtomicUsize = AtomicUsize::new(0);
 
 /// The environment of this process, as libc's functions without an argument for it pass it on.
 pub fn environment() -> Strings {
-    let symbol = runtime::global_symbol(c"__environ").or_else(|| runtime::global_symbol(c"environ"));
+    let symbol =
+        runtime::global_symbol(c"__environ").or_else(|| runtime::global_symbol(c"environ"));
     match symbol {
         // SAFETY: libc's variable of this name holds the array; the program's copy of it comes first in the search.
         Some(address) => unsafe { *(address as *const Strings) },
@@ -46,13 +47,24 @@ pub fn environment() -> Strings {
 
 /// # Safety
 /// `path` is null or a C string; the arrays are as execve takes them.
-unsafe fn prepare(path: *const c_char, arguments: Strings, environment: Strings) -> Result<Launch, Refusal> {
+unsafe fn prepare(
+    path: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+) -> Result<Launch, Refusal> {
     // SAFETY: promised by the caller.
     let path = match unsafe { files::path_bytes(path) } {
         Some(path) => path,
         None if path.is_null() => return Err(Errno::EFAULT.into()),
         // SAFETY: promised by the caller.
-        None => return Err(if unsafe { *path } == 0 { Errno::ENOENT } else { Errno::ENAMETOOLONG }.into()),
+        None => {
+            return Err(if unsafe { *path } == 0 {
+                Errno::ENOENT
+            } else {
+                Errno::ENAMETOOLONG
+            }
+            .into());
+        }
     };
     // SAFETY: promised by the caller.
     unsafe {
@@ -70,7 +82,12 @@ fn start(launch: &Launch) -> Errno {
         // What the command would have said.
         exit_group(0);
     }
-    let answer = sys::call!(libc::SYS_execve, launch.file, launch.arguments, launch.environment);
+    let answer = sys::call!(
+        libc::SYS_execve,
+        launch.file,
+        launch.arguments,
+        launch.environment
+    );
     Errno(sys::checked(answer).err().unwrap_or(libc::ENOEXEC))
 }
 
@@ -83,19 +100,27 @@ pub fn exit_group(status: i32) -> ! {
 
 /// fork without libc's handlers: the child only makes system calls.
 fn fork() -> Result<i32, Errno> {
-    sys::checked(sys::call!(libc::SYS_fork)).map(|pid| pid as i32).map_err(Errno)
+    sys::checked(sys::call!(libc::SYS_fork))
+        .map(|pid| pid as i32)
+        .map_err(Errno)
 }
 
 /// A variable of the environment that this program was started with, whatever has become of it since.
 pub fn first_value<R>(name: &[u8], body: impl FnOnce(Option<&[u8]>) -> R) -> R {
     let mut arena = Arena::new(emulator::SIZE_MAX).ok();
     let emulator = arena.as_mut().and_then(Emulator::current);
-    body(emulator.as_ref().and_then(|emulator| emulator.first_value(name)))
+    body(
+        emulator
+            .as_ref()
+            .and_then(|emulator| emulator.first_value(name)),
+    )
 }
 
 /// Whether a file of NUL-terminated entries holds this one.
 pub fn file_has_entry(path: &CStr, entry: &[u8]) -> bool {
-    let Ok(mut arena) = Arena::new(emulator::SIZE_MAX) else { return false };
+    let Ok(mut arena) = Arena::new(emulator::SIZE_MAX) else {
+        return false;
+    };
     let text = arena.file(path, emulator::SIZE_MAX).unwrap_or(&[]);
     text.split(|&byte| byte == 0).any(|own| own == entry)
 }
@@ -124,7 +149,11 @@ pub unsafe fn execute(path: *const c_char, arguments: Strings, environment: Stri
 ///
 /// # Safety
 /// As for `execute`.
-pub unsafe fn execute_in_path(file: *const c_char, arguments: Strings, environment: Strings) -> Errno {
+pub unsafe fn execute_in_path(
+    file: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+) -> Errno {
     // SAFETY: promised by the caller.
     match unsafe { search(file, arguments, environment) } {
         Ok(launch) => start(&launch),
@@ -139,9 +168,15 @@ pub unsafe fn execute_in_path(file: *const c_char, arguments: Strings, environme
 ///
 /// # Safety
 /// As for `execute`.
-unsafe fn search(file: *const c_char, arguments: Strings, environment: Strings) -> Result<Launch, Refusal> {
+unsafe fn search(
+    file: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+) -> Result<Launch, Refusal> {
     // SAFETY: promised by the caller.
-    let Some(name) = (unsafe { files::path_bytes(file) }) else { return Err(Errno::ENOENT.into()) };
+    let Some(name) = (unsafe { files::path_bytes(file) }) else {
+        return Err(Errno::ENOENT.into());
+    };
     if name.contains(&b'/') {
         // SAFETY: promised by the caller.
         return unsafe { or_script(file, arguments, environment) };
@@ -150,7 +185,9 @@ unsafe fn search(file: *const c_char, arguments: Strings, environment: Strings) 
     let path = world::environment(c"PATH").map_or(DEFAULT_PATH, CStr::to_bytes);
     for directory in path.split(|&byte| byte == b':') {
         let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
-        let Some(candidate) = PathBuffer::of(&[directory, separator, name]) else { continue };
+        let Some(candidate) = PathBuffer::of(&[directory, separator, name]) else {
+            continue;
+        };
         // SAFETY: promised by the caller.
         match unsafe { or_script(candidate.c_str().as_ptr(), arguments, environment) } {
             Err(refusal) if matches!(refusal.errno, Errno::ENOENT | Errno::ENOTDIR) => {
@@ -170,7 +207,11 @@ unsafe fn search(file: *const c_char, arguments: Strings, environment: Strings) 
 ///
 /// # Safety
 /// As for `execute`.
-unsafe fn or_script(path: *const c_char, arguments: Strings, environment: Strings) -> Result<Launch, Refusal> {
+unsafe fn or_script(
+    path: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+) -> Result<Launch, Refusal> {
     // SAFETY: promised by the caller.
     unsafe {
         match prepare(path, arguments, environment) {
@@ -204,7 +245,11 @@ pub unsafe fn execute_at(
     flags: i32,
 ) -> Errno {
     // SAFETY: promised by the caller.
-    let name = if path.is_null() { &[][..] } else { unsafe { CStr::from_ptr(path) }.to_bytes() };
+    let name = if path.is_null() {
+        &[][..]
+    } else {
+        unsafe { CStr::from_ptr(path) }.to_bytes()
+    };
     let from_descriptor = name.is_empty() && flags & libc::AT_EMPTY_PATH != 0;
     if name.first() == Some(&b'/') || (directory == sys::AT_FDCWD && !from_descriptor) {
         // SAFETY: promised by the caller.
@@ -214,7 +259,9 @@ pub unsafe fn execute_at(
         return Errno::ENOENT;
     }
     let mut digits = [0; 10];
-    let Ok(number) = u32::try_from(directory) else { return Errno::EBADF };
+    let Ok(number) = u32::try_from(directory) else {
+        return Errno::EBADF;
+    };
     let mut buffer = [0; PATH_MAX];
     let whole = if from_descriptor {
         if sys::fcntl(directory, libc::F_GETFD, 0).is_err() {
@@ -223,7 +270,8 @@ pub unsafe fn execute_at(
         let _ = keep_nameless(directory);
         PathBuffer::of(&[b"/proc/self/fd/", paths::decimal(number, &mut digits)])
     } else {
-        paths::descriptor_path(directory, &mut buffer).and_then(|base| PathBuffer::of(&[base, b"/", name]))
+        paths::descriptor_path(directory, &mut buffer)
+            .and_then(|base| PathBuffer::of(&[base, b"/", name]))
     };
     match whole {
         // SAFETY: promised by the caller.
@@ -235,9 +283,8 @@ pub unsafe fn execute_at(
 /// A program without a name (a memory file, or deleted) is read by the new emulator through its descriptor.
 fn keep_nameless(fd: i32) -> Result<(), i32> {
     let mut buffer = [0; PATH_MAX];
-    let named = paths::descriptor_path(fd, &mut buffer).is_some_and(|name| {
-        name.first() == Some(&b'/') && !name.ends_with(b" (deleted)")
-    });
+    let named = paths::descriptor_path(fd, &mut buffer)
+        .is_some_and(|name| name.first() == Some(&b'/') && !name.ends_with(b" (deleted)"));
     if !named {
         let flags = sys::fcntl(fd, libc::F_GETFD, 0)?;
         sys::fcntl(fd, libc::F_SETFD, flags & !(libc::FD_CLOEXEC as usize))?;
@@ -260,7 +307,11 @@ pub unsafe fn spawn(
 ) -> i32 {
     // SAFETY: promised by the caller.
     let prepared = unsafe {
-        if in_path { search(path, arguments, environment) } else { prepare(path, arguments, environment) }
+        if in_path {
+            search(path, arguments, environment)
+        } else {
+            prepare(path, arguments, environment)
+        }
     };
     match prepared {
         Ok(launch) if launch.answered => match fork() {
@@ -297,9 +348,13 @@ pub unsafe fn syscall_exec(number: libc::c_long, words: &[usize; 6]) -> Option<E
     unsafe {
         match number {
             libc::SYS_execve => Some(execute(a as *const c_char, b as Strings, c as Strings)),
-            libc::SYS_execveat => {
-                Some(execute_at(a as i32, b as *const c_char, c as Strings, d as Strings, e as i32))
-            }
+            libc::SYS_execveat => Some(execute_at(
+                a as i32,
+                b as *const c_char,
+                c as Strings,
+                d as Strings,
+                e as i32,
+            )),
             _ => None,
         }
     }

@@ -5,8 +5,8 @@
 //! single words, so threads, signals and vfork children need no lock.
 
 use crate::sys;
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 use chardev::{FileMode, OpenFile};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 
 /// What an emulated descriptor leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +82,10 @@ fn unpack(word: u32) -> Descriptor {
         _ => NodeKind::Threshold,
     };
     Descriptor {
-        node: Node { kind, index: word & INDEX_MASK },
+        node: Node {
+            kind,
+            index: word & INDEX_MASK,
+        },
         readable: word & READABLE != 0,
         writable: word & WRITABLE != 0,
         path_only: word & PATH_ONLY != 0,
@@ -122,7 +125,10 @@ pub fn lookup(fd: i32) -> Option<Descriptor> {
                 return Some(descriptor);
             }
             if let Some(offset) = mark(fd) {
-                return Some(Descriptor { offset, ..descriptor });
+                return Some(Descriptor {
+                    offset,
+                    ..descriptor
+                });
             }
             // Closed behind our back, and perhaps reused.
             forget(fd);
@@ -133,7 +139,9 @@ pub fn lookup(fd: i32) -> Option<Descriptor> {
 
 /// The offset of `fd` if it carries the mark.
 fn mark(fd: i32) -> Option<u64> {
-    sys::lseek(fd, 0, libc::SEEK_CUR).ok().filter(|offset| offset & MARK_MASK == MARK)
+    sys::lseek(fd, 0, libc::SEEK_CUR)
+        .ok()
+        .filter(|offset| offset & MARK_MASK == MARK)
 }
 
 /// A descriptor that no hook has seen being opened: inherited, received or duplicated by libc itself.
@@ -154,7 +162,13 @@ fn recognise_by_name(fd: i32, offset: u64) -> Option<Descriptor> {
     let node = crate::paths::node_behind(fd, &mut buffer)?;
     let flags = sys::fcntl(fd, libc::F_GETFL, 0).ok()? as u32;
     let access = chardev::Access::from_flags(flags);
-    Some(Descriptor { node, readable: access.reads(), writable: access.writes(), path_only: false, offset })
+    Some(Descriptor {
+        node,
+        readable: access.reads(),
+        writable: access.writes(),
+        path_only: false,
+        offset,
+    })
 }
 
 /// Enters a descriptor that a hook has just made; anything else that had the number is gone.
@@ -227,7 +241,9 @@ pub fn is_private(fd: i32) -> bool {
 }
 
 pub fn remember_private(fd: i32) {
-    let free = PRIVATE.iter().find(|slot| slot.compare_exchange(-1, fd, Relaxed, Relaxed).is_ok());
+    let free = PRIVATE
+        .iter()
+        .find(|slot| slot.compare_exchange(-1, fd, Relaxed, Relaxed).is_ok());
     if free.is_some() {
         PRIVATE_LOWEST.fetch_min(fd, Relaxed);
     }

@@ -42,7 +42,11 @@ pub fn find(directory: i32, path: &[u8]) -> Option<Ours> {
     let as_directory = path.ends_with(b"/");
     let absolute = paths::absolute(directory, path)?;
     let what = paths::classify(absolute.bytes())?;
-    exists(&what).then_some(Ours { what, path: absolute, as_directory })
+    exists(&what).then_some(Ours {
+        what,
+        path: absolute,
+        as_directory,
+    })
 }
 
 /// A node without a device is not a file, and without any flash /proc/mtd is the system's.
@@ -77,7 +81,11 @@ pub fn find_through_links(directory: i32, path: &[u8]) -> Option<Ours> {
             }
         }
         if let Some(what) = paths::classify(current.bytes()) {
-            return exists(&what).then_some(Ours { what, path: current, as_directory: false });
+            return exists(&what).then_some(Ours {
+                what,
+                path: current,
+                as_directory: false,
+            });
         }
     }
     None
@@ -102,7 +110,13 @@ fn join(directory: &[u8], target: &[u8]) -> Option<PathBuffer> {
 
 fn resolve_directory(path: &[u8]) -> Option<PathBuffer> {
     let path = PathBuffer::of(&[if path.is_empty() { b"/" } else { path }])?;
-    let fd = sys::openat(sys::AT_FDCWD, path.c_str(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0).ok()?;
+    let fd = sys::openat(
+        sys::AT_FDCWD,
+        path.c_str(),
+        libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC,
+        0,
+    )
+    .ok()?;
     let mut buffer = [0; PATH_MAX];
     let resolved = paths::descriptor_path(fd, &mut buffer).and_then(|path| PathBuffer::of(&[path]));
     sys::close(fd);
@@ -144,8 +158,25 @@ pub fn open_through_links(directory: i32, path: &[u8], flags: i32) -> Answer<i32
     find_through_links(directory, path).and_then(|ours| open_ours(&ours, flags))
 }
 
+/// Asked before the real open when it may create: through a link to a node of ours it would make a file on the host.
+pub fn create_through_link(directory: i32, path: &[u8], flags: i32) -> Answer<i32> {
+    if flags & libc::O_CREAT == 0 || flags & libc::O_EXCL != 0 {
+        return None;
+    }
+    let absolute = paths::absolute(directory, path)?;
+    let mut buffer = [0; PATH_MAX];
+    sys::readlink(absolute.c_str(), &mut buffer).ok()?;
+    open_through_links(directory, path, flags)
+}
+
 fn open_ours(ours: &Ours, flags: i32) -> Answer<i32> {
-    let is_file = |result: Result<i32, Errno>| Some(if ours.as_directory { Err(Errno::ENOTDIR) } else { result });
+    let is_file = |result: Result<i32, Errno>| {
+        Some(if ours.as_directory {
+            Err(Errno::ENOTDIR)
+        } else {
+            result
+        })
+    };
     match ours.what {
         Virtual::Node(node) if ours.as_directory => {
             let _ = node;
@@ -188,16 +219,28 @@ fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
 /// access and faccessat.
 pub fn access(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
     if crate::ways_out::watchdog::is_path(path) {
-        return Some(if mode & libc::X_OK != 0 { Err(Errno::EACCES) } else { Ok(0) });
+        return Some(if mode & libc::X_OK != 0 {
+            Err(Errno::EACCES)
+        } else {
+            Ok(0)
+        });
     }
     let ours = find(directory, path)?;
     if ours.as_directory && matches!(ours.what, Virtual::Node(_)) {
         return Some(Err(Errno::ENOTDIR));
     }
     match ours.what {
-        Virtual::Node(_) => Some(if mode & libc::X_OK != 0 { Err(Errno::EACCES) } else { Ok(0) }),
+        Virtual::Node(_) => Some(if mode & libc::X_OK != 0 {
+            Err(Errno::EACCES)
+        } else {
+            Ok(0)
+        }),
         Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
-            Some(if mode & libc::X_OK != 0 { Err(Errno::EACCES) } else { Ok(0) })
+            Some(if mode & libc::X_OK != 0 {
+                Err(Errno::EACCES)
+            } else {
+                Ok(0)
+            })
         }
         Virtual::Sys => Some(shadow::access(ours.path.bytes(), mode)),
     }
@@ -209,7 +252,8 @@ pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
         let mut buffer = [0; PATH_MAX];
         let name = descriptor_name(fd, &mut buffer)?;
         let length = name.bytes().len().min(to.len());
-        to.get_mut(..length)?.copy_from_slice(name.bytes().get(..length)?);
+        to.get_mut(..length)?
+            .copy_from_slice(name.bytes().get(..length)?);
         return Some(Ok(length));
     }
     let ours = find(directory, path)?;
@@ -252,7 +296,12 @@ pub fn realpath(path: &[u8]) -> Answer<PathBuffer> {
     match ours.what {
         Virtual::Sys => {
             let real = shadow::real_path(ours.path.bytes())?;
-            let Ok(fd) = sys::openat(sys::AT_FDCWD, real.c_str(), libc::O_PATH | libc::O_CLOEXEC, 0) else {
+            let Ok(fd) = sys::openat(
+                sys::AT_FDCWD,
+                real.c_str(),
+                libc::O_PATH | libc::O_CLOEXEC,
+                0,
+            ) else {
                 return Some(Err(Errno::ENOENT));
             };
             let mut buffer = [0; PATH_MAX];

@@ -28,7 +28,9 @@ impl Window {
         self.map = None;
         let fd = sys::memfd(c"mtdshim").map_err(|_| GuestFault)?;
         let fd = Kernel.make_private(fd);
-        Kernel.ftruncate(fd, WINDOW_SIZE as u64).map_err(|_| GuestFault)?;
+        Kernel
+            .ftruncate(fd, WINDOW_SIZE as u64)
+            .map_err(|_| GuestFault)?;
         // SAFETY: the memory file is ours alone and never truncated.
         let map = unsafe { memmap2::MmapOptions::new().len(WINDOW_SIZE).map_mut(fd) };
         self.map = Some(map.map_err(|_| GuestFault)?);
@@ -53,7 +55,9 @@ impl Window {
         let mut address = usize::try_from(address).map_err(|_| GuestFault)?;
         for piece in from.chunks(WINDOW_SIZE) {
             let map = self.map.as_mut().ok_or(GuestFault)?;
-            map.get_mut(..piece.len()).ok_or(GuestFault)?.copy_from_slice(piece);
+            map.get_mut(..piece.len())
+                .ok_or(GuestFault)?
+                .copy_from_slice(piece);
             if sys::pread(self.fd, address, piece.len(), 0) != Ok(piece.len()) {
                 return Err(GuestFault);
             }
@@ -77,11 +81,19 @@ impl Window {
     }
 
     fn fetch(&mut self, address: usize, length: usize) -> Result<(), GuestFault> {
-        if sys::pwrite(self.fd, address, length, 0) == Ok(length) { Ok(()) } else { Err(GuestFault) }
+        if sys::pwrite(self.fd, address, length, 0) == Ok(length) {
+            Ok(())
+        } else {
+            Err(GuestFault)
+        }
     }
 
     fn ensure(&mut self) -> Result<(), GuestFault> {
-        if self.map.is_none() { self.open() } else { Ok(()) }
+        if self.map.is_none() {
+            self.open()
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -92,7 +104,16 @@ pub fn scratch(size: usize) -> Option<&'static mut [u8]> {
     if address == 0 {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        address = sys::checked(sys::call!(libc::SYS_mmap2, 0, size, protection, flags, -1isize, 0)).ok()?;
+        address = sys::checked(sys::call!(
+            libc::SYS_mmap2,
+            0,
+            size,
+            protection,
+            flags,
+            -1isize,
+            0
+        ))
+        .ok()?;
         ADDRESS.store(address, Relaxed);
     }
     // SAFETY: a private mapping of `size` bytes that nobody else knows; the process lock gives it to one call at a time.

@@ -8,7 +8,12 @@
 //! docs/ARCHITECTURE.md.
 
 // redhook's macros make items named after the functions, and statics that are written once.
-#![allow(non_camel_case_types, non_upper_case_globals, non_snake_case, static_mut_refs)]
+#![allow(
+    non_camel_case_types,
+    non_upper_case_globals,
+    non_snake_case,
+    static_mut_refs
+)]
 #![cfg(all(target_arch = "arm", target_os = "linux"))]
 
 mod backing;

@@ -26,10 +26,11 @@ pub fn kind() -> LibcKind {
 
 #[cold]
 fn detect() -> LibcKind {
-    let (kind, number) = if runtime::next_symbol(c"gnu_get_libc_version").is_some() {
-        (LibcKind::Glibc, 1)
-    } else if runtime::next_symbol(c"__uClibc_main").is_some() {
+    // uClibc-ng has gnu_get_libc_version too.
+    let (kind, number) = if runtime::next_symbol(c"__uClibc_main").is_some() {
         (LibcKind::Uclibc, 2)
+    } else if runtime::next_symbol(c"gnu_get_libc_version").is_some() {
+        (LibcKind::Glibc, 1)
     } else {
         (LibcKind::Musl, 3)
     };
@@ -49,7 +50,11 @@ pub fn wide_vector_offsets() -> bool {
 
 /// The offset of preadv and pwritev.
 pub fn vector_offset(narrow: i32, low: i32, high: i32) -> i64 {
-    if wide_vector_offsets() { join(low, high) } else { i64::from(narrow) }
+    if wide_vector_offsets() {
+        join(low, high)
+    } else {
+        i64::from(narrow)
+    }
 }
 
 pub fn join(low: i32, high: i32) -> i64 {
@@ -58,5 +63,9 @@ pub fn join(low: i32, high: i32) -> i64 {
 
 /// An off_t that is in `narrow` or, where it is wide, in the pair.
 pub fn offset(narrow: i32, low: i32, high: i32) -> i64 {
-    if wide_offsets() { join(low, high) } else { i64::from(narrow) }
+    if wide_offsets() {
+        join(low, high)
+    } else {
+        i64::from(narrow)
+    }
 }

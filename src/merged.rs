@@ -33,7 +33,11 @@ pub enum Shape {
 impl Shape {
     /// Of the unsuffixed readdir.
     pub fn plain() -> Shape {
-        if libc_kind::wide_offsets() { Shape::Wide } else { Shape::Narrow }
+        if libc_kind::wide_offsets() {
+            Shape::Wide
+        } else {
+            Shape::Narrow
+        }
     }
 
     pub fn name_offset(self) -> usize {
@@ -56,7 +60,11 @@ struct OpenDirectory {
 }
 
 static OPEN: [OpenDirectory; OPEN_MAX] = [const {
-    OpenDirectory { directory: AtomicUsize::new(0), which: AtomicU32::new(0), cursor: AtomicU32::new(0) }
+    OpenDirectory {
+        directory: AtomicUsize::new(0),
+        which: AtomicU32::new(0),
+        cursor: AtomicU32::new(0),
+    }
 }; OPEN_MAX];
 static OPEN_COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -99,7 +107,11 @@ pub fn enter(directory: usize, which: Merged) {
         Merged::Sysfs => 3,
     };
     for slot in &OPEN {
-        if slot.directory.compare_exchange(0, directory, Relaxed, Relaxed).is_ok() {
+        if slot
+            .directory
+            .compare_exchange(0, directory, Relaxed, Relaxed)
+            .is_ok()
+        {
             slot.which.store(number, Relaxed);
             slot.cursor.store(0, Relaxed);
             OPEN_COUNT.fetch_add(1, Relaxed);
@@ -109,7 +121,10 @@ pub fn enter(directory: usize, which: Merged) {
 }
 
 fn find(directory: usize) -> Option<(usize, &'static OpenDirectory, Merged)> {
-    let (index, slot) = OPEN.iter().enumerate().find(|(_, slot)| slot.directory.load(Relaxed) == directory)?;
+    let (index, slot) = OPEN
+        .iter()
+        .enumerate()
+        .find(|(_, slot)| slot.directory.load(Relaxed) == directory)?;
     let which = match slot.which.load(Relaxed) {
         0 => Merged::Dev,
         1 => Merged::Class,
@@ -142,9 +157,8 @@ pub fn hides(directory: usize, name: &[u8]) -> bool {
 fn is_ours(which: Merged, name: &[u8]) -> bool {
     match which {
         Merged::Class => name == b"mtd",
-        Merged::Block => {
-            paths::parse_node(name).is_some_and(|node| node.kind == NodeKind::Block && world::node_exists(node))
-        }
+        Merged::Block => paths::parse_node(name)
+            .is_some_and(|node| node.kind == NodeKind::Block && world::node_exists(node)),
         Merged::Dev => paths::parse_node(name).is_some_and(world::node_exists),
         Merged::Sysfs => false,
     }
@@ -156,7 +170,10 @@ fn entry_at(which: Merged, number: u32) -> Option<(paths::PathBuffer, u8)> {
         return None;
     }
     if which == Merged::Class {
-        return (number == 0).then(|| paths::PathBuffer::of(&[b"mtd"])).flatten().map(|name| (name, libc::DT_DIR));
+        return (number == 0)
+            .then(|| paths::PathBuffer::of(&[b"mtd"]))
+            .flatten()
+            .map(|name| (name, libc::DT_DIR));
     }
     let kinds: &[(NodeKind, u8)] = match which {
         Merged::Dev => &[
@@ -172,7 +189,13 @@ fn entry_at(which: Merged, number: u32) -> Option<(paths::PathBuffer, u8)> {
 }
 
 /// Puts one entry into `buffer`.
-fn write_entry(buffer: &mut [u8; ENTRY_SIZE], shape: Shape, number: u32, name: &[u8], entry_type: u8) {
+fn write_entry(
+    buffer: &mut [u8; ENTRY_SIZE],
+    shape: Shape,
+    number: u32,
+    name: &[u8],
+    entry_type: u8,
+) {
     use mtd_abi::layout::Field;
     *buffer = [0; ENTRY_SIZE];
     // Any inode number that is not 0 marks an entry that exists.
@@ -200,23 +223,34 @@ fn write_entry(buffer: &mut [u8; ENTRY_SIZE], shape: Shape, number: u32, name: &
 /// The buffer of an open directory.
 fn buffer(index: usize) -> Option<&'static mut [u8; ENTRY_SIZE]> {
     // SAFETY: see `Entries`; the index is checked.
-    (index < OPEN_MAX).then(|| unsafe { &mut *ENTRIES.0.get().cast::<[u8; ENTRY_SIZE]>().add(index) })
+    (index < OPEN_MAX)
+        .then(|| unsafe { &mut *ENTRIES.0.get().cast::<[u8; ENTRY_SIZE]>().add(index) })
 }
 
 /// What readdir returns behind the system's last entry.
 pub fn next(directory: usize, shape: Shape) -> *mut c_void {
-    let Some((index, slot, which)) = find(directory) else { return core::ptr::null_mut() };
+    let Some((index, slot, which)) = find(directory) else {
+        return core::ptr::null_mut();
+    };
     let number = slot.cursor.fetch_add(1, Relaxed);
-    let Some((name, entry_type)) = entry_at(which, number) else { return core::ptr::null_mut() };
-    let Some(buffer) = buffer(index) else { return core::ptr::null_mut() };
+    let Some((name, entry_type)) = entry_at(which, number) else {
+        return core::ptr::null_mut();
+    };
+    let Some(buffer) = buffer(index) else {
+        return core::ptr::null_mut();
+    };
     write_entry(buffer, shape, number, name.bytes(), entry_type);
     buffer.as_mut_ptr().cast()
 }
 
 /// An entry of the system in the narrow form.
 pub fn narrow(directory: usize, name: &[u8], entry_type: u8) -> *mut c_void {
-    let Some((index, ..)) = find(directory) else { return core::ptr::null_mut() };
-    let Some(buffer) = buffer(index) else { return core::ptr::null_mut() };
+    let Some((index, ..)) = find(directory) else {
+        return core::ptr::null_mut();
+    };
+    let Some(buffer) = buffer(index) else {
+        return core::ptr::null_mut();
+    };
     write_entry(buffer, Shape::Narrow, 0, name, entry_type);
     buffer.as_mut_ptr().cast()
 }
@@ -237,7 +271,10 @@ pub struct List {
 
 impl List {
     pub fn new() -> List {
-        List { entries: core::ptr::null_mut(), length: 0 }
+        List {
+            entries: core::ptr::null_mut(),
+            length: 0,
+        }
     }
 
     /// Copies an entry that readdir returned.
@@ -245,8 +282,15 @@ impl List {
         // SAFETY: an entry of this shape, whose record length lies two (and a type) before its name; the list has
         // `length` places, and one more after the growth.
         unsafe {
-            let size = entry.cast::<u8>().add(shape.name_offset() - 3).cast::<u16>().read_unaligned() as usize;
-            let grown = realloc(self.entries.cast(), (self.length + 1) * size_of::<*mut c_void>());
+            let size = entry
+                .cast::<u8>()
+                .add(shape.name_offset() - 3)
+                .cast::<u16>()
+                .read_unaligned() as usize;
+            let grown = realloc(
+                self.entries.cast(),
+                (self.length + 1) * size_of::<*mut c_void>(),
+            );
             if grown.is_null() {
                 return Err(self.give_up());
             }
@@ -284,8 +328,10 @@ impl List {
                 for right in 1..self.length {
                     let mut at = right;
                     while at > 0
-                        && compare(self.entries.add(at - 1).cast_const().cast(), self.entries.add(at).cast_const().cast())
-                            > 0
+                        && compare(
+                            self.entries.add(at - 1).cast_const().cast(),
+                            self.entries.add(at).cast_const().cast(),
+                        ) > 0
                     {
                         core::ptr::swap(self.entries.add(at - 1), self.entries.add(at));
                         at -= 1;

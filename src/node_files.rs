@@ -9,17 +9,26 @@ const F_SETLEASE: i32 = 1024;
 
 /// A write lease is only granted on a file that nobody else has open, which is just the question.
 pub fn is_open(directory: &PathText, index: u32) -> bool {
-    [NodeKind::Char, NodeKind::CharReadOnly, NodeKind::Block].into_iter().any(|kind| {
-        let name = paths::node_name(Node { kind, index });
-        let path = name.and_then(|name| {
-            PathBuffer::of(&[directory.as_bytes(), paths::NODE_DIRECTORY, name.bytes()])
-        });
-        path.is_some_and(|path| is_file_open(&path))
-    })
+    [NodeKind::Char, NodeKind::CharReadOnly, NodeKind::Block]
+        .into_iter()
+        .any(|kind| {
+            let name = paths::node_name(Node { kind, index });
+            let path = name.and_then(|name| {
+                PathBuffer::of(&[directory.as_bytes(), paths::NODE_DIRECTORY, name.bytes()])
+            });
+            path.is_some_and(|path| is_file_open(&path))
+        })
 }
 
 fn is_file_open(path: &PathBuffer) -> bool {
-    let Ok(fd) = sys::openat(sys::AT_FDCWD, path.c_str(), libc::O_RDWR | libc::O_CLOEXEC, 0) else { return false };
+    let Ok(fd) = sys::openat(
+        sys::AT_FDCWD,
+        path.c_str(),
+        libc::O_RDWR | libc::O_CLOEXEC,
+        0,
+    ) else {
+        return false;
+    };
     let answer = sys::fcntl(fd, F_SETLEASE, libc::F_WRLCK as usize);
     if answer.is_ok() {
         let _ = sys::fcntl(fd, F_SETLEASE, libc::F_UNLCK as usize);

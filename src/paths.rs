@@ -17,7 +17,10 @@ pub struct PathBuffer {
 
 impl PathBuffer {
     pub const fn new() -> PathBuffer {
-        PathBuffer { bytes: [0; PATH_MAX], length: 0 }
+        PathBuffer {
+            bytes: [0; PATH_MAX],
+            length: 0,
+        }
     }
 
     pub fn of(parts: &[&[u8]]) -> Option<PathBuffer> {
@@ -30,7 +33,10 @@ impl PathBuffer {
 
     /// None where the path would be too long.
     pub fn push(&mut self, part: &[u8]) -> Option<()> {
-        let end = self.length.checked_add(part.len()).filter(|&end| end < PATH_MAX)?;
+        let end = self
+            .length
+            .checked_add(part.len())
+            .filter(|&end| end < PATH_MAX)?;
         self.bytes.get_mut(self.length..end)?.copy_from_slice(part);
         self.length = end;
         *self.bytes.get_mut(end)? = 0;
@@ -57,7 +63,11 @@ impl PathBuffer {
         match component {
             b"" | b"." => Some(()),
             b".." => {
-                let parent = self.bytes().iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+                let parent = self
+                    .bytes()
+                    .iter()
+                    .rposition(|&byte| byte == b'/')
+                    .unwrap_or(0);
                 self.truncate(parent);
                 Some(())
             }
@@ -83,7 +93,11 @@ pub enum Virtual {
 /// Names that can lead to something of ours contain one of these.
 pub fn may_be_ours(path: &[u8]) -> bool {
     let contains = |needle: &[u8]| path.windows(needle.len()).any(|window| window == needle);
-    contains(b"mtd") || contains(b"90:") || contains(b"31:") || path.ends_with(b"devices") || path.ends_with(b"partitions")
+    contains(b"mtd")
+        || contains(b"90:")
+        || contains(b"31:")
+        || path.ends_with(b"devices")
+        || path.ends_with(b"partitions")
 }
 
 /// Makes a path absolute and removes ".", ".." and "//". Symbolic links are not followed.
@@ -115,7 +129,10 @@ pub fn descriptor_path(fd: i32, buffer: &mut [u8]) -> Option<&[u8]> {
 
 fn proc_fd_name(fd: i32) -> Option<PathBuffer> {
     let mut digits = [0; 10];
-    PathBuffer::of(&[b"/proc/self/fd/", decimal(u32::try_from(fd).ok()?, &mut digits)])
+    PathBuffer::of(&[
+        b"/proc/self/fd/",
+        decimal(u32::try_from(fd).ok()?, &mut digits),
+    ])
 }
 
 pub fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
@@ -133,11 +150,13 @@ pub fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
 }
 
 pub fn parse_decimal(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || digits.len() > 5 || (digits.len() > 1 && digits.first() == Some(&b'0')) {
+    if digits.is_empty() || digits.len() > 5 || (digits.len() > 1 && digits.first() == Some(&b'0'))
+    {
         return None;
     }
     digits.iter().try_fold(0, |number: u32, &byte| {
-        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
+        byte.is_ascii_digit()
+            .then(|| number * 10 + u32::from(byte - b'0'))
     })
 }
 
@@ -145,12 +164,21 @@ pub fn parse_decimal(digits: &[u8]) -> Option<u32> {
 pub fn parse_node(name: &[u8]) -> Option<Node> {
     let rest = name.strip_prefix(b"mtd")?;
     if let Some(digits) = rest.strip_prefix(b"block") {
-        return Some(Node { kind: NodeKind::Block, index: parse_decimal(digits)? });
+        return Some(Node {
+            kind: NodeKind::Block,
+            index: parse_decimal(digits)?,
+        });
     }
     if let Some(digits) = rest.strip_suffix(b"ro") {
-        return Some(Node { kind: NodeKind::CharReadOnly, index: parse_decimal(digits)? });
+        return Some(Node {
+            kind: NodeKind::CharReadOnly,
+            index: parse_decimal(digits)?,
+        });
     }
-    Some(Node { kind: NodeKind::Char, index: parse_decimal(rest)? })
+    Some(Node {
+        kind: NodeKind::Char,
+        index: parse_decimal(rest)?,
+    })
 }
 
 /// The name in /dev.
@@ -168,8 +196,14 @@ pub fn node_name(node: Node) -> Option<PathBuffer> {
 /// /dev/mtd/N and /dev/mtd/Nro, the names of devfs.
 fn parse_devfs(name: &[u8]) -> Option<Node> {
     match name.strip_suffix(b"ro") {
-        Some(digits) => Some(Node { kind: NodeKind::CharReadOnly, index: parse_decimal(digits)? }),
-        None => Some(Node { kind: NodeKind::Char, index: parse_decimal(name)? }),
+        Some(digits) => Some(Node {
+            kind: NodeKind::CharReadOnly,
+            index: parse_decimal(digits)?,
+        }),
+        None => Some(Node {
+            kind: NodeKind::Char,
+            index: parse_decimal(name)?,
+        }),
     }
 }
 
@@ -194,7 +228,10 @@ pub fn classify(path: &[u8]) -> Option<Virtual> {
         if let Some(node) = parse_node(name) {
             return Some(Virtual::Node(node));
         }
-        return name.strip_prefix(b"mtd/").and_then(parse_devfs).map(Virtual::Node);
+        return name
+            .strip_prefix(b"mtd/")
+            .and_then(parse_devfs)
+            .map(Virtual::Node);
     }
     let in_sys = SYS_PREFIXES.iter().any(|prefix| {
         path.strip_prefix(*prefix).is_some_and(|rest| {

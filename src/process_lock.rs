@@ -45,7 +45,10 @@ impl ProcessLock {
     pub fn acquire() -> ProcessLock {
         let signals = HANDLERS.load(Ordering::Relaxed).then(sys::block_signals);
         let pid = sys::getpid();
-        if HOLDER.compare_exchange(0, pid, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        if HOLDER
+            .compare_exchange(0, pid, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
             Self::wait(pid);
         }
         HOLDER_PID.store(pid, Ordering::Relaxed);
@@ -57,9 +60,15 @@ impl ProcessLock {
         let mut waits = 0;
         let mut releases = RELEASES.load(Ordering::Relaxed);
         // Others may wait as well, so who gets the lock after waiting keeps the bit.
-        while let Err(seen) = HOLDER.compare_exchange(0, pid | WAITERS, Ordering::Acquire, Ordering::Relaxed) {
+        while let Err(seen) =
+            HOLDER.compare_exchange(0, pid | WAITERS, Ordering::Acquire, Ordering::Relaxed)
+        {
             let marked = seen | WAITERS;
-            if seen == marked || HOLDER.compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            if seen == marked
+                || HOLDER
+                    .compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+            {
                 Kernel.futex_wait(&HOLDER, marked, WAIT_MS);
             }
             waits += 1;
@@ -68,7 +77,11 @@ impl ProcessLock {
                 (waits, releases) = (0, now);
             }
             let abandoned = seen & !WAITERS != pid && waits >= PATIENCE;
-            let take = |seen| HOLDER.compare_exchange(seen, pid | WAITERS, Ordering::Acquire, Ordering::Relaxed).is_ok();
+            let take = |seen| {
+                HOLDER
+                    .compare_exchange(seen, pid | WAITERS, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+            };
             if abandoned && (take(marked) || take(seen)) {
                 return;
             }

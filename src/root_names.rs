@@ -21,7 +21,11 @@ const KNOWN: u8 = 2;
 
 fn root() -> Option<&'static Root> {
     if ROOT.1.load(Ordering::Acquire) != KNOWN {
-        if ROOT.1.compare_exchange(UNKNOWN, BUSY, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        if ROOT
+            .1
+            .compare_exchange(UNKNOWN, BUSY, Ordering::Relaxed, Ordering::Relaxed)
+            .is_err()
+        {
             // Another thread is asking at this moment; once, a name is looked up as the emulator does.
             return None;
         }

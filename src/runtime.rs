@@ -57,6 +57,7 @@ const STT_OBJECT: u8 = 1;
 const STT_GNU_IFUNC: u8 = 10;
 const VERSION_HIDDEN: u16 = 0x8000;
 const AT_PHDR: usize = 3;
+const AT_PHENT: usize = 4;
 const AT_PHNUM: usize = 5;
 
 unsafe extern "C" {
@@ -72,22 +73,44 @@ fn r_debug() -> *const RDebug {
     if cached != 0 {
         return cached as *const RDebug;
     }
-    let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/proc/self/auxv", libc::O_RDONLY | libc::O_CLOEXEC, 0) else {
+    let Ok(fd) = sys::openat(
+        sys::AT_FDCWD,
+        c"/proc/self/auxv",
+        libc::O_RDONLY | libc::O_CLOEXEC,
+        0,
+    ) else {
         return core::ptr::null();
     };
     let mut auxv = [[0usize; 2]; 64];
-    let length = sys::checked(sys::call!(libc::SYS_read, fd, auxv.as_mut_ptr(), size_of_val(&auxv))).unwrap_or(0);
+    let length = sys::checked(sys::call!(
+        libc::SYS_read,
+        fd,
+        auxv.as_mut_ptr(),
+        size_of_val(&auxv)
+    ))
+    .unwrap_or(0);
     sys::close(fd);
-    let value = |key: usize| auxv.iter().take(length / 8).find(|pair| pair[0] == key).map_or(0, |pair| pair[1]);
+    let value = |key: usize| {
+        auxv.iter()
+            .take(length / 8)
+            .find(|pair| pair[0] == key)
+            .map_or(0, |pair| pair[1])
+    };
     let (headers, count) = (value(AT_PHDR) as *const ProgramHeader, value(AT_PHNUM));
-    if headers.is_null() {
-        return core::ptr::null();
+    if value(AT_PHENT) != size_of::<ProgramHeader>() || headers.is_null() {
+        // Without this nothing can be passed on; to go on would break every call of the guest.
+        sys::report(&[b"/proc is not this process's (another PID namespace's?): mount a fresh one; the program ends here"]);
+        sys::call!(libc::SYS_exit_group, 127);
     }
     // SAFETY: the kernel maps the program headers at AT_PHDR, AT_PHNUM of them, for the life of the process.
     let headers = unsafe { core::slice::from_raw_parts(headers, count) };
-    let Some(own) = headers.iter().find(|header| header.kind == PT_PHDR) else { return core::ptr::null() };
+    let Some(own) = headers.iter().find(|header| header.kind == PT_PHDR) else {
+        return core::ptr::null();
+    };
     let base = (headers.as_ptr() as usize).wrapping_sub(own.address);
-    let Some(dynamic) = headers.iter().find(|header| header.kind == PT_DYNAMIC) else { return core::ptr::null() };
+    let Some(dynamic) = headers.iter().find(|header| header.kind == PT_DYNAMIC) else {
+        return core::ptr::null();
+    };
     let mut entry = base.wrapping_add(dynamic.address) as *const [usize; 2];
     loop {
         // SAFETY: PT_DYNAMIC points to an array that ends with DT_NULL.
@@ -118,9 +141,22 @@ impl Tables {
     /// # Safety
     /// `map` must be an entry of the loader's list.
     unsafe fn of(map: &LinkMap) -> Tables {
-        let mut tables = Tables { base: map.base, hash: 0, gnu_hash: 0, symbols: 0, strings: 0, versions: 0 };
+        let mut tables = Tables {
+            base: map.base,
+            hash: 0,
+            gnu_hash: 0,
+            symbols: 0,
+            strings: 0,
+            versions: 0,
+        };
         // glibc relocates the pointers of a dynamic section in place, musl and uClibc do not.
-        let fix = |value: usize| if value < map.base { value.wrapping_add(map.base) } else { value };
+        let fix = |value: usize| {
+            if value < map.base {
+                value.wrapping_add(map.base)
+            } else {
+                value
+            }
+        };
         let mut entry = map.dynamic;
         while !entry.is_null() {
             // SAFETY: the dynamic section of a loaded object ends with DT_NULL.
@@ -153,7 +189,9 @@ impl Tables {
             if !defined || !(kind <= STT_FUNC || kind == STT_GNU_IFUNC) {
                 return None;
             }
-            if self.versions != 0 && *(self.versions as *const u16).add(index as usize) & VERSION_HIDDEN != 0 {
+            if self.versions != 0
+                && *(self.versions as *const u16).add(index as usize) & VERSION_HIDDEN != 0
+            {
                 return None;
             }
             if CStr::from_ptr((self.strings + symbol.name as usize) as *const c_char) != name {
@@ -190,10 +228,9 @@ impl Tables {
     /// # Safety
     /// As for `find`; `gnu_hash` is not 0.
     unsafe fn find_gnu(&self, name: &CStr) -> Option<usize> {
-        let hash = name
-            .to_bytes()
-            .iter()
-            .fold(5381u32, |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()));
+        let hash = name.to_bytes().iter().fold(5381u32, |hash, &byte| {
+            hash.wrapping_mul(33).wrapping_add(byte.into())
+        });
         // SAFETY: header of four words, bloom filter, buckets, chains.
         unsafe {
             let table = self.gnu_hash as *const u32;
@@ -300,7 +337,10 @@ unsafe extern "C" fn dlsym(_handle: *const c_void, name: *const c_char) -> *cons
 }
 
 // Unwind tables name these personality routines; nothing here ever unwinds.
-core::arch::global_asm!(".hidden __aeabi_unwind_cpp_pr0", ".hidden __aeabi_unwind_cpp_pr1");
+core::arch::global_asm!(
+    ".hidden __aeabi_unwind_cpp_pr0",
+    ".hidden __aeabi_unwind_cpp_pr1"
+);
 
 #[unsafe(no_mangle)]
 extern "C" fn __aeabi_unwind_cpp_pr0() {}

@@ -24,7 +24,11 @@ pub struct Attribute {
 
 impl Attribute {
     fn new(node: Node, name: &[u8]) -> Option<Attribute> {
-        let mut attribute = Attribute { node, name: [0; 32], length: name.len() };
+        let mut attribute = Attribute {
+            node,
+            name: [0; 32],
+            length: name.len(),
+        };
         attribute.name.get_mut(..name.len())?.copy_from_slice(name);
         Some(attribute)
     }
@@ -71,7 +75,10 @@ fn device_path(node: Node) -> Option<PathBuffer> {
     let mut path = PathBuffer::of(&[b"/sys/devices/virtual/mtd/"])?;
     let name = paths::node_name(node)?;
     if node.kind == NodeKind::Block {
-        let parent = paths::node_name(Node { kind: NodeKind::Char, index: node.index })?;
+        let parent = paths::node_name(Node {
+            kind: NodeKind::Char,
+            index: node.index,
+        })?;
         path.push(parent.bytes())?;
         path.push(b"/")?;
     }
@@ -93,7 +100,9 @@ fn split_device(path: &[u8]) -> Option<(Node, &[u8])> {
             // mtdN/mtdblockN is the block device.
             let (second, below) = cut(rest);
             return match paths::parse_node(second) {
-                Some(block) if block.kind == NodeKind::Block && block.index == node.index => Some((block, below)),
+                Some(block) if block.kind == NodeKind::Block && block.index == node.index => {
+                    Some((block, below))
+                }
                 _ => Some((node, rest)),
             };
         }
@@ -101,16 +110,35 @@ fn split_device(path: &[u8]) -> Option<(Node, &[u8])> {
     if let Some(tail) = path.strip_prefix(b"/sys/dev/char/90:") {
         let (minor, rest) = cut(tail);
         let minor = paths::parse_decimal(minor)?;
-        let kind = if minor % 2 == 1 { NodeKind::CharReadOnly } else { NodeKind::Char };
-        return Some((Node { kind, index: minor / 2 }, rest));
+        let kind = if minor % 2 == 1 {
+            NodeKind::CharReadOnly
+        } else {
+            NodeKind::Char
+        };
+        return Some((
+            Node {
+                kind,
+                index: minor / 2,
+            },
+            rest,
+        ));
     }
     let (minor, rest) = cut(path.strip_prefix(b"/sys/dev/block/31:")?);
-    Some((Node { kind: NodeKind::Block, index: paths::parse_decimal(minor)? }, rest))
+    Some((
+        Node {
+            kind: NodeKind::Block,
+            index: paths::parse_decimal(minor)?,
+        },
+        rest,
+    ))
 }
 
 fn cut(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().position(|&byte| byte == b'/') {
-        Some(slash) => (path.get(..slash).unwrap_or(&[]), path.get(slash + 1..).unwrap_or(&[])),
+        Some(slash) => (
+            path.get(..slash).unwrap_or(&[]),
+            path.get(slash + 1..).unwrap_or(&[]),
+        ),
         None => (path, &[]),
     }
 }
@@ -134,10 +162,15 @@ pub fn guest_name(real: &[u8]) -> PathBuffer {
     let position = real.windows(TREE.len()).position(|window| window == TREE);
     let mapped = position.and_then(|start| {
         let behind = real.get(start + TREE.len()..)?;
-        let slash = behind.iter().position(|&byte| byte == b'/').unwrap_or(behind.len());
+        let slash = behind
+            .iter()
+            .position(|&byte| byte == b'/')
+            .unwrap_or(behind.len());
         PathBuffer::of(&[b"/sys", behind.get(slash..)?])
     });
-    mapped.or_else(|| PathBuffer::of(&[real])).unwrap_or(const { PathBuffer::new() })
+    mapped
+        .or_else(|| PathBuffer::of(&[real]))
+        .unwrap_or(const { PathBuffer::new() })
 }
 
 pub fn open(path: &[u8], flags: i32) -> Result<i32, Errno> {
@@ -150,18 +183,26 @@ pub fn open(path: &[u8], flags: i32) -> Result<i32, Errno> {
 pub fn access(path: &[u8], mode: i32) -> Result<i32, Errno> {
     let real = real_path(path).ok_or(Errno::ENOENT)?;
     if let Some(attribute) = attribute(path) {
-        let refused = mode & libc::X_OK != 0 || (mode & libc::W_OK != 0 && !attribute.is_writable());
+        let refused =
+            mode & libc::X_OK != 0 || (mode & libc::W_OK != 0 && !attribute.is_writable());
         return if refused { Err(Errno::EACCES) } else { Ok(0) };
     }
-    sys::checked(sys::call!(libc::SYS_faccessat, sys::AT_FDCWD, real.c_str().as_ptr(), mode))
-        .map(|_| 0)
-        .map_err(Errno)
+    sys::checked(sys::call!(
+        libc::SYS_faccessat,
+        sys::AT_FDCWD,
+        real.c_str().as_ptr(),
+        mode
+    ))
+    .map(|_| 0)
+    .map_err(Errno)
 }
 
 /// The real name of a directory of ours, for opendir and chdir.
 pub fn directory(directory: i32, path: &[u8]) -> Option<PathBuffer> {
     let ours = crate::files::find(directory, path)?;
-    (ours.what == paths::Virtual::Sys).then(|| real_path(ours.path.bytes())).flatten()
+    (ours.what == paths::Virtual::Sys)
+        .then(|| real_path(ours.path.bytes()))
+        .flatten()
 }
 
 /// Notes whether the current directory is in the tree now; hands the result of the call on.
@@ -244,24 +285,55 @@ fn build(target: &PathBuffer) -> Option<()> {
 
 fn build_device(root: &PathBuffer, device: &chardev::Device<'_>) -> Option<()> {
     for kind in [NodeKind::Char, NodeKind::CharReadOnly, NodeKind::Block] {
-        let node = Node { kind, index: device.index };
+        let node = Node {
+            kind,
+            index: device.index,
+        };
         let place = device_path(node)?;
         let place = place.bytes().strip_prefix(b"/sys")?;
         let name = paths::node_name(node)?;
         make_directory(root, place)?;
         make_directory(root, PathBuffer::of(&[place, b"/power"])?.bytes())?;
-        let up: &[u8] = if kind == NodeKind::Block { b"../../../../../" } else { b"../../../../" };
-        let subsystem: &[u8] = if kind == NodeKind::Block { b"class/block" } else { b"class/mtd" };
-        make_link(root, PathBuffer::of(&[place, b"/subsystem"])?.bytes(), &[up, subsystem])?;
+        let up: &[u8] = if kind == NodeKind::Block {
+            b"../../../../../"
+        } else {
+            b"../../../../"
+        };
+        let subsystem: &[u8] = if kind == NodeKind::Block {
+            b"class/block"
+        } else {
+            b"class/mtd"
+        };
+        make_link(
+            root,
+            PathBuffer::of(&[place, b"/subsystem"])?.bytes(),
+            &[up, subsystem],
+        )?;
         let below = place.strip_prefix(b"/")?;
         match kind {
             NodeKind::Block => {
                 make_directory(root, PathBuffer::of(&[place, b"/queue"])?.bytes())?;
-                make_link(root, PathBuffer::of(&[place, b"/device"])?.bytes(), &[b"../../", char_name(node)?.bytes()])?;
-                make_link(root, PathBuffer::of(&[b"/block/", name.bytes()])?.bytes(), &[b"../", below])?;
-                make_link(root, PathBuffer::of(&[b"/class/block/", name.bytes()])?.bytes(), &[b"../../", below])?;
+                make_link(
+                    root,
+                    PathBuffer::of(&[place, b"/device"])?.bytes(),
+                    &[b"../../", char_name(node)?.bytes()],
+                )?;
+                make_link(
+                    root,
+                    PathBuffer::of(&[b"/block/", name.bytes()])?.bytes(),
+                    &[b"../", below],
+                )?;
+                make_link(
+                    root,
+                    PathBuffer::of(&[b"/class/block/", name.bytes()])?.bytes(),
+                    &[b"../../", below],
+                )?;
             }
-            _ => make_link(root, PathBuffer::of(&[b"/class/mtd/", name.bytes()])?.bytes(), &[b"../../", below])?,
+            _ => make_link(
+                root,
+                PathBuffer::of(&[b"/class/mtd/", name.bytes()])?.bytes(),
+                &[b"../../", below],
+            )?,
         }
         if kind == NodeKind::Char {
             // The nvmem child that every mtd device has.
@@ -270,7 +342,10 @@ fn build_device(root: &PathBuffer, device: &chardev::Device<'_>) -> Option<()> {
         make_link(root, number_name(node)?.bytes(), &[b"../../", below])?;
         for attribute in text::attributes(attribute_kind(kind)) {
             if text::has_attribute(device, attribute_kind(kind), attribute.as_bytes()) {
-                make_file(root, PathBuffer::of(&[place, b"/", attribute.as_bytes()])?.bytes())?;
+                make_file(
+                    root,
+                    PathBuffer::of(&[place, b"/", attribute.as_bytes()])?.bytes(),
+                )?;
             }
         }
     }
@@ -286,14 +361,19 @@ fn attribute_kind(kind: NodeKind) -> text::Node {
 }
 
 fn char_name(node: Node) -> Option<PathBuffer> {
-    paths::node_name(Node { kind: NodeKind::Char, index: node.index })
+    paths::node_name(Node {
+        kind: NodeKind::Char,
+        index: node.index,
+    })
 }
 
 /// `/dev/char/90:0`, `/dev/block/31:0`.
 fn number_name(node: Node) -> Option<PathBuffer> {
     let mut digits = [0; 10];
     match node.kind {
-        NodeKind::Block => PathBuffer::of(&[b"/dev/block/31:", paths::decimal(node.index, &mut digits)]),
+        NodeKind::Block => {
+            PathBuffer::of(&[b"/dev/block/31:", paths::decimal(node.index, &mut digits)])
+        }
         kind => {
             let minor = node.index * 2 + u32::from(kind == NodeKind::CharReadOnly);
             PathBuffer::of(&[b"/dev/char/90:", paths::decimal(minor, &mut digits)])
@@ -303,7 +383,12 @@ fn number_name(node: Node) -> Option<PathBuffer> {
 
 fn make_directory(root: &PathBuffer, path: &[u8]) -> Option<()> {
     let path = PathBuffer::of(&[root.bytes(), path])?;
-    match sys::checked(sys::call!(libc::SYS_mkdirat, sys::AT_FDCWD, path.c_str().as_ptr(), 0o755)) {
+    match sys::checked(sys::call!(
+        libc::SYS_mkdirat,
+        sys::AT_FDCWD,
+        path.c_str().as_ptr(),
+        0o755
+    )) {
         Ok(_) | Err(libc::EEXIST) => Some(()),
         Err(_) => None,
     }
@@ -312,7 +397,12 @@ fn make_directory(root: &PathBuffer, path: &[u8]) -> Option<()> {
 fn make_link(root: &PathBuffer, path: &[u8], target: &[&[u8]]) -> Option<()> {
     let path = PathBuffer::of(&[root.bytes(), path])?;
     let target = PathBuffer::of(target)?;
-    let made = sys::call!(libc::SYS_symlinkat, target.c_str().as_ptr(), sys::AT_FDCWD, path.c_str().as_ptr());
+    let made = sys::call!(
+        libc::SYS_symlinkat,
+        target.c_str().as_ptr(),
+        sys::AT_FDCWD,
+        path.c_str().as_ptr()
+    );
     match sys::checked(made) {
         Ok(_) | Err(libc::EEXIST) => Some(()),
         Err(_) => None,
@@ -321,7 +411,13 @@ fn make_link(root: &PathBuffer, path: &[u8], target: &[&[u8]]) -> Option<()> {
 
 fn make_file(root: &PathBuffer, path: &[u8]) -> Option<()> {
     let path = PathBuffer::of(&[root.bytes(), path])?;
-    let fd = sys::openat(sys::AT_FDCWD, path.c_str(), libc::O_CREAT | libc::O_RDWR | libc::O_CLOEXEC, 0o644).ok()?;
+    let fd = sys::openat(
+        sys::AT_FDCWD,
+        path.c_str(),
+        libc::O_CREAT | libc::O_RDWR | libc::O_CLOEXEC,
+        0o644,
+    )
+    .ok()?;
     sys::close(fd);
     Some(())
 }

@@ -26,11 +26,21 @@ impl StandIn {
             NodeKind::CharReadOnly => (libc::S_IFCHR, MTD_CHAR_MAJOR, node.index * 2 + 1),
             NodeKind::Block | NodeKind::Threshold => (libc::S_IFBLK, MTD_BLOCK_MAJOR, node.index),
         };
-        StandIn { mode: kind | NODE_MODE, major, minor, size: 0 }
+        StandIn {
+            mode: kind | NODE_MODE,
+            major,
+            minor,
+            size: 0,
+        }
     }
 
     pub fn of_file(permissions: u32, size: u32) -> StandIn {
-        StandIn { mode: libc::S_IFREG | permissions, major: 0, minor: 0, size }
+        StandIn {
+            mode: libc::S_IFREG | permissions,
+            major: 0,
+            minor: 0,
+            size,
+        }
     }
 
     /// As `makedev` puts it together.
@@ -59,13 +69,18 @@ pub fn of_link(directory: i32, path: &[u8]) -> Option<Found> {
 
 /// stat of /proc/self/fd/N follows to the file behind the descriptor.
 fn of_named_descriptor(path: &[u8], follow: bool) -> Option<Found> {
-    let digits = path.strip_prefix(b"/proc/self/fd/".as_slice()).or_else(|| path.strip_prefix(b"/dev/fd/".as_slice()))?;
+    let digits = path
+        .strip_prefix(b"/proc/self/fd/".as_slice())
+        .or_else(|| path.strip_prefix(b"/dev/fd/".as_slice()))?;
     if !follow {
         return None;
     }
     let descriptor = crate::descriptors::lookup(paths::parse_decimal(digits)? as i32)?;
     let appearance = Some(StandIn::of_node(descriptor.node));
-    Some(Found { file: world::stand_in_file(descriptor.node)?, appearance })
+    Some(Found {
+        file: world::stand_in_file(descriptor.node)?,
+        appearance,
+    })
 }
 
 fn found(ours: &files::Ours) -> Option<Result<Found, Errno>> {
@@ -78,11 +93,17 @@ fn found(ours: &files::Ours) -> Option<Result<Found, Errno>> {
         }
         Virtual::Node(node) => {
             let file = world::stand_in_file(node)?;
-            Some(Ok(Found { file, appearance: Some(StandIn::of_node(node)) }))
+            Some(Ok(Found {
+                file,
+                appearance: Some(StandIn::of_node(node)),
+            }))
         }
         Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
             let file = world::any_file()?;
-            Some(Ok(Found { file, appearance: Some(StandIn::of_file(text_files::PROC_MODE, 0)) }))
+            Some(Ok(Found {
+                file,
+                appearance: Some(StandIn::of_file(text_files::PROC_MODE, 0)),
+            }))
         }
         Virtual::Sys => {
             let file = shadow::real_path(ours.path.bytes())?;
@@ -102,5 +123,8 @@ pub fn of_memory_file(fd: i32) -> Option<StandIn> {
         return Some(StandIn::of_file(text_files::PROC_MODE, 0));
     }
     let attribute = shadow::attribute(name)?;
-    Some(StandIn::of_file(attribute.permissions(), text_files::SYSFS_FILE_SIZE))
+    Some(StandIn::of_file(
+        attribute.permissions(),
+        text_files::SYSFS_FILE_SIZE,
+    ))
 }

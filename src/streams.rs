@@ -22,17 +22,30 @@ struct CookieFunctions {
 
 type FopenCookie = unsafe extern "C" fn(*mut c_void, *const c_char, CookieFunctions) -> *mut FILE;
 
-const FUNCTIONS: CookieFunctions = CookieFunctions { read, write, seek, close };
+const FUNCTIONS: CookieFunctions = CookieFunctions {
+    read,
+    write,
+    seek,
+    close,
+};
 
 unsafe extern "C" fn read(cookie: *mut c_void, buffer: *mut c_char, size: size_t) -> ssize_t {
     let fd = cookie as usize as c_int;
-    settle(calls::transfer(fd, Direction::Read, buffer as usize, size, None).unwrap_or(Err(Errno::EBADF)), -1)
+    settle(
+        calls::transfer(fd, Direction::Read, buffer as usize, size, None)
+            .unwrap_or(Err(Errno::EBADF)),
+        -1,
+    )
 }
 
 unsafe extern "C" fn write(cookie: *mut c_void, buffer: *const c_char, size: size_t) -> ssize_t {
     let fd = cookie as usize as c_int;
     // 0 says "failed" to fopencookie.
-    settle(calls::transfer(fd, Direction::Write, buffer as usize, size, None).unwrap_or(Err(Errno::EBADF)), 0)
+    settle(
+        calls::transfer(fd, Direction::Write, buffer as usize, size, None)
+            .unwrap_or(Err(Errno::EBADF)),
+        0,
+    )
 }
 
 unsafe extern "C" fn seek(cookie: *mut c_void, offset: *mut off64_t, whence: c_int) -> c_int {
@@ -60,7 +73,9 @@ unsafe extern "C" fn close(cookie: *mut c_void) -> c_int {
 /// A new stream over `fd`; null, with errno, where this libc has no fopencookie.
 pub fn open(fd: c_int, mode: *const c_char) -> *mut FILE {
     let Some(address) = runtime::next_symbol(c"fopencookie") else {
-        sys::report(&[b"this libc has no fopencookie: streams on flash are not possible, use open and read"]);
+        sys::report(&[
+            b"this libc has no fopencookie: streams on flash are not possible, use open and read",
+        ]);
         return settle(Err(Errno::ENOSYS), core::ptr::null_mut());
     };
     // SAFETY: the libc's function of this name, documented with this signature.
@@ -128,7 +143,9 @@ pub fn exchange(stream: *mut FILE, new: *mut FILE) -> *mut FILE {
         fn fclose(stream: *mut FILE) -> c_int;
     }
     for name in [c"stdin", c"stdout", c"stderr"] {
-        let Some(variable) = runtime::global_symbol(name) else { continue };
+        let Some(variable) = runtime::global_symbol(name) else {
+            continue;
+        };
         // SAFETY: the program's variable of this name, a pointer to a stream.
         unsafe {
             let variable = variable as *mut *mut FILE;

@@ -14,7 +14,15 @@ pub const AT_FDCWD: i32 = libc::AT_FDCWD;
 /// # Safety
 /// The call must be sound for the kernel to perform with these arguments.
 #[inline(always)]
-pub unsafe fn syscall6(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
+pub unsafe fn syscall6(
+    number: usize,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> isize {
     let result: usize;
     // SAFETY: the EABI convention: number in r7, arguments in r0 to r5, result in r0; nothing else is changed. r7 may be
     // the frame pointer of Thumb code, so it is swapped in around the instruction.
@@ -49,12 +57,26 @@ pub(crate) use call;
 pub unsafe fn padded(words: &[usize]) -> isize {
     let word = |index: usize| words.get(index).copied().unwrap_or(0);
     // SAFETY: forwarded from the caller.
-    unsafe { syscall6(word(0), word(1), word(2), word(3), word(4), word(5), word(6)) }
+    unsafe {
+        syscall6(
+            word(0),
+            word(1),
+            word(2),
+            word(3),
+            word(4),
+            word(5),
+            word(6),
+        )
+    }
 }
 
 /// The answer of a system call as a result.
 pub fn checked(answer: isize) -> Result<usize, i32> {
-    if (-4095..0).contains(&answer) { Err(-answer as i32) } else { Ok(answer as usize) }
+    if (-4095..0).contains(&answer) {
+        Err(-answer as i32)
+    } else {
+        Ok(answer as usize)
+    }
 }
 
 fn retry(mut attempt: impl FnMut() -> isize) -> Result<usize, i32> {
@@ -67,7 +89,16 @@ fn retry(mut attempt: impl FnMut() -> isize) -> Result<usize, i32> {
 }
 
 pub fn openat(directory: i32, path: &CStr, flags: i32, mode: u32) -> Result<i32, i32> {
-    retry(|| call!(libc::SYS_openat, directory, path.as_ptr(), flags | libc::O_LARGEFILE, mode)).map(|fd| fd as i32)
+    retry(|| {
+        call!(
+            libc::SYS_openat,
+            directory,
+            path.as_ptr(),
+            flags | libc::O_LARGEFILE,
+            mode
+        )
+    })
+    .map(|fd| fd as i32)
 }
 
 pub fn close(fd: i32) {
@@ -76,17 +107,44 @@ pub fn close(fd: i32) {
 
 /// Both directions take guest addresses: a bad one is EFAULT.
 pub fn pread(fd: i32, address: usize, length: usize, offset: u64) -> Result<usize, i32> {
-    retry(|| call!(libc::SYS_pread64, fd, address, length, 0, offset as u32, (offset >> 32) as u32))
+    retry(|| {
+        call!(
+            libc::SYS_pread64,
+            fd,
+            address,
+            length,
+            0,
+            offset as u32,
+            (offset >> 32) as u32
+        )
+    })
 }
 
 pub fn pwrite(fd: i32, address: usize, length: usize, offset: u64) -> Result<usize, i32> {
-    retry(|| call!(libc::SYS_pwrite64, fd, address, length, 0, offset as u32, (offset >> 32) as u32))
+    retry(|| {
+        call!(
+            libc::SYS_pwrite64,
+            fd,
+            address,
+            length,
+            0,
+            offset as u32,
+            (offset >> 32) as u32
+        )
+    })
 }
 
 pub fn lseek(fd: i32, offset: i64, whence: i32) -> Result<u64, i32> {
     let mut result = 0u64;
     let (high, low) = ((offset >> 32) as u32, offset as u32);
-    checked(call!(libc::SYS__llseek, fd, high, low, &raw mut result, whence))?;
+    checked(call!(
+        libc::SYS__llseek,
+        fd,
+        high,
+        low,
+        &raw mut result,
+        whence
+    ))?;
     Ok(result)
 }
 
@@ -99,7 +157,13 @@ pub fn getpid() -> u32 {
 }
 
 pub fn readlink<'a>(path: &CStr, buffer: &'a mut [u8]) -> Result<&'a [u8], i32> {
-    let length = checked(call!(libc::SYS_readlinkat, AT_FDCWD, path.as_ptr(), buffer.as_mut_ptr(), buffer.len()))?;
+    let length = checked(call!(
+        libc::SYS_readlinkat,
+        AT_FDCWD,
+        path.as_ptr(),
+        buffer.as_mut_ptr(),
+        buffer.len()
+    ))?;
     Ok(buffer.get(..length).unwrap_or(&[]))
 }
 
@@ -109,7 +173,12 @@ pub fn getcwd(buffer: &mut [u8]) -> Result<&[u8], i32> {
 }
 
 pub fn memfd(name: &CStr) -> Result<i32, i32> {
-    checked(call!(libc::SYS_memfd_create, name.as_ptr(), libc::MFD_CLOEXEC)).map(|fd| fd as i32)
+    checked(call!(
+        libc::SYS_memfd_create,
+        name.as_ptr(),
+        libc::MFD_CLOEXEC
+    ))
+    .map(|fd| fd as i32)
 }
 
 /// `struct stat64` of ARM EABI, as bytes: fields are read by their offsets.
@@ -124,7 +193,13 @@ pub fn fstat64(fd: i32) -> Result<Stat64, i32> {
 pub fn stat64(path: &CStr, follow: bool) -> Result<Stat64, i32> {
     let mut bytes = [0; 104];
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-    checked(call!(libc::SYS_fstatat64, AT_FDCWD, path.as_ptr(), bytes.as_mut_ptr(), flags))?;
+    checked(call!(
+        libc::SYS_fstatat64,
+        AT_FDCWD,
+        path.as_ptr(),
+        bytes.as_mut_ptr(),
+        flags
+    ))?;
     Ok(bytes)
 }
 
@@ -141,7 +216,9 @@ pub fn stat_mode(bytes: &Stat64) -> u32 {
 }
 
 fn file_status(bytes: &Stat64) -> FileStatus {
-    let time = |offset: usize| i64::from(word(bytes, offset)) * 1_000_000_000 + i64::from(word(bytes, offset + 4));
+    let time = |offset: usize| {
+        i64::from(word(bytes, offset)) * 1_000_000_000 + i64::from(word(bytes, offset + 4))
+    };
     FileStatus {
         kind: match stat_mode(bytes) & libc::S_IFMT {
             libc::S_IFREG => FileKind::Regular,
@@ -167,12 +244,24 @@ pub type SignalSet = [u32; 2];
 pub fn block_signals() -> SignalSet {
     let all: SignalSet = [!0; 2];
     let mut old: SignalSet = [0; 2];
-    let _ = call!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr(), 8);
+    let _ = call!(
+        libc::SYS_rt_sigprocmask,
+        libc::SIG_SETMASK,
+        all.as_ptr(),
+        old.as_mut_ptr(),
+        8
+    );
     old
 }
 
 pub fn restore_signals(old: &SignalSet) {
-    let _ = call!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, old.as_ptr(), 0, 8);
+    let _ = call!(
+        libc::SYS_rt_sigprocmask,
+        libc::SIG_SETMASK,
+        old.as_ptr(),
+        0,
+        8
+    );
 }
 
 /// `struct flock64` of ARM EABI.
@@ -186,7 +275,13 @@ struct Flock64 {
 }
 
 fn record_lock(fd: i32, command: i32, kind: i32, offset: u64) -> Result<i16, i32> {
-    let mut lock = Flock64 { kind: kind as i16, whence: 0, start: offset as i64, length: 1, pid: 0 };
+    let mut lock = Flock64 {
+        kind: kind as i16,
+        whence: 0,
+        start: offset as i64,
+        length: 1,
+        pid: 0,
+    };
     retry(|| call!(libc::SYS_fcntl64, fd, command, &raw mut lock))?;
     Ok(lock.kind)
 }
@@ -251,11 +346,27 @@ impl Os for Kernel {
     }
 
     fn ftruncate(&self, fd: i32, size: u64) -> Result<(), i32> {
-        retry(|| call!(libc::SYS_ftruncate64, fd, 0, size as u32, (size >> 32) as u32)).map(|_| ())
+        retry(|| {
+            call!(
+                libc::SYS_ftruncate64,
+                fd,
+                0,
+                size as u32,
+                (size >> 32) as u32
+            )
+        })
+        .map(|_| ())
     }
 
     fn rename(&self, from: &CStr, to: &CStr) -> Result<(), i32> {
-        checked(call!(libc::SYS_renameat, AT_FDCWD, from.as_ptr(), AT_FDCWD, to.as_ptr())).map(|_| ())
+        checked(call!(
+            libc::SYS_renameat,
+            AT_FDCWD,
+            from.as_ptr(),
+            AT_FDCWD,
+            to.as_ptr()
+        ))
+        .map(|_| ())
     }
 
     fn unlink(&self, path: &CStr) -> Result<(), i32> {
@@ -267,7 +378,13 @@ impl Os for Kernel {
     }
 
     fn can_write(&self, path: &CStr) -> bool {
-        checked(call!(libc::SYS_faccessat, AT_FDCWD, path.as_ptr(), libc::W_OK)).is_ok()
+        checked(call!(
+            libc::SYS_faccessat,
+            AT_FDCWD,
+            path.as_ptr(),
+            libc::W_OK
+        ))
+        .is_ok()
     }
 
     fn free_bytes(&self, fd: i32) -> Result<u64, i32> {
@@ -287,12 +404,19 @@ impl Os for Kernel {
     }
 
     fn byte_is_locked(&self, fd: i32, offset: u64) -> Result<bool, i32> {
-        record_lock(fd, F_GETLK64, libc::F_WRLCK, offset).map(|kind| i32::from(kind) != libc::F_UNLCK)
+        record_lock(fd, F_GETLK64, libc::F_WRLCK, offset)
+            .map(|kind| i32::from(kind) != libc::F_UNLCK)
     }
 
     fn futex_wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {
         let timeout = [timeout_ms / 1000, timeout_ms % 1000 * 1_000_000];
-        let _ = call!(libc::SYS_futex, word.as_ptr(), FUTEX_WAIT, expected, timeout.as_ptr());
+        let _ = call!(
+            libc::SYS_futex,
+            word.as_ptr(),
+            FUTEX_WAIT,
+            expected,
+            timeout.as_ptr()
+        );
     }
 
     fn futex_wake(&self, word: &AtomicU32, count: u32) {
@@ -317,7 +441,11 @@ impl Os for Kernel {
 pub fn report(parts: &[&[u8]]) {
     let mut line = [0u8; 1200];
     let mut length = 0;
-    for &byte in parts.iter().flat_map(|part| part.iter()).take(line.len() - 1) {
+    for &byte in parts
+        .iter()
+        .flat_map(|part| part.iter())
+        .take(line.len() - 1)
+    {
         if let Some(slot) = line.get_mut(length) {
             *slot = byte;
             length += 1;
@@ -375,7 +503,15 @@ unsafe extern "C" fn __wrap_mmap64(
 ) -> *mut libc::c_void {
     const PAGE_UNIT_SHIFT: u32 = 12;
     let pages = (offset >> PAGE_UNIT_SHIFT) as u32;
-    match checked(call!(libc::SYS_mmap2, address, length, protection, flags, fd, pages)) {
+    match checked(call!(
+        libc::SYS_mmap2,
+        address,
+        length,
+        protection,
+        flags,
+        fd,
+        pages
+    )) {
         Ok(mapped) => mapped as *mut libc::c_void,
         Err(errno) => {
             set_errno(errno);

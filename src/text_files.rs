@@ -73,10 +73,22 @@ pub fn open_proc(which: Virtual, flags: i32) -> Result<i32, Errno> {
         descriptors::enter_text(fd);
     } else {
         // root may open it for writing; writing then fails.
-        let node = Node { kind: NodeKind::Threshold, index: READ_ONLY_TEXT };
+        let node = Node {
+            kind: NodeKind::Threshold,
+            index: READ_ONLY_TEXT,
+        };
         let access = chardev::Access::from_flags(flags as u32);
         let (readable, writable) = (access.reads(), access.writes());
-        descriptors::enter(fd, Descriptor { node, readable, writable, path_only: false, offset: 0 });
+        descriptors::enter(
+            fd,
+            Descriptor {
+                node,
+                readable,
+                writable,
+                path_only: false,
+                offset: 0,
+            },
+        );
     }
     Ok(fd)
 }
@@ -86,7 +98,9 @@ const READ_ONLY_TEXT: u32 = 0xffff;
 
 /// The system's file, read in one go.
 fn system_text<'a>(path: &core::ffi::CStr, buffer: &'a mut [u8]) -> &'a [u8] {
-    let Ok(fd) = sys::openat(sys::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0) else { return &[] };
+    let Ok(fd) = sys::openat(sys::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0) else {
+        return &[];
+    };
     let mut length = 0;
     while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
         match sys::Kernel.pread(fd, rest, length as u64) {
@@ -140,7 +154,13 @@ fn proc_partitions(content: &mut Text<'_>) -> Result<(), Errno> {
     world::for_each_device(|device| {
         let kib = chardev::block::capacity(device.size) / 1024;
         // Writing to a Text cannot fail.
-        let _ = writeln!(content, "{:4}  {:7} {kib:>10} mtdblock{}", mtd_abi::MTD_BLOCK_MAJOR, device.index, device.index);
+        let _ = writeln!(
+            content,
+            "{:4}  {:7} {kib:>10} mtdblock{}",
+            mtd_abi::MTD_BLOCK_MAJOR,
+            device.index,
+            device.index
+        );
     })
 }
 
@@ -161,9 +181,25 @@ pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
     let name = attribute.path().ok_or(Errno::ENAMETOOLONG)?;
     let fd = memory_file(name.bytes(), content.bytes(), flags)?;
     if access.writes() {
-        let index = if attribute.is_threshold() { attribute.index() } else { IGNORED_TEXT };
-        let node = Node { kind: NodeKind::Threshold, index };
-        descriptors::enter(fd, Descriptor { node, readable: access.reads(), writable: true, path_only: false, offset: 0 });
+        let index = if attribute.is_threshold() {
+            attribute.index()
+        } else {
+            IGNORED_TEXT
+        };
+        let node = Node {
+            kind: NodeKind::Threshold,
+            index,
+        };
+        descriptors::enter(
+            fd,
+            Descriptor {
+                node,
+                readable: access.reads(),
+                writable: true,
+                path_only: false,
+                offset: 0,
+            },
+        );
     } else {
         descriptors::enter_text(fd);
     }

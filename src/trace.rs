@@ -4,8 +4,8 @@
 
 use crate::sys;
 use crate::world;
-use chardev::text::Text;
 use chardev::Session;
+use chardev::text::Text;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicI32, AtomicU8, Ordering::Relaxed};
 use mtd_abi::errno::Errno;
@@ -41,9 +41,9 @@ fn start() -> u8 {
             if target != b"stderr" && target != b"1" {
                 let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
                 let path = crate::paths::PathBuffer::of(&[target]);
-                let opened = path.ok_or(libc::ENAMETOOLONG).and_then(|path| {
-                    sys::openat(sys::AT_FDCWD, path.c_str(), flags, 0o666)
-                });
+                let opened = path
+                    .ok_or(libc::ENAMETOOLONG)
+                    .and_then(|path| sys::openat(sys::AT_FDCWD, path.c_str(), flags, 0o666));
                 match opened {
                     Ok(fd) => FILE.store(sys::Kernel.make_private(fd), Relaxed),
                     Err(errno) => sys::report(&[
@@ -113,7 +113,11 @@ fn end<T: Into<i64> + Copy>(line: &mut Text<'_>, result: &Result<T, Errno>) {
         Err(errno) => {
             let name = errno.name().unwrap_or("errno");
             if json {
-                write!(line, ",\"result\":-1,\"errno\":\"{name}\",\"errno_number\":{}}}", errno.0)
+                write!(
+                    line,
+                    ",\"result\":-1,\"errno\":\"{name}\",\"errno_number\":{}}}",
+                    errno.0
+                )
             } else {
                 write!(line, " = -1 {name} ({})", errno.0)
             }
@@ -121,7 +125,12 @@ fn end<T: Into<i64> + Copy>(line: &mut Text<'_>, result: &Result<T, Errno>) {
     };
     line.push(b"\n");
     let bytes = line.bytes();
-    let _ = sys::call!(libc::SYS_write, FILE.load(Relaxed), bytes.as_ptr(), bytes.len());
+    let _ = sys::call!(
+        libc::SYS_write,
+        FILE.load(Relaxed),
+        bytes.as_ptr(),
+        bytes.len()
+    );
 }
 
 struct Count(u64);
@@ -151,7 +160,10 @@ pub fn transfer(
     let mut line = Text::new(&mut buffer);
     begin(&mut line, Some((session.device.index, session.device.name)));
     let _ = if STATE.load(Relaxed) == JSON {
-        write!(line, ",\"op\":\"{operation}\",\"offset\":{position},\"length\":{length}")
+        write!(
+            line,
+            ",\"op\":\"{operation}\",\"offset\":{position},\"length\":{length}"
+        )
     } else {
         write!(line, "{operation}({position:#x}, {length})")
     };
@@ -189,7 +201,9 @@ fn fields(line: &mut Text<'_>, session: &mut Session<'_>, command: u32, argument
     let value = command == MTDFILEMODE;
     let known = !value && size > 0 && size <= bytes.len();
     let read = known
-        && bytes.get_mut(..size).is_some_and(|bytes| session.chip.medium.copy_in(argument, bytes).is_ok());
+        && bytes
+            .get_mut(..size)
+            .is_some_and(|bytes| session.chip.medium.copy_in(argument, bytes).is_ok());
     if !read {
         let _ = match (json, value) {
             (true, _) => write!(line, ",\"argument\":{argument}"),
@@ -202,26 +216,51 @@ fn fields(line: &mut Text<'_>, session: &mut Session<'_>, command: u32, argument
     let wide = |offset| u64::get(&bytes, offset);
     let pair = |line: &mut Text<'_>, names: [&str; 2], values: [u64; 2]| {
         let _ = if json {
-            write!(line, ",\"{}\":{},\"{}\":{}", names[0], values[0], names[1], values[1])
+            write!(
+                line,
+                ",\"{}\":{},\"{}\":{}",
+                names[0], values[0], names[1], values[1]
+            )
         } else {
-            write!(line, "{{{}={:#x}, {}={:#x}}}", names[0], values[0], names[1], values[1])
+            write!(
+                line,
+                "{{{}={:#x}, {}={:#x}}}",
+                names[0], values[0], names[1], values[1]
+            )
         };
     };
     match command {
-        MEMERASE | MEMLOCK | MEMUNLOCK | MEMISLOCKED | OTPLOCK | OTPERASE | MEMREADOOB | MEMWRITEOOB => {
+        MEMERASE | MEMLOCK | MEMUNLOCK | MEMISLOCKED | OTPLOCK | OTPERASE | MEMREADOOB
+        | MEMWRITEOOB => {
             pair(line, ["start", "length"], [word(0).into(), word(4).into()]);
         }
         MEMERASE64 => pair(line, ["start", "length"], [wide(0), wide(8)]),
         MEMREADOOB64 | MEMWRITEOOB64 => pair(line, ["start", "length"], [wide(0), word(12).into()]),
         MEMGETBADBLOCK | MEMSETBADBLOCK => pair(line, ["offset", "offset_high"], [wide(0), 0]),
-        MEMGETINFO => pair(line, ["size", "erasesize"], [word(8).into(), word(12).into()]),
+        MEMGETINFO => pair(
+            line,
+            ["size", "erasesize"],
+            [word(8).into(), word(12).into()],
+        ),
         MEMWRITE | MEMREAD => {
             pair(line, ["start", "len"], [wide(0), wide(8)]);
-            pair(line, ["ooblen", "mode"], [wide(16), u64::from(u8::get(&bytes, 40))]);
+            pair(
+                line,
+                ["ooblen", "mode"],
+                [wide(16), u64::from(u8::get(&bytes, 40))],
+            );
         }
-        ECCGETSTATS => pair(line, ["corrected", "failed"], [word(0).into(), word(4).into()]),
+        ECCGETSTATS => pair(
+            line,
+            ["corrected", "failed"],
+            [word(0).into(), word(4).into()],
+        ),
         _ => {
-            let _ = if json { write!(line, ",\"argument\":{argument}") } else { write!(line, "{argument:#x}") };
+            let _ = if json {
+                write!(line, ",\"argument\":{argument}")
+            } else {
+                write!(line, "{argument:#x}")
+            };
         }
     }
 }
@@ -256,7 +295,10 @@ pub fn foreign_ioctl(fd: i32, command: u32) {
         } else {
             line.push(b"refused ioctl on ");
             line.push(name);
-            let _ = write!(line, ": {command:#010x} {direction} type={kind:#04x} nr={number} size={size}");
+            let _ = write!(
+                line,
+                ": {command:#010x} {direction} type={kind:#04x} nr={number} size={size}"
+            );
         }
         end::<i32>(&mut line, &Err(Errno(errno)));
     }

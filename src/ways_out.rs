@@ -28,7 +28,11 @@ fn request(what: &[u8]) {
         sys::report(&[b"mtdshim: ", what, b": ignored (MTDSHIM_REBOOT=ignore)"]);
         return;
     }
-    sys::report(&[b"mtdshim: ", what, b": the run ends here with exit status 88"]);
+    sys::report(&[
+        b"mtdshim: ",
+        what,
+        b": the run ends here with exit status 88",
+    ]);
     children::first_value(RUN_VARIABLE, Run::current).end()
 }
 
@@ -86,7 +90,9 @@ pub fn kill(pid: i32, signal: i32) -> Option<Result<i32, Errno>> {
         libc::SIGTERM | libc::SIGINT => Some(b"reboot (signal to init)"),
         libc::SIGUSR1 => Some(b"halt (signal to init)"),
         libc::SIGUSR2 => Some(b"power off (signal to init)"),
-        other if SYSTEMD_SIGNALS.iter().any(|range| range.contains(&other)) => Some(b"reboot (signal to systemd)"),
+        other if SYSTEMD_SIGNALS.iter().any(|range| range.contains(&other)) => {
+            Some(b"reboot (signal to systemd)")
+        }
         _ => None,
     };
     if let Some(what) = what {
@@ -98,7 +104,15 @@ pub fn kill(pid: i32, signal: i32) -> Option<Result<i32, Errno>> {
 
 /// Commands that do nothing but end the system.
 const POWER_COMMANDS: &[&[u8]] = &[b"reboot", b"poweroff", b"halt", b"shutdown"];
-const POWER_VERBS: &[&[u8]] = &[b"reboot", b"poweroff", b"halt", b"kexec", b"soft-reboot", b"emergency", b"rescue"];
+const POWER_VERBS: &[&[u8]] = &[
+    b"reboot",
+    b"poweroff",
+    b"halt",
+    b"kexec",
+    b"soft-reboot",
+    b"emergency",
+    b"rescue",
+];
 /// Arguments with which they do something else.
 const HARMLESS: &[&[u8]] = &[b"--help", b"--version", b"-w", b"--wtmp-only", b"-c", b"-k"];
 
@@ -116,7 +130,11 @@ pub unsafe fn power_command<'a>(path: &'a [u8], arguments: Strings) -> Option<&'
     let mut words = unsafe { children::strings(arguments) }.map(CStr::to_bytes);
     let name = words.next().map_or(base_name(path), base_name);
     // SAFETY: promised by the caller.
-    let has = |list: &[&[u8]]| unsafe { children::strings(arguments) }.skip(1).any(|word| list.contains(&word.to_bytes()));
+    let has = |list: &[&[u8]]| {
+        unsafe { children::strings(arguments) }
+            .skip(1)
+            .any(|word| list.contains(&word.to_bytes()))
+    };
     let command = match (base_name(path), name) {
         // An applet's name may be the first argument.
         (b"busybox" | b"toybox", b"busybox" | b"toybox") => words.next().unwrap_or(b""),
@@ -140,7 +158,9 @@ pub fn request_power_command(name: &[u8]) {
 pub fn open(path: &[u8], flags: i32) -> Option<Result<i32, Errno>> {
     match path.get(..6)? {
         b"/dev/w" | b"/dev/m" if watchdog::is_path(path) => Some(watchdog::open(flags)),
-        b"/proc/" if path == b"/proc/sysrq-trigger" && flags & libc::O_ACCMODE != libc::O_RDONLY => {
+        b"/proc/"
+            if path == b"/proc/sysrq-trigger" && flags & libc::O_ACCMODE != libc::O_RDONLY =>
+        {
             sys::report(&[b"mtdshim: /proc/sysrq-trigger is the host's: not opened"]);
             Some(Err(Errno::EPERM))
         }
@@ -159,7 +179,11 @@ unsafe fn bytes<'a>(text: *const c_char) -> &'a [u8] {
 ///
 /// # Safety
 /// The arguments are null or C strings.
-pub unsafe fn mount(source: *const c_char, target: *const c_char, kind: *const c_char) -> Option<Errno> {
+pub unsafe fn mount(
+    source: *const c_char,
+    target: *const c_char,
+    kind: *const c_char,
+) -> Option<Errno> {
     // SAFETY: promised by the caller.
     unsafe { mounts::refuse_mount(bytes(source), bytes(target), bytes(kind)) }
 }
@@ -184,7 +208,9 @@ pub unsafe fn syscall(number: libc::c_long, words: &[usize; 6]) -> Option<Result
         match number {
             libc::SYS_reboot => Some(syscall_reboot(words)),
             libc::SYS_kill => kill(a as i32, b as i32),
-            libc::SYS_mount => mount(a as *const c_char, b as *const c_char, c as *const c_char).map(Err),
+            libc::SYS_mount => {
+                mount(a as *const c_char, b as *const c_char, c as *const c_char).map(Err)
+            }
             libc::SYS_umount2 => umount(a as *const c_char).map(Err),
             _ => None,
         }

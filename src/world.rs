@@ -82,7 +82,9 @@ fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
 
 /// An inherited descriptor has shown where its board is.
 pub fn remember_board(directory: &[u8]) {
-    if HINT_TAKEN.compare_exchange(false, true, Relaxed, Relaxed).is_ok()
+    if HINT_TAKEN
+        .compare_exchange(false, true, Relaxed, Relaxed)
+        .is_ok()
         && let Some(path) = PathBuffer::of(&[directory])
     {
         // SAFETY: the flag above lets one thread in, once.
@@ -101,7 +103,10 @@ enum Place {
 
 fn find_board() -> Option<Place> {
     if let Some(value) = environment(VARIABLE) {
-        return Some(Place::Found(paths::absolute(sys::AT_FDCWD, value.to_bytes())?));
+        return Some(Place::Found(paths::absolute(
+            sys::AT_FDCWD,
+            value.to_bytes(),
+        )?));
     }
     if HINT.1.load(core::sync::atomic::Ordering::Acquire) {
         // SAFETY: written before the flag was set, and never again.
@@ -115,7 +120,11 @@ fn find_board() -> Option<Place> {
     let directory = PathBuffer::of(&[current, DEFAULT_DIRECTORY])?;
     let conf = PathBuffer::of(&[directory.bytes(), CONF_NAME])?;
     let made_before = sys::stat64(conf.c_str(), true).is_ok();
-    Some(if made_before { Place::Found(directory) } else { Place::Default(directory) })
+    Some(if made_before {
+        Place::Found(directory)
+    } else {
+        Place::Default(directory)
+    })
 }
 
 /// The name of an existing file outside any prefix that the emulator puts before the guest's names.
@@ -156,7 +165,8 @@ impl State {
         match opened {
             Ok(board) => {
                 // Children find the same board, wherever they are started.
-                if environment(VARIABLE).is_none_or(|value| value.to_bytes().first() != Some(&b'/')) {
+                if environment(VARIABLE).is_none_or(|value| value.to_bytes().first() != Some(&b'/'))
+                {
                     let conf = board.conf_path();
                     // SAFETY: two C strings; libc copies them.
                     unsafe { setenv(VARIABLE.as_ptr(), conf.as_cstr().as_ptr(), 1) };
@@ -171,7 +181,9 @@ impl State {
     }
 
     fn device(&mut self, index: u32) -> Result<DeviceView, Errno> {
-        self.board(true).and_then(|board| board.device(index)).ok_or(Errno::ENODEV)
+        self.board(true)
+            .and_then(|board| board.device(index))
+            .ok_or(Errno::ENODEV)
     }
 
     /// Opens the files of a chip, once; ENODEV if that failed, as for a chip that did not probe.
@@ -204,13 +216,24 @@ impl State {
 
     /// The probe of an image that is new here: markers in the spare area become bad blocks.
     fn scan_bad_blocks(&mut self, chip: usize) -> Result<(), Errno> {
-        let view = self.board.as_ref().and_then(|board| board.devices().find(|view| view.chip == chip));
+        let view = self
+            .board
+            .as_ref()
+            .and_then(|board| board.devices().find(|view| view.chip == chip));
         let Some(view) = view else { return Ok(()) };
-        self.with_chip(&view, |mut chip| chip.scan_factory_bad_blocks().map(|_| ()).map_err(|_| Errno::EIO))?
+        self.with_chip(&view, |mut chip| {
+            chip.scan_factory_bad_blocks()
+                .map(|_| ())
+                .map_err(|_| Errno::EIO)
+        })?
     }
 
     /// Calls `body` with the chip of a device, under the chip's lock.
-    fn with_chip<R>(&mut self, view: &DeviceView, body: impl FnOnce(Chip<'_>) -> R) -> Result<R, Errno> {
+    fn with_chip<R>(
+        &mut self,
+        view: &DeviceView,
+        body: impl FnOnce(Chip<'_>) -> R,
+    ) -> Result<R, Errno> {
         self.with_chip_and(view, &mut (), |chip, _, _, ()| body(chip))
     }
 
@@ -222,23 +245,53 @@ impl State {
         body: impl for<'c> FnOnce(Chip<'c>, &'c Table<'c>, &'c DeviceView, &'c mut X) -> R,
     ) -> Result<R, Errno> {
         self.open_chip(view.chip)?;
-        let State { window, board, chips, .. } = self;
+        let State {
+            window,
+            board,
+            chips,
+            ..
+        } = self;
         let board = board.as_ref().ok_or(Errno::ENODEV)?;
-        let files = chips.get(view.chip).and_then(Option::as_ref).ok_or(Errno::ENODEV)?;
+        let files = chips
+            .get(view.chip)
+            .and_then(Option::as_ref)
+            .ok_or(Errno::ENODEV)?;
         let scratch = guest_memory::scratch(flash::SCRATCH_SIZE).ok_or(Errno::ENOMEM)?;
         let lock = files.lock();
         lock.acquire(&Kernel).map_err(|error| Errno(error.0))?;
         let ledger = Ledger::new(files.ledger_words());
-        let mut medium = Files { window, board, files, chip: view.chip };
-        let chip = Chip { geometry: &files.geometry, ledger: &ledger, medium: &mut medium, scratch };
-        let result = body(chip, &Table { board, chip: view.chip }, view, extra);
+        let mut medium = Files {
+            window,
+            board,
+            files,
+            chip: view.chip,
+        };
+        let chip = Chip {
+            geometry: &files.geometry,
+            ledger: &ledger,
+            medium: &mut medium,
+            scratch,
+        };
+        let result = body(
+            chip,
+            &Table {
+                board,
+                chip: view.chip,
+            },
+            view,
+            extra,
+        );
         lock.release(&Kernel);
         Ok(result)
     }
 
     /// The bad blocks of a device are counted once, when it is first used.
     fn count_bad_blocks(&mut self, view: &DeviceView) -> Result<(), Errno> {
-        let counted = self.board.as_ref().and_then(|board| board.stats(view.index)).ok_or(Errno::ENODEV)?;
+        let counted = self
+            .board
+            .as_ref()
+            .and_then(|board| board.stats(view.index))
+            .ok_or(Errno::ENODEV)?;
         if counted.counted.load(Relaxed) != 0 {
             return Ok(());
         }
@@ -259,8 +312,14 @@ impl State {
             }
             (bad, reserved)
         })?;
-        if let Some(stats) = self.board.as_ref().and_then(|board| board.stats(view.index))
-            && stats.counted.compare_exchange(0, 1, Relaxed, Relaxed).is_ok()
+        if let Some(stats) = self
+            .board
+            .as_ref()
+            .and_then(|board| board.stats(view.index))
+            && stats
+                .counted
+                .compare_exchange(0, 1, Relaxed, Relaxed)
+                .is_ok()
         {
             stats.bad_blocks.fetch_add(bad, Relaxed);
             stats.bbt_blocks.fetch_add(reserved, Relaxed);
@@ -296,7 +355,12 @@ pub fn with_session<R>(
         let before = file;
         let result = state.with_chip_and(&view, &mut file, |chip, registry, view, file| {
             let device = device_of(view, chip.geometry);
-            body(&mut Session { device, chip, registry, file })
+            body(&mut Session {
+                device,
+                chip,
+                registry,
+                file,
+            })
         })?;
         if file != before {
             descriptors::store(fd, &file);
@@ -326,11 +390,21 @@ pub fn with_device<R>(
 }
 
 pub fn copy_in(address: usize, to: &mut [u8]) -> Result<(), Errno> {
-    with_state(|state| state.window.copy_in(address as u64, to).map_err(|_| Errno::EFAULT))
+    with_state(|state| {
+        state
+            .window
+            .copy_in(address as u64, to)
+            .map_err(|_| Errno::EFAULT)
+    })
 }
 
 pub fn copy_out(address: usize, from: &[u8]) -> Result<(), Errno> {
-    with_state(|state| state.window.copy_out(address as u64, from).map_err(|_| Errno::EFAULT))
+    with_state(|state| {
+        state
+            .window
+            .copy_out(address as u64, from)
+            .map_err(|_| Errno::EFAULT)
+    })
 }
 
 /// Whether there is any flash, without making some.
@@ -344,11 +418,21 @@ pub fn has_board_or_make_one() -> bool {
 }
 
 pub fn node_exists(node: Node) -> bool {
-    with_state(|state| state.board(true).is_some_and(|board| board.device(node.index).is_some()))
+    with_state(|state| {
+        state
+            .board(true)
+            .is_some_and(|board| board.device(node.index).is_some())
+    })
 }
 
 pub fn nth_device(number: u32) -> Option<u32> {
-    with_state(|state| state.board(true)?.devices().nth(number as usize).map(|view| view.index))
+    with_state(|state| {
+        state
+            .board(true)?
+            .devices()
+            .nth(number as usize)
+            .map(|view| view.index)
+    })
 }
 
 pub fn for_each_device(mut body: impl FnMut(&Device<'_>)) -> Result<(), Errno> {
@@ -383,14 +467,26 @@ pub fn attribute_text(attribute: &Attribute, content: &mut Text<'_>) -> Result<(
         let device = device_of(&view, &chip.geometry);
         let stats = crate::backing::ecc_stats(board, view.index);
         let threshold = crate::backing::bitflip_threshold(board, view.index);
-        text::attribute(content, &device, stats, threshold, attribute.kind(), attribute.name()).ok_or(Errno::ENOENT)
+        text::attribute(
+            content,
+            &device,
+            stats,
+            threshold,
+            attribute.kind(),
+            attribute.name(),
+        )
+        .ok_or(Errno::ENOENT)
     })
 }
 
 pub fn set_bitflip_threshold(index: u32, threshold: u32) -> Result<(), Errno> {
     with_state(|state| {
         let board = state.board(true).ok_or(Errno::ENODEV)?;
-        board.stats(index).ok_or(Errno::ENODEV)?.bitflip_threshold.store(threshold, Relaxed);
+        board
+            .stats(index)
+            .ok_or(Errno::ENODEV)?
+            .bitflip_threshold
+            .store(threshold, Relaxed);
         Ok(())
     })
 }
@@ -415,7 +511,11 @@ pub fn any_file() -> Option<PathBuffer> {
 
 fn node_path(state: &mut State, node: Node) -> Option<PathBuffer> {
     let board = state.board(true)?;
-    PathBuffer::of(&[board.directory().as_bytes(), paths::NODE_DIRECTORY, paths::node_name(node)?.bytes()])
+    PathBuffer::of(&[
+        board.directory().as_bytes(),
+        paths::NODE_DIRECTORY,
+        paths::node_name(node)?.bytes(),
+    ])
 }
 
 /// The node file, made if it is missing; the configuration stands in where nothing can be made.
@@ -445,11 +545,19 @@ const KEPT_FLAGS: i32 = libc::O_ACCMODE
 
 fn open_node_file(path: &PathBuffer, flags: i32) -> Result<i32, i32> {
     let kept = flags & KEPT_FLAGS;
-    let create = if kept & libc::O_PATH != 0 { 0 } else { libc::O_CREAT };
+    let create = if kept & libc::O_PATH != 0 {
+        0
+    } else {
+        libc::O_CREAT
+    };
     let attempt = || sys::openat(sys::AT_FDCWD, path.c_str(), kept | create, 0o666);
     match attempt() {
         Err(libc::ENOENT) if create != 0 => {
-            let slash = path.bytes().iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+            let slash = path
+                .bytes()
+                .iter()
+                .rposition(|&byte| byte == b'/')
+                .unwrap_or(0);
             if let Some(directory) = PathBuffer::of(&[path.bytes().get(..slash).unwrap_or(&[])]) {
                 let _ = Kernel.mkdir(directory.c_str());
             }
@@ -484,12 +592,13 @@ pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
     }
     let fd = match open_node_file(&path, flags) {
         Ok(fd) => fd,
-        Err(libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT | libc::ENOSPC | libc::EDQUOT) => {
-            open_memory_node(node, flags)?
-        }
+        Err(
+            libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT | libc::ENOSPC | libc::EDQUOT,
+        ) => open_memory_node(node, flags)?,
         Err(errno) => return Err(Errno(errno)),
     };
-    if flags & libc::O_PATH != 0 || (descriptors::set_mark(fd) && hold_exclusively(fd, node, flags)) {
+    if flags & libc::O_PATH != 0 || (descriptors::set_mark(fd) && hold_exclusively(fd, node, flags))
+    {
         return Ok(fd);
     }
     sys::close(fd);
@@ -497,7 +606,11 @@ pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
         return Err(Errno::EBUSY);
     }
     let fd = open_memory_node(node, flags)?;
-    if descriptors::set_mark(fd) { Ok(fd) } else { Err(Errno::EIO) }
+    if descriptors::set_mark(fd) {
+        Ok(fd)
+    } else {
+        Err(Errno::EIO)
+    }
 }
 
 /// Byte of a block node's file that an O_EXCL holder has locked.
@@ -505,7 +618,10 @@ const EXCLUSIVE_BYTE: u64 = 1 << 41;
 
 /// O_EXCL on a block device means "nobody else with O_EXCL".
 fn hold_exclusively(fd: i32, node: Node, flags: i32) -> bool {
-    if node.kind != NodeKind::Block || flags & libc::O_EXCL == 0 || !Access::from_flags(flags as u32).writes() {
+    if node.kind != NodeKind::Block
+        || flags & libc::O_EXCL == 0
+        || !Access::from_flags(flags as u32).writes()
+    {
         return true;
     }
     sys::lock_description_byte(fd, EXCLUSIVE_BYTE).is_ok()
@@ -514,7 +630,11 @@ fn hold_exclusively(fd: i32, node: Node, flags: i32) -> bool {
 impl State {
     fn check_open(&mut self, node: Node, view: &DeviceView, flags: i32) -> Result<(), Errno> {
         self.open_chip(view.chip)?;
-        let files = self.chips.get(view.chip).and_then(Option::as_ref).ok_or(Errno::ENODEV)?;
+        let files = self
+            .chips
+            .get(view.chip)
+            .and_then(Option::as_ref)
+            .ok_or(Errno::ENODEV)?;
         if node.kind == NodeKind::Block {
             return Ok(());
         }
@@ -527,7 +647,11 @@ impl State {
             read_only_node: node.kind == NodeKind::CharReadOnly,
         };
         chardev::check_open(request, Some(&device))?;
-        if flags & libc::O_DIRECT != 0 { Err(Errno::EINVAL) } else { Ok(()) }
+        if flags & libc::O_DIRECT != 0 {
+            Err(Errno::EINVAL)
+        } else {
+            Ok(())
+        }
     }
 
     fn record_stamp(&mut self, chip: usize) {
@@ -546,7 +670,9 @@ pub fn before_close(fd: i32) {
     if descriptors::is_foreign(fd) {
         return;
     }
-    let Some(descriptor) = descriptors::lookup(fd) else { return };
+    let Some(descriptor) = descriptors::lookup(fd) else {
+        return;
+    };
     if !descriptor.writable || descriptor.node.kind == NodeKind::Threshold {
         return;
     }

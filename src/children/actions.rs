@@ -15,7 +15,12 @@ struct Held {
     fd: AtomicI32,
 }
 const HELD_MAX: usize = 16;
-static HELD: [Held; HELD_MAX] = [const { Held { actions: AtomicUsize::new(0), fd: AtomicI32::new(-1) } }; HELD_MAX];
+static HELD: [Held; HELD_MAX] = [const {
+    Held {
+        actions: AtomicUsize::new(0),
+        fd: AtomicI32::new(-1),
+    }
+}; HELD_MAX];
 
 type AddDup2 = unsafe extern "C" fn(*mut c_void, i32, i32) -> i32;
 
@@ -23,7 +28,12 @@ type AddDup2 = unsafe extern "C" fn(*mut c_void, i32, i32) -> i32;
 ///
 /// # Safety
 /// `actions` is an initialised set, `path` a C string.
-pub unsafe fn add_open(actions: *mut c_void, fd: i32, path: *const c_char, flags: i32) -> Option<i32> {
+pub unsafe fn add_open(
+    actions: *mut c_void,
+    fd: i32,
+    path: *const c_char,
+    flags: i32,
+) -> Option<i32> {
     // SAFETY: promised by the caller.
     let path = unsafe { files::path_bytes(path) }?;
     let opened = match files::open(sys::AT_FDCWD, path, flags)? {
@@ -32,7 +42,11 @@ pub unsafe fn add_open(actions: *mut c_void, fd: i32, path: *const c_char, flags
     };
     descriptors::forget(opened);
     let opened = sys::Kernel.make_private(opened);
-    let free = |held: &&Held| held.actions.compare_exchange(0, actions as usize, Relaxed, Relaxed).is_ok();
+    let free = |held: &&Held| {
+        held.actions
+            .compare_exchange(0, actions as usize, Relaxed, Relaxed)
+            .is_ok()
+    };
     let dup2 = runtime::next_symbol(c"posix_spawn_file_actions_adddup2");
     let (Some(held), Some(dup2)) = (HELD.iter().find(free), dup2) else {
         sys::Kernel.close(opened);
@@ -48,7 +62,10 @@ pub unsafe fn add_open(actions: *mut c_void, fd: i32, path: *const c_char, flags
 
 /// The set is destroyed, or initialised anew.
 pub fn release(actions: usize) {
-    for held in HELD.iter().filter(|held| held.actions.load(Relaxed) == actions) {
+    for held in HELD
+        .iter()
+        .filter(|held| held.actions.load(Relaxed) == actions)
+    {
         sys::Kernel.close(held.fd.swap(-1, Relaxed));
         held.actions.store(0, Relaxed);
     }

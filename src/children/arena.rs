@@ -20,13 +20,29 @@ impl Arena {
         let size = size.next_multiple_of(PAGE_SIZE);
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let base = sys::checked(sys::call!(libc::SYS_mmap2, 0, size, protection, flags, -1i32, 0)).map_err(Errno)?;
-        Ok(Arena { base, size, used: 0 })
+        let base = sys::checked(sys::call!(
+            libc::SYS_mmap2,
+            0,
+            size,
+            protection,
+            flags,
+            -1i32,
+            0
+        ))
+        .map_err(Errno)?;
+        Ok(Arena {
+            base,
+            size,
+            used: 0,
+        })
     }
 
     fn take(&mut self, length: usize) -> Result<usize, Errno> {
         let start = self.used.next_multiple_of(size_of::<usize>());
-        let end = start.checked_add(length).filter(|&end| end <= self.size).ok_or(Errno::E2BIG)?;
+        let end = start
+            .checked_add(length)
+            .filter(|&end| end <= self.size)
+            .ok_or(Errno::E2BIG)?;
         self.used = end;
         Ok(self.base + start)
     }
@@ -49,17 +65,27 @@ impl Arena {
     /// Room for `count` words, all zero.
     pub fn words(&mut self, count: usize) -> Result<List, Errno> {
         let length = count.checked_mul(size_of::<usize>()).ok_or(Errno::E2BIG)?;
-        Ok(List { base: self.take(length)? as *mut *const c_char, capacity: count, length: 0 })
+        Ok(List {
+            base: self.take(length)? as *mut *const c_char,
+            capacity: count,
+            length: 0,
+        })
     }
 
     /// A whole file, or as much of it as fits in what is left; at most `length_max` bytes.
     pub fn file(&mut self, path: &CStr, length_max: usize) -> Result<&'static [u8], Errno> {
-        let fd = sys::openat(sys::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).map_err(Errno)?;
+        let fd =
+            sys::openat(sys::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).map_err(Errno)?;
         let start = self.base + self.used;
         let room = length_max.min(self.size - self.used);
         let mut length = 0;
         while length < room {
-            match sys::checked(sys::call!(libc::SYS_read, fd, start + length, room - length)) {
+            match sys::checked(sys::call!(
+                libc::SYS_read,
+                fd,
+                start + length,
+                room - length
+            )) {
                 Ok(0) | Err(_) => break,
                 Ok(count) => length += count,
             }

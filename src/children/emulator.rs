@@ -24,15 +24,30 @@ pub struct Emulator {
 }
 
 /// Options without a value. All others take one.
-const SWITCHES: &[&[u8]] = &[b"h", b"help", b"version", b"singlestep", b"one-insn-per-tb", b"strace", b"xtensa-abi-call0"];
+const SWITCHES: &[&[u8]] = &[
+    b"h",
+    b"help",
+    b"version",
+    b"singlestep",
+    b"one-insn-per-tb",
+    b"strace",
+    b"xtensa-abi-call0",
+];
 /// Options that a child does not repeat: the root is given anew, the environment is the guest's own affair by now, and
 /// a debugger listens to one process.
 const NOT_REPEATED: &[&[u8]] = &[b"L", b"E", b"U", b"0", b"g"];
 /// Variables of the emulator that did their work when the first program started.
-const SPENT: &[&[u8]] = &[b"QEMU_SET_ENV", b"QEMU_UNSET_ENV", b"QEMU_ARGV0", b"QEMU_GDB", b"QEMU_LD_PREFIX"];
+const SPENT: &[&[u8]] = &[
+    b"QEMU_SET_ENV",
+    b"QEMU_UNSET_ENV",
+    b"QEMU_ARGV0",
+    b"QEMU_GDB",
+    b"QEMU_LD_PREFIX",
+];
 
 fn words(text: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
-    text.split_inclusive(|&byte| byte == 0).filter_map(|word| word.strip_suffix(&[0]))
+    text.split_inclusive(|&byte| byte == 0)
+        .filter_map(|word| word.strip_suffix(&[0]))
 }
 
 /// The name in NAME=VALUE.
@@ -52,14 +67,22 @@ pub fn concerns_host(name: &[u8]) -> bool {
 impl Emulator {
     /// None where /proc does not show it; then this is no emulator whose options one could repeat.
     pub fn current(arena: &mut Arena) -> Option<Emulator> {
-        let command_line = arena.file(c"/proc/thread-self/cmdline", COMMAND_LINE_MAX).ok()?;
-        let environment = arena.file(c"/proc/thread-self/environ", ENVIRONMENT_MAX).unwrap_or(&[]);
+        let command_line = arena
+            .file(c"/proc/thread-self/cmdline", COMMAND_LINE_MAX)
+            .ok()?;
+        let environment = arena
+            .file(c"/proc/thread-self/environ", ENVIRONMENT_MAX)
+            .unwrap_or(&[]);
         let mut buffer = [0; PATH_MAX];
         let target = sys::readlink(LINK, &mut buffer).ok()?;
         let named = PathBuffer::of(&[target]).filter(same_file);
         // Inside a container the emulator may have no name; then only the link leads to it.
         let file = named.or_else(|| PathBuffer::of(&[LINK.to_bytes()]))?;
-        Some(Emulator { file, command_line, environment })
+        Some(Emulator {
+            file,
+            command_line,
+            environment,
+        })
     }
 
     /// The options of this process: name without dashes, value if it takes one.
@@ -72,19 +95,31 @@ impl Emulator {
             if name.is_empty() {
                 return None;
             }
-            let value = if SWITCHES.contains(&name) { None } else { Some(words.next()?) };
+            let value = if SWITCHES.contains(&name) {
+                None
+            } else {
+                Some(words.next()?)
+            };
             Some((name, value))
         })
     }
 
     /// argv[0] and options of a child.
-    pub fn start_arguments(&self, root: &Root, arena: &mut Arena, arguments: &mut List) -> Result<(), Errno> {
+    pub fn start_arguments(
+        &self,
+        root: &Root,
+        arena: &mut Arena,
+        arguments: &mut List,
+    ) -> Result<(), Errno> {
         arguments.push(arena.string(&[words(self.command_line).next().unwrap_or(b"qemu-arm")])?)?;
         if root.is_given() {
             arguments.push(c"-L".as_ptr())?;
             arguments.push(arena.string(&[root.bytes()])?)?;
         }
-        for (name, value) in self.options().filter(|(name, _)| !NOT_REPEATED.contains(name)) {
+        for (name, value) in self
+            .options()
+            .filter(|(name, _)| !NOT_REPEATED.contains(name))
+        {
             arguments.push(arena.string(&[b"-", name])?)?;
             if let Some(value) = value {
                 arguments.push(arena.string(&[value])?)?;
@@ -109,15 +144,24 @@ impl Emulator {
 
     /// NAME=VALUE entries of the environment this guest started with: the host's, then those of -E and QEMU_SET_ENV.
     pub fn first_environment(&self) -> impl Iterator<Item = &'static [u8]> {
-        let set = self.host_environment().filter_map(|entry| entry.strip_prefix(b"QEMU_SET_ENV="));
-        let options = self.options().filter(|(name, _)| *name == b"E").filter_map(|(_, value)| value);
-        let settings = set.chain(options).flat_map(|list| list.split(|&byte| byte == b','));
+        let set = self
+            .host_environment()
+            .filter_map(|entry| entry.strip_prefix(b"QEMU_SET_ENV="));
+        let options = self
+            .options()
+            .filter(|(name, _)| *name == b"E")
+            .filter_map(|(_, value)| value);
+        let settings = set
+            .chain(options)
+            .flat_map(|list| list.split(|&byte| byte == b','));
         self.host_environment().chain(settings)
     }
 
     /// The last value a variable had there.
     pub fn first_value(&self, name: &[u8]) -> Option<&'static [u8]> {
-        let entries = self.first_environment().filter(|entry| name_of(entry) == name);
+        let entries = self
+            .first_environment()
+            .filter(|entry| name_of(entry) == name);
         entries.last().and_then(|entry| entry.get(name.len() + 1..))
     }
 }

@@ -42,7 +42,11 @@ pub struct Refusal {
 
 impl From<Errno> for Refusal {
     fn from(errno: Errno) -> Refusal {
-        Refusal { errno, host: None, root_given: false }
+        Refusal {
+            errno,
+            host: None,
+            root_given: false,
+        }
     }
 }
 
@@ -58,7 +62,12 @@ impl Refusal {
         } else {
             b" is the host's program and is not run; qemu-arm -L ROOT names the guest's root"
         };
-        sys::report(&[b"mtdshim: ", host.bytes(), hint, b" (MTDSHIM_HOST_PROGRAMS=1 allows it)"]);
+        sys::report(&[
+            b"mtdshim: ",
+            host.bytes(),
+            hint,
+            b" (MTDSHIM_HOST_PROGRAMS=1 allows it)",
+        ]);
     }
 }
 
@@ -66,7 +75,9 @@ impl Refusal {
 fn is_news(path: &[u8]) -> bool {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
-    let hash = name.iter().fold(2_166_136_261u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
+    let hash = name.iter().fold(2_166_136_261u32, |hash, &byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(16_777_619)
+    });
     LAST.swap(hash, Relaxed) != hash
 }
 
@@ -113,8 +124,16 @@ fn find(root: &Root, path: &[u8]) -> Result<(Found, Program), Refusal> {
         return Ok((found, program));
     }
     if system && root.is_given() || matches!(program, Program::Foreign) {
-        let errno = if system { Errno::ENOENT } else { Errno::ENOEXEC };
-        return Err(Refusal { errno, host: Some(found.host), root_given: root.is_given() });
+        let errno = if system {
+            Errno::ENOENT
+        } else {
+            Errno::ENOEXEC
+        };
+        return Err(Refusal {
+            errno,
+            host: Some(found.host),
+            root_given: root.is_given(),
+        });
     }
     Ok((found, program))
 }
@@ -137,19 +156,30 @@ fn resolve(root: &Root, path: &[u8], arena: &mut Arena) -> Result<Target, Refusa
                 target.foreign = matches!(program, Program::Foreign);
                 if target.foreign && !allows_host_programs() {
                     let root_given = root.is_given();
-                    return Err(Refusal { errno: Errno::ENOEXEC, host: Some(found.host), root_given });
+                    return Err(Refusal {
+                        errno: Errno::ENOEXEC,
+                        host: Some(found.host),
+                        root_given,
+                    });
                 }
                 target.host = found.host;
                 return Ok(target);
             }
             Program::Unknown => return Err(Errno::ENOEXEC.into()),
-            Program::Script { interpreter, argument } => {
+            Program::Script {
+                interpreter,
+                argument,
+            } => {
                 // The interpreter opens the script through the emulator; where that would fail, by its name on the host.
                 let opened_by = if can_open(&name) { &name } else { &found.host };
                 let script = arena.string(&[opened_by.bytes()])?;
                 let first = arena.string(&[interpreter.bytes()])?;
                 match argument {
-                    Some(argument) => target.replace_program(&[first, arena.string(&[argument.bytes()])?, script])?,
+                    Some(argument) => target.replace_program(&[
+                        first,
+                        arena.string(&[argument.bytes()])?,
+                        script,
+                    ])?,
                     None => target.replace_program(&[first, script])?,
                 }
                 name = interpreter;
@@ -171,7 +201,12 @@ impl Target {
 }
 
 fn can_open(path: &PathBuffer) -> bool {
-    match sys::openat(sys::AT_FDCWD, path.c_str(), libc::O_RDONLY | libc::O_CLOEXEC, 0) {
+    match sys::openat(
+        sys::AT_FDCWD,
+        path.c_str(),
+        libc::O_RDONLY | libc::O_CLOEXEC,
+        0,
+    ) {
         Ok(fd) => {
             sys::close(fd);
             true
@@ -182,9 +217,14 @@ fn can_open(path: &PathBuffer) -> bool {
 
 /// # Safety
 /// `arguments` and `environment` are the guest's arrays for execve, and stay as they are while the launch is used.
-pub unsafe fn prepare(path: &[u8], arguments: Strings, environment: Strings) -> Result<Launch, Refusal> {
+pub unsafe fn prepare(
+    path: &[u8],
+    arguments: Strings,
+    environment: Strings,
+) -> Result<Launch, Refusal> {
     // SAFETY: promised by the caller.
-    let (argument_count, entry_count) = unsafe { (strings(arguments).count(), strings(environment).count()) };
+    let (argument_count, entry_count) =
+        unsafe { (strings(arguments).count(), strings(environment).count()) };
     let lists = (argument_count + 3 * entry_count) * size_of::<usize>();
     let mut arena = Arena::new(emulator::SIZE_MAX + ARENA_EXTRA + lists)?;
     let root = Root::current();
@@ -196,13 +236,23 @@ pub unsafe fn prepare(path: &[u8], arguments: Strings, environment: Strings) -> 
     let file = match &emulator {
         Some(emulator) if !target.foreign => {
             emulator.start_arguments(&root, &mut arena, &mut words)?;
-            let mut transfer = Environment { emulator, arena: &mut arena, words: Some(&mut words), entries: &mut entries };
+            let mut transfer = Environment {
+                emulator,
+                arena: &mut arena,
+                words: Some(&mut words),
+                entries: &mut entries,
+            };
             // SAFETY: promised by the caller.
             unsafe { transfer.all(environment)? };
             arena.string(&[emulator.file.bytes()])?
         }
         Some(emulator) => {
-            let mut transfer = Environment { emulator, arena: &mut arena, words: None, entries: &mut entries };
+            let mut transfer = Environment {
+                emulator,
+                arena: &mut arena,
+                words: None,
+                entries: &mut entries,
+            };
             // SAFETY: promised by the caller.
             unsafe { transfer.all(environment)? };
             arena.string(&[target.host.bytes()])?
@@ -219,7 +269,15 @@ pub unsafe fn prepare(path: &[u8], arguments: Strings, environment: Strings) -> 
     // SAFETY: promised by the caller.
     unsafe { warn_of_static(&target, arguments) };
     // SAFETY: promised by the caller.
-    unsafe { program_words(&target, emulator.is_some(), arguments, &mut arena, &mut words)? };
+    unsafe {
+        program_words(
+            &target,
+            emulator.is_some(),
+            arguments,
+            &mut arena,
+            &mut words,
+        )?
+    };
     Ok(Launch {
         file,
         arguments: words.pointer(),
@@ -235,14 +293,26 @@ pub unsafe fn prepare(path: &[u8], arguments: Strings, environment: Strings) -> 
 /// # Safety
 /// As for `prepare`.
 unsafe fn warn_of_static(target: &Target, arguments: Strings) {
-    let name = target.host.bytes().rsplit(|&byte| byte == b'/').next().unwrap_or(&[]);
+    let name = target
+        .host
+        .bytes()
+        .rsplit(|&byte| byte == b'/')
+        .next()
+        .unwrap_or(&[]);
     // The loader itself names no loader.
     if !target.is_static || name.starts_with(b"ld") {
         return;
     }
     // SAFETY: promised by the caller.
-    if unsafe { strings(arguments) }.skip(1).any(|word| contains(word.to_bytes(), b"/dev/mtd")) {
-        sys::report(&[b"mtdshim: ", target.host.bytes(), b" is static: it cannot load the library and sees no emulated flash"]);
+    if unsafe { strings(arguments) }
+        .skip(1)
+        .any(|word| contains(word.to_bytes(), b"/dev/mtd"))
+    {
+        sys::report(&[
+            b"mtdshim: ",
+            target.host.bytes(),
+            b" is static: it cannot load the library and sees no emulated flash",
+        ]);
     }
 }
 
@@ -299,7 +369,9 @@ fn is_setting(name: &[u8]) -> bool {
 /// As for `strings`.
 unsafe fn entry_of<'a>(environment: Strings, name: &[u8]) -> Option<&'a [u8]> {
     // SAFETY: promised by the caller.
-    unsafe { strings(environment) }.map(CStr::to_bytes).find(|entry| emulator::name_of(entry) == name)
+    unsafe { strings(environment) }
+        .map(CStr::to_bytes)
+        .find(|entry| emulator::name_of(entry) == name)
 }
 
 impl Environment<'_> {
@@ -310,11 +382,16 @@ impl Environment<'_> {
         unsafe {
             self.hosts_own(given)?;
             let keep = self.keeps(given);
-            let preload = self.emulator.first_value(PRELOAD).filter(|value| keep && !value.is_empty());
+            let preload = self
+                .emulator
+                .first_value(PRELOAD)
+                .filter(|value| keep && !value.is_empty());
             for entry in strings(given) {
                 let bytes = entry.to_bytes();
                 match preload {
-                    Some(first) if emulator::name_of(bytes) == PRELOAD && !contains(bytes, first) => {
+                    Some(first)
+                        if emulator::name_of(bytes) == PRELOAD && !contains(bytes, first) =>
+                    {
                         let others = bytes.get(PRELOAD.len() + 1..).unwrap_or(&[]);
                         let joined = self.arena.string(&[PRELOAD, b"=", first, b":", others])?;
                         self.push(CStr::from_ptr(joined))?;
@@ -343,7 +420,8 @@ impl Environment<'_> {
             }
             // SAFETY: promised by the caller.
             let guests = unsafe { entry_of(given, name) };
-            let replaced = guests.is_some_and(|entry| entry == own || !hosts || entry.contains(&b','));
+            let replaced =
+                guests.is_some_and(|entry| entry == own || !hosts || entry.contains(&b','));
             if replaced {
                 continue;
             }
@@ -364,7 +442,9 @@ impl Environment<'_> {
             return Ok(());
         }
         // -E splits its value at commas, so an entry with one can only travel openly.
-        let open = !emulator::concerns_host(name) || self.emulator.host_has(bytes) || bytes.contains(&b',');
+        let open = !emulator::concerns_host(name)
+            || self.emulator.host_has(bytes)
+            || bytes.contains(&b',');
         match self.words.as_mut() {
             _ if open => self.entries.push(entry.as_ptr()),
             Some(words) => {
@@ -381,8 +461,11 @@ impl Environment<'_> {
     /// As for `all`.
     unsafe fn keeps(&self, given: Strings) -> bool {
         // SAFETY: promised by the caller.
-        let said = unsafe { entry_of(given, KEEP).or_else(|| entry_of(super::environment(), KEEP)) };
-        let said = said.and_then(|entry| entry.get(KEEP.len() + 1..)).or_else(|| self.emulator.first_value(KEEP));
+        let said =
+            unsafe { entry_of(given, KEEP).or_else(|| entry_of(super::environment(), KEEP)) };
+        let said = said
+            .and_then(|entry| entry.get(KEEP.len() + 1..))
+            .or_else(|| self.emulator.first_value(KEEP));
         said != Some(b"0")
     }
 
@@ -399,7 +482,8 @@ impl Environment<'_> {
         if !self.has(RUN_VARIABLE)
             && let Some(text) = Run::current(self.emulator.first_value(RUN_VARIABLE)).text()
         {
-            self.entries.push(self.arena.string(&[RUN_VARIABLE, b"=", text.bytes()])?)?;
+            self.entries
+                .push(self.arena.string(&[RUN_VARIABLE, b"=", text.bytes()])?)?;
         }
         Ok(())
     }

@@ -22,10 +22,14 @@ impl Root {
     pub fn current() -> Root {
         let nothing = Root::none();
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/", flags, 0) else { return nothing };
+        let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/", flags, 0) else {
+            return nothing;
+        };
         let mut buffer = [0; PATH_MAX];
         let found = paths::descriptor_path(fd, &mut buffer).filter(|path| *path != b"/");
-        let root = found.and_then(|path| PathBuffer::of(&[path])).map_or(nothing, Root);
+        let root = found
+            .and_then(|path| PathBuffer::of(&[path]))
+            .map_or(nothing, Root);
         sys::close(fd);
         root
     }
@@ -61,11 +65,19 @@ pub fn find(root: &Root, path: &[u8]) -> Result<Found, Errno> {
     let mut pending = PathBuffer::new();
     if path.first() != Some(&b'/') {
         let mut buffer = [0; PATH_MAX];
-        pending.push(sys::getcwd(&mut buffer).map_err(Errno)?).ok_or(Errno::ENAMETOOLONG)?;
+        pending
+            .push(sys::getcwd(&mut buffer).map_err(Errno)?)
+            .ok_or(Errno::ENAMETOOLONG)?;
         pending.push(b"/").ok_or(Errno::ENAMETOOLONG)?;
     }
     pending.push(path).ok_or(Errno::ENAMETOOLONG)?;
-    Walk { root, current: PathBuffer::new(), pending, links: 0 }.run()
+    Walk {
+        root,
+        current: PathBuffer::new(),
+        pending,
+        links: 0,
+    }
+    .run()
 }
 
 impl Walk<'_> {
@@ -78,7 +90,11 @@ impl Walk<'_> {
                 name => inside = self.descend(name)?,
             }
         }
-        let host = if inside { self.join(&[self.root.bytes(), self.current.bytes()])? } else { copy(&self.current)? };
+        let host = if inside {
+            self.join(&[self.root.bytes(), self.current.bytes()])?
+        } else {
+            copy(&self.current)?
+        };
         Ok(Found { host, inside })
     }
 
@@ -87,14 +103,22 @@ impl Walk<'_> {
         if pending.is_empty() {
             return None;
         }
-        let end = pending.iter().position(|&byte| byte == b'/').unwrap_or(pending.len());
+        let end = pending
+            .iter()
+            .position(|&byte| byte == b'/')
+            .unwrap_or(pending.len());
         let component = PathBuffer::of(&[pending.get(..end)?])?;
         self.pending = PathBuffer::of(&[pending.get(end + 1..).unwrap_or(&[])])?;
         Some(component)
     }
 
     fn ascend(&mut self) {
-        let slash = self.current.bytes().iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let slash = self
+            .current
+            .bytes()
+            .iter()
+            .rposition(|&byte| byte == b'/')
+            .unwrap_or(0);
         if let Some(parent) = PathBuffer::of(&[self.current.bytes().get(..slash).unwrap_or(&[])]) {
             self.current = parent;
         }
@@ -110,7 +134,11 @@ impl Walk<'_> {
         let inner = self.join(&[self.root.bytes(), candidate.bytes()])?;
         let (status, host, inside) = match sys::stat64(inner.c_str(), false) {
             Ok(status) => (status, inner, self.root.is_given()),
-            Err(_) => (sys::stat64(candidate.c_str(), false).map_err(Errno)?, copy(&candidate)?, false),
+            Err(_) => (
+                sys::stat64(candidate.c_str(), false).map_err(Errno)?,
+                copy(&candidate)?,
+                false,
+            ),
         };
         if sys::stat_mode(&status) & libc::S_IFMT == libc::S_IFLNK {
             let mut buffer = [0; PATH_MAX];
@@ -121,7 +149,11 @@ impl Walk<'_> {
             }
         }
         // A name on the host that leads into the root: from there on it is the guest's.
-        self.current = if candidate.bytes() == self.root.bytes() { PathBuffer::new() } else { candidate };
+        self.current = if candidate.bytes() == self.root.bytes() {
+            PathBuffer::new()
+        } else {
+            candidate
+        };
         Ok(inside || self.current.bytes().is_empty())
     }
 
@@ -144,16 +176,21 @@ fn copy(path: &PathBuffer) -> Result<PathBuffer, Errno> {
 
 /// /proc/PID/fd/N of something without a name: only the link itself leads there.
 fn is_magic(path: &[u8], target: &[u8]) -> bool {
-    path.starts_with(b"/proc/") && (target.first() != Some(&b'/') || target.ends_with(b" (deleted)")) && {
-        path.split(|&byte| byte == b'/').any(|part| part == b"fd" || part == b"exe")
-    }
+    path.starts_with(b"/proc/")
+        && (target.first() != Some(&b'/') || target.ends_with(b" (deleted)"))
+        && {
+            path.split(|&byte| byte == b'/')
+                .any(|part| part == b"fd" || part == b"exe")
+        }
 }
 
 /// Directories where a host keeps its own programs.
 const SYSTEM_DIRECTORIES: &[&[u8]] = &[b"/bin/", b"/sbin/", b"/usr/", b"/lib", b"/opt/", b"/snap/"];
 
 pub fn is_system(path: &[u8]) -> bool {
-    SYSTEM_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
+    SYSTEM_DIRECTORIES
+        .iter()
+        .any(|directory| path.starts_with(directory))
 }
 
 /// Directories that many systems have merged: a guest that sees the host's /usr/bin/ls may mean its own /bin/ls.
@@ -168,6 +205,8 @@ pub fn twin(root: &Root, path: &[u8]) -> Option<Found> {
     }
     TWINS.iter().find_map(|directory| {
         let candidate = PathBuffer::of(&[directory, name])?;
-        find(root, candidate.bytes()).ok().filter(|found| found.inside)
+        find(root, candidate.bytes())
+            .ok()
+            .filter(|found| found.inside)
     })
 }

@@ -18,7 +18,10 @@ pub enum Program {
     /// An ELF file for another one: the host's own, as a rule.
     Foreign,
     /// Lines for an interpreter, with at most one argument.
-    Script { interpreter: PathBuffer, argument: Option<PathBuffer> },
+    Script {
+        interpreter: PathBuffer,
+        argument: Option<PathBuffer>,
+    },
     /// Anything else: ENOEXEC, upon which execvp and shells try /bin/sh.
     Unknown,
 }
@@ -26,12 +29,19 @@ pub enum Program {
 /// The checks of execve before it looks into the file, then the look.
 pub fn examine(host: &CStr) -> Result<Program, Errno> {
     let status = sys::stat64(host, true).map_err(Errno)?;
-    let executable = sys::checked(sys::call!(libc::SYS_faccessat, sys::AT_FDCWD, host.as_ptr(), libc::X_OK)).is_ok();
+    let executable = sys::checked(sys::call!(
+        libc::SYS_faccessat,
+        sys::AT_FDCWD,
+        host.as_ptr(),
+        libc::X_OK
+    ))
+    .is_ok();
     if sys::stat_mode(&status) & libc::S_IFMT != libc::S_IFREG || !executable {
         return Err(Errno::EACCES);
     }
     let mut header = [0; HEADER_SIZE];
-    let fd = sys::openat(sys::AT_FDCWD, host, libc::O_RDONLY | libc::O_CLOEXEC, 0).map_err(Errno)?;
+    let fd =
+        sys::openat(sys::AT_FDCWD, host, libc::O_RDONLY | libc::O_CLOEXEC, 0).map_err(Errno)?;
     let length = sys::Kernel.pread(fd, &mut header, 0);
     sys::close(fd);
     classify(header.get(..length.map_err(Errno)?).unwrap_or(&[]))
@@ -41,8 +51,15 @@ fn classify(header: &[u8]) -> Result<Program, Errno> {
     const EM_ARM: u8 = 40;
     const CLASS_32_LITTLE: &[u8] = &[1, 1];
     if header.starts_with(b"\x7fELF") {
-        let arm = header.get(4..6) == Some(CLASS_32_LITTLE) && header.get(18..20) == Some(&[EM_ARM, 0]);
-        return Ok(if arm { Program::Arm { is_static: !names_loader(header) } } else { Program::Foreign });
+        let arm =
+            header.get(4..6) == Some(CLASS_32_LITTLE) && header.get(18..20) == Some(&[EM_ARM, 0]);
+        return Ok(if arm {
+            Program::Arm {
+                is_static: !names_loader(header),
+            }
+        } else {
+            Program::Foreign
+        });
     }
     match header.strip_prefix(b"#!") {
         Some(line) => script(line),
@@ -56,9 +73,14 @@ fn names_loader(header: &[u8]) -> bool {
     const ENTRY_SIZE: usize = 32;
     let word = |at: usize| header.get(at..at + 4).map(|bytes| u32::get(bytes, 0));
     let start = word(28).unwrap_or(0) as usize;
-    let count = header.get(44..46).map_or(0, |bytes| u16::get(bytes, 0)).into();
+    let count = header
+        .get(44..46)
+        .map_or(0, |bytes| u16::get(bytes, 0))
+        .into();
     // What lies beyond the header is unknown, and then nothing is claimed.
-    (0..count).any(|index: usize| word(start.saturating_add(index * ENTRY_SIZE)).is_none_or(|kind| kind == PT_INTERP))
+    (0..count).any(|index: usize| {
+        word(start.saturating_add(index * ENTRY_SIZE)).is_none_or(|kind| kind == PT_INTERP)
+    })
 }
 
 fn is_blank(byte: &u8) -> bool {
@@ -66,13 +88,22 @@ fn is_blank(byte: &u8) -> bool {
 }
 
 fn trim(text: &[u8]) -> &[u8] {
-    let start = text.iter().position(|byte| !is_blank(byte)).unwrap_or(text.len());
-    let end = text.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
+    let start = text
+        .iter()
+        .position(|byte| !is_blank(byte))
+        .unwrap_or(text.len());
+    let end = text
+        .iter()
+        .rposition(|byte| !is_blank(byte))
+        .map_or(start, |last| last + 1);
     text.get(start..end).unwrap_or(&[])
 }
 
 fn script(line: &[u8]) -> Result<Program, Errno> {
-    let end = line.iter().position(|&byte| matches!(byte, b'\n' | 0)).unwrap_or(line.len());
+    let end = line
+        .iter()
+        .position(|&byte| matches!(byte, b'\n' | 0))
+        .unwrap_or(line.len());
     let line = trim(line.get(..end).unwrap_or(&[]));
     let split = line.iter().position(is_blank).unwrap_or(line.len());
     let (name, rest) = line.split_at_checked(split).unwrap_or((line, &[]));
@@ -81,6 +112,13 @@ fn script(line: &[u8]) -> Result<Program, Errno> {
     }
     let rest = trim(rest);
     let text = |bytes: &[u8]| PathBuffer::of(&[bytes]).ok_or(Errno::ENAMETOOLONG);
-    let argument = if rest.is_empty() { None } else { Some(text(rest)?) };
-    Ok(Program::Script { interpreter: text(name)?, argument })
+    let argument = if rest.is_empty() {
+        None
+    } else {
+        Some(text(rest)?)
+    };
+    Ok(Program::Script {
+        interpreter: text(name)?,
+        argument,
+    })
 }

@@ -16,13 +16,25 @@ const IGNORE: Action = [libc::SIG_IGN, 0, 0, 0, 0];
 
 fn set_action(signal: i32, action: &Action) -> Action {
     let mut old: Action = [0; 5];
-    let _ = sys::call!(libc::SYS_rt_sigaction, signal, action.as_ptr(), old.as_mut_ptr(), 8);
+    let _ = sys::call!(
+        libc::SYS_rt_sigaction,
+        signal,
+        action.as_ptr(),
+        old.as_mut_ptr(),
+        8
+    );
     old
 }
 
 fn set_mask(how: i32, mask: &[u32; 2]) -> [u32; 2] {
     let mut old = [0; 2];
-    let _ = sys::call!(libc::SYS_rt_sigprocmask, how, mask.as_ptr(), old.as_mut_ptr(), 8);
+    let _ = sys::call!(
+        libc::SYS_rt_sigprocmask,
+        how,
+        mask.as_ptr(),
+        old.as_mut_ptr(),
+        8
+    );
     old
 }
 
@@ -124,8 +136,13 @@ struct Pipe {
 }
 const PIPES_MAX: usize = 64;
 const RESERVED: usize = 1;
-static PIPES: [Pipe; PIPES_MAX] =
-    [const { Pipe { stream: AtomicUsize::new(0), fd: AtomicI32::new(-1), pid: AtomicI32::new(0) } }; PIPES_MAX];
+static PIPES: [Pipe; PIPES_MAX] = [const {
+    Pipe {
+        stream: AtomicUsize::new(0),
+        fd: AtomicI32::new(-1),
+        pid: AtomicI32::new(0),
+    }
+}; PIPES_MAX];
 
 unsafe extern "C" {
     // The shim's own hooks, so that its list of streams stays right.
@@ -136,7 +153,9 @@ unsafe extern "C" {
 /// The direction of a popen mode, and whether the parent's end closes on exec.
 fn parse_mode(mode: &[u8]) -> Option<(bool, bool)> {
     let reads = mode.contains(&b'r');
-    let known = mode.iter().all(|letter| matches!(letter, b'r' | b'w' | b'e'));
+    let known = mode
+        .iter()
+        .all(|letter| matches!(letter, b'r' | b'w' | b'e'));
     (known && reads != mode.contains(&b'w')).then_some((reads, mode.contains(&b'e')))
 }
 
@@ -146,8 +165,13 @@ fn parse_mode(mode: &[u8]) -> Option<(bool, bool)> {
 /// Both are C strings.
 pub unsafe fn popen(command: *const c_char, mode: *const c_char) -> Result<*mut FILE, Errno> {
     // SAFETY: promised by the caller.
-    let (reads, closes) = parse_mode(unsafe { CStr::from_ptr(mode) }.to_bytes()).ok_or(Errno::EINVAL)?;
-    let free = |pipe: &&Pipe| pipe.stream.compare_exchange(0, RESERVED, Relaxed, Relaxed).is_ok();
+    let (reads, closes) =
+        parse_mode(unsafe { CStr::from_ptr(mode) }.to_bytes()).ok_or(Errno::EINVAL)?;
+    let free = |pipe: &&Pipe| {
+        pipe.stream
+            .compare_exchange(0, RESERVED, Relaxed, Relaxed)
+            .is_ok()
+    };
     let pipe = PIPES.iter().find(free).ok_or(Errno::EMFILE)?;
     let opened = open_pipe(pipe, command, reads, closes);
     if opened.is_err() {
@@ -156,14 +180,28 @@ pub unsafe fn popen(command: *const c_char, mode: *const c_char) -> Result<*mut 
     opened
 }
 
-fn open_pipe(pipe: &Pipe, command: *const c_char, reads: bool, closes: bool) -> Result<*mut FILE, Errno> {
+fn open_pipe(
+    pipe: &Pipe,
+    command: *const c_char,
+    reads: bool,
+    closes: bool,
+) -> Result<*mut FILE, Errno> {
     let mut ends = [0i32; 2];
-    sys::checked(sys::call!(libc::SYS_pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC)).map_err(Errno)?;
+    sys::checked(sys::call!(
+        libc::SYS_pipe2,
+        ends.as_mut_ptr(),
+        libc::O_CLOEXEC
+    ))
+    .map_err(Errno)?;
     let [read_end, write_end] = ends;
     for fd in ends {
         crate::descriptors::enter_foreign(fd);
     }
-    let (own, childs, target) = if reads { (read_end, write_end, 1) } else { (write_end, read_end, 0) };
+    let (own, childs, target) = if reads {
+        (read_end, write_end, 1)
+    } else {
+        (write_end, read_end, 0)
+    };
     // SAFETY: an open descriptor and a mode of fopen.
     let stream = unsafe { fdopen(own, if reads { c"r" } else { c"w" }.as_ptr()) };
     let abandon = |errno| {
@@ -198,7 +236,10 @@ fn open_pipe(pipe: &Pipe, command: *const c_char, reads: bool, closes: bool) -> 
 /// In the child: never returns.
 fn become_pipe_end(command: *const c_char, end: i32, target: i32) -> ! {
     // Streams of earlier popen calls are closed in the new child.
-    for pipe in PIPES.iter().filter(|pipe| pipe.stream.load(Relaxed) > RESERVED) {
+    for pipe in PIPES
+        .iter()
+        .filter(|pipe| pipe.stream.load(Relaxed) > RESERVED)
+    {
         let fd = pipe.fd.load(Relaxed);
         if fd != target && fd != end {
             sys::close(fd);
@@ -217,7 +258,9 @@ fn become_pipe_end(command: *const c_char, end: i32, target: i32) -> ! {
 /// # Safety
 /// `stream` is a stream that is open.
 pub unsafe fn pclose(stream: *mut FILE) -> Option<Result<i32, Errno>> {
-    let pipe = PIPES.iter().find(|pipe| stream as usize > RESERVED && pipe.stream.load(Relaxed) == stream as usize)?;
+    let pipe = PIPES
+        .iter()
+        .find(|pipe| stream as usize > RESERVED && pipe.stream.load(Relaxed) == stream as usize)?;
     let pid = pipe.pid.load(Relaxed);
     pipe.stream.store(0, Relaxed);
     // SAFETY: promised by the caller.

@@ -60,7 +60,11 @@ hook! {
 /// The next entry of the system's directory, in the wide form that loses nothing.
 fn next_wide(directory: *mut DIR) -> *mut c_void {
     type Readdir = unsafe extern "C" fn(*mut DIR) -> *mut c_void;
-    let name = if crate::libc_kind::wide_offsets() { c"readdir" } else { c"readdir64" };
+    let name = if crate::libc_kind::wide_offsets() {
+        c"readdir"
+    } else {
+        c"readdir64"
+    };
     match crate::runtime::next_symbol(name) {
         // SAFETY: libc's function of this name; the directory is the guest's, open.
         Some(address) => unsafe { core::mem::transmute::<usize, Readdir>(address)(directory) },
@@ -77,7 +81,9 @@ fn next_entry(directory: *mut DIR, shape: Shape) -> *mut c_void {
             return merged::next(directory as usize, shape);
         }
         // SAFETY: libc has just returned this entry; its name ends with NUL.
-        let name = unsafe { core::ffi::CStr::from_ptr(entry.cast::<c_char>().add(Shape::Wide.name_offset())) };
+        let name = unsafe {
+            core::ffi::CStr::from_ptr(entry.cast::<c_char>().add(Shape::Wide.name_offset()))
+        };
         if merged::hides(directory as usize, name.to_bytes()) {
             continue;
         }
@@ -117,22 +123,22 @@ mod glob_layout {
 }
 
 macro_rules! glob_hooks {
-    ($($name:ident $readdir:ident $lstat:ident $stat:ident;)*) => {$(
+    ($($name:ident $readdir:literal $lstat:path, $stat:path;)*) => {$(
         hook! {
             // glibc and uClibc read directories behind our back unless they are given functions; these are ours.
             fn $name(pattern: *const c_char, flags: c_int, on_error: *mut c_void, result: *mut usize) -> c_int {
                 use glob_layout::*;
                 let theirs = flags & ALTDIRFUNC != 0;
                 let ours = bytes(pattern).is_some_and(|pattern| pattern.starts_with(b"/dev") || paths::may_be_ours(pattern));
-                if theirs || !ours || crate::libc_kind::kind() != crate::libc_kind::LibcKind::Glibc {
+                if theirs || !ours || crate::libc_kind::kind() == crate::libc_kind::LibcKind::Musl {
                     return real!($name(pattern, flags, on_error, result));
                 }
                 let functions = [
                     symbol(c"closedir"),
-                    symbol(c_name(stringify!($readdir))),
+                    symbol($readdir),
                     symbol(c"opendir"),
-                    symbol(c_name(stringify!($lstat))),
-                    symbol(c_name(stringify!($stat))),
+                    $lstat as *const () as usize,
+                    $stat as *const () as usize,
                 ];
                 if functions.contains(&0) {
                     return real!($name(pattern, flags, on_error, result));
@@ -151,22 +157,16 @@ macro_rules! glob_hooks {
         }
     )*};
 }
-glob_hooks! { glob readdir lstat stat; glob64 readdir64 lstat64 stat64; }
+use super::stat::{lstat_plain, lstat_stat64, lstat_time64, stat_plain, stat_stat64, stat_time64};
+glob_hooks! {
+    glob c"readdir" lstat_plain, stat_plain;
+    glob64 c"readdir64" lstat_stat64, stat_stat64;
+    __glob64_time64 c"readdir64" lstat_time64, stat_time64;
+}
 
 /// The hooked function of this name, as any other object would bind it; 0 if there is none.
 fn symbol(name: &core::ffi::CStr) -> usize {
     crate::runtime::global_symbol(name).unwrap_or(0)
-}
-
-fn c_name(name: &'static str) -> &'static core::ffi::CStr {
-    match name {
-        "readdir" => c"readdir",
-        "readdir64" => c"readdir64",
-        "lstat" => c"lstat",
-        "lstat64" => c"lstat64",
-        "stat" => c"stat",
-        _ => c"stat64",
-    }
 }
 
 type Select = Option<unsafe extern "C" fn(*const c_void) -> c_int>;
@@ -190,7 +190,13 @@ macro_rules! scandir_hooks {
 scandir_hooks! { scandir Shape::plain(); scandir64 Shape::Wide; }
 
 /// scandir over the hooked directory functions.
-fn scan(path: *const c_char, list: *mut *mut *mut c_void, shape: Shape, select: Select, compare: Compare) -> c_int {
+fn scan(
+    path: *const c_char,
+    list: *mut *mut *mut c_void,
+    shape: Shape,
+    select: Select,
+    compare: Compare,
+) -> c_int {
     unsafe extern "C" {
         fn opendir(path: *const c_char) -> *mut DIR;
         fn closedir(directory: *mut DIR) -> c_int;

@@ -106,7 +106,11 @@ unsafe extern "C" fn list(words: Strings) -> c_int {
 unsafe extern "C" fn list_in_path(words: Strings) -> c_int {
     // SAFETY: what the trampoline passes.
     let (file, arguments) = unsafe { decode(words) };
-    failing!(children::execute_in_path(file, arguments, children::environment()))
+    failing!(children::execute_in_path(
+        file,
+        arguments,
+        children::environment()
+    ))
 }
 
 unsafe extern "C" fn list_with_environment(words: Strings) -> c_int {
@@ -137,7 +141,14 @@ hook! {
 }
 
 /// The search is over when the real function is called, and it is the same function without one.
-type Spawn = unsafe extern "C" fn(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int;
+type Spawn = unsafe extern "C" fn(
+    *mut c_int,
+    *const c_char,
+    *const c_void,
+    *const c_void,
+    Strings,
+    Strings,
+) -> c_int;
 
 hook! {
     fn posix_spawnp(

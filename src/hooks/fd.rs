@@ -23,7 +23,11 @@ macro_rules! close_hooks {
 close_hooks!(close, __close, __libc_close);
 
 /// Closes a range in pieces around the shim's own descriptors.
-fn close_around_private(first: c_uint, last: c_uint, mut close: impl FnMut(c_uint, c_uint) -> c_int) -> c_int {
+fn close_around_private(
+    first: c_uint,
+    last: c_uint,
+    mut close: impl FnMut(c_uint, c_uint) -> c_int,
+) -> c_int {
     let mut from = first;
     for fd in first..=last.min(4095) {
         crate::world::before_close(fd as c_int);
@@ -137,7 +141,14 @@ macro_rules! fcntl_hooks {
         }
     )*};
 }
-fcntl_hooks!(fcntl, fcntl64, __fcntl, __fcntl_time64, __libc_fcntl, __libc_fcntl64);
+fcntl_hooks!(
+    fcntl,
+    fcntl64,
+    __fcntl,
+    __fcntl_time64,
+    __libc_fcntl,
+    __libc_fcntl64
+);
 
 macro_rules! sync_hooks {
     ($($name:ident),*) => {$(

@@ -5,17 +5,28 @@ use crate::{descriptors, files, sys};
 use libc::{c_char, c_int, mode_t};
 
 /// Ours, or the real call, or ours after all because a link leads there.
-fn open_with(directory: c_int, path: *const c_char, flags: c_int, real_open: impl FnOnce() -> c_int) -> c_int {
+fn open_with(
+    directory: c_int,
+    path: *const c_char,
+    flags: c_int,
+    real_open: impl FnOnce() -> c_int,
+) -> c_int {
     // SAFETY: the guest's own argument to open.
     let bytes = unsafe { files::path_bytes(path) };
     if let Some(result) = bytes.and_then(|bytes| files::open(directory, bytes, flags)) {
+        return settle(result, -1);
+    }
+    if let Some(result) =
+        bytes.and_then(|bytes| files::create_through_link(directory, bytes, flags))
+    {
         return settle(result, -1);
     }
     let fd = real_open();
     if fd >= 0 {
         descriptors::enter_foreign(fd);
     } else if sys::errno() == libc::ENOENT
-        && let Some(result) = bytes.and_then(|bytes| files::open_through_links(directory, bytes, flags))
+        && let Some(result) =
+            bytes.and_then(|bytes| files::open_through_links(directory, bytes, flags))
     {
         return settle(result, -1);
     }

@@ -33,7 +33,12 @@ hook! {
     }
 }
 
-fn readlink_ours(directory: c_int, path: *const c_char, buffer: *mut c_char, size: size_t) -> Option<ssize_t> {
+fn readlink_ours(
+    directory: c_int,
+    path: *const c_char,
+    buffer: *mut c_char,
+    size: size_t,
+) -> Option<ssize_t> {
     let mut name = [0; crate::paths::PATH_MAX];
     let result = files::readlink(directory, bytes(path)?, &mut name)?;
     Some(match result {

@@ -35,4 +35,11 @@ macro_rules! signal_hooks {
         }
     )*};
 }
-signal_hooks!(signal, bsd_signal, ssignal, sysv_signal, __sysv_signal, sigset);
+signal_hooks!(
+    signal,
+    bsd_signal,
+    ssignal,
+    sysv_signal,
+    __sysv_signal,
+    sigset
+);

@@ -32,11 +32,24 @@ struct Layout {
 impl Shape {
     fn layout(self) -> Layout {
         match self {
-            Shape::Plain if !libc_kind::wide_offsets() => {
-                Layout { size: 44, wide: false, block_size: 48, blocks: 52 }
-            }
-            Shape::Plain | Shape::Stat64 => Layout { size: 48, wide: true, block_size: 56, blocks: 64 },
-            Shape::Time64 => Layout { size: 40, wide: true, block_size: 48, blocks: 56 },
+            Shape::Plain if !libc_kind::wide_offsets() => Layout {
+                size: 44,
+                wide: false,
+                block_size: 48,
+                blocks: 52,
+            },
+            Shape::Plain | Shape::Stat64 => Layout {
+                size: 48,
+                wide: true,
+                block_size: 56,
+                blocks: 64,
+            },
+            Shape::Time64 => Layout {
+                size: 40,
+                wide: true,
+                block_size: 48,
+                blocks: 56,
+            },
         }
     }
 }
@@ -53,7 +66,13 @@ unsafe fn patch(buffer: *mut c_void, shape: Shape, stand_in: &StandIn) {
     let layout = shape.layout();
     let put = |offset: usize, value: u32| {
         // SAFETY: the offset lies inside the structure, which the real call has just written.
-        unsafe { buffer.cast::<u8>().add(offset).cast::<u32>().write_unaligned(value) };
+        unsafe {
+            buffer
+                .cast::<u8>()
+                .add(offset)
+                .cast::<u32>()
+                .write_unaligned(value)
+        };
     };
     put(MODE, stand_in.mode);
     put(LINKS, 1);
@@ -125,9 +144,17 @@ fn fstat_after(fd: c_int, result: c_int, buffer: *mut c_void, shape: Shape) -> c
         return result;
     }
     // SAFETY: the real call has just filled the buffer; st_nlink has the same place in all shapes.
-    let links = unsafe { buffer.cast::<u8>().add(LINKS).cast::<u32>().read_unaligned() };
+    let links = unsafe {
+        buffer
+            .cast::<u8>()
+            .add(LINKS)
+            .cast::<u32>()
+            .read_unaligned()
+    };
     let appearance = match descriptors::lookup(fd) {
-        Some(descriptor) if descriptor.node.kind != NodeKind::Threshold => Some(StandIn::of_node(descriptor.node)),
+        Some(descriptor) if descriptor.node.kind != NodeKind::Threshold => {
+            Some(StandIn::of_node(descriptor.node))
+        }
         // Only memory files have no name.
         _ if links == 0 => stand_in::of_memory_file(fd),
         _ => None,
@@ -304,14 +331,26 @@ unsafe fn patch_statx(buffer: *mut c_void, stand_in: &StandIn) {
     use statx_field::*;
     let put = |offset: usize, value: u32| {
         // SAFETY: the offset lies inside the structure, which the real call has just written.
-        unsafe { buffer.cast::<u8>().add(offset).cast::<u32>().write_unaligned(value) };
+        unsafe {
+            buffer
+                .cast::<u8>()
+                .add(offset)
+                .cast::<u32>()
+                .write_unaligned(value)
+        };
     };
     put(BLOCK_SIZE, stand_in::BLOCK_SIZE);
     put(LINKS, 1);
     put(USER, 0);
     put(GROUP, 0);
     // SAFETY: as above.
-    unsafe { buffer.cast::<u8>().add(MODE).cast::<u16>().write_unaligned(stand_in.mode as u16) };
+    unsafe {
+        buffer
+            .cast::<u8>()
+            .add(MODE)
+            .cast::<u16>()
+            .write_unaligned(stand_in.mode as u16)
+    };
     put(SIZE, stand_in.size);
     put(SIZE + 4, 0);
     put(BLOCKS, 0);
@@ -339,7 +378,10 @@ fn statx_ours(
         // SAFETY: the guest's own argument to libc.
         let bytes = unsafe { files::path_bytes(path) }?;
         match stand_in::of_path(directory, bytes, follow)? {
-            Ok(found) => (ask(sys::AT_FDCWD, found.file.c_str().as_ptr()), found.appearance),
+            Ok(found) => (
+                ask(sys::AT_FDCWD, found.file.c_str().as_ptr()),
+                found.appearance,
+            ),
             Err(errno) => return Some(settle(Err::<c_int, Errno>(errno), -1)),
         }
     };
@@ -366,14 +408,38 @@ hook! {
 
 /// The answer of a raw system call as libc gives it.
 fn libc_answer(answer: isize) -> c_int {
-    settle(sys::checked(answer).map(|value| value as c_int).map_err(Errno), -1)
+    settle(
+        sys::checked(answer)
+            .map(|value| value as c_int)
+            .map_err(Errno),
+        -1,
+    )
 }
 
 /// `syscall(SYS_statx, ...)`.
-pub fn emulate_statx(directory: c_int, path: *const c_char, flags: c_int, mask: u32, buffer: usize) -> Option<c_int> {
-    statx_ours(directory, path, flags, buffer as *mut c_void, |directory, path| {
-        libc_answer(sys::call!(libc::SYS_statx, directory, path, flags, mask, buffer))
-    })
+pub fn emulate_statx(
+    directory: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mask: u32,
+    buffer: usize,
+) -> Option<c_int> {
+    statx_ours(
+        directory,
+        path,
+        flags,
+        buffer as *mut c_void,
+        |directory, path| {
+            libc_answer(sys::call!(
+                libc::SYS_statx,
+                directory,
+                path,
+                flags,
+                mask,
+                buffer
+            ))
+        },
+    )
 }
 
 /// `syscall(SYS_fstat64, ...)`.
@@ -382,7 +448,12 @@ pub fn emulate_fstat64(fd: c_int, buffer: usize) -> Option<c_int> {
         return None;
     }
     let result = libc_answer(sys::call!(libc::SYS_fstat64, fd, buffer));
-    Some(fstat_after(fd, result, buffer as *mut c_void, Shape::Stat64))
+    Some(fstat_after(
+        fd,
+        result,
+        buffer as *mut c_void,
+        Shape::Stat64,
+    ))
 }
 
 macro_rules! statfs_hooks {
@@ -402,3 +473,57 @@ macro_rules! statfs_hooks {
     )*};
 }
 statfs_hooks! { statfs(); statfs64(); __statfs(); statvfs(); statvfs64(); }
+
+/// stat without libc, which may not have it under this name: glibc before 2.33 has `__xstat` alone. Only what glob
+/// looks at is filled in: mode, and the numbers of device and inode.
+unsafe fn raw_stat(path: *const c_char, follow: bool, buffer: *mut c_void, shape: Shape) -> c_int {
+    const LARGEST: usize = 88;
+    const INODE: usize = 12;
+    let ask = |path: *const c_char| {
+        if path.is_null() {
+            return settle(Err(Errno::EFAULT), -1);
+        }
+        // SAFETY: a C string, the guest's or ours.
+        match sys::stat64(unsafe { core::ffi::CStr::from_ptr(path) }, follow) {
+            Ok(bytes) => {
+                // SAFETY: the caller's structure of this shape; all are at least this long, and alike in front.
+                unsafe {
+                    core::ptr::write_bytes(buffer.cast::<u8>(), 0, LARGEST);
+                    core::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast::<u8>(), DEVICE + 8);
+                    if matches!(shape, Shape::Time64) {
+                        core::ptr::copy_nonoverlapping(
+                            bytes.as_ptr().add(INODE),
+                            buffer.cast::<u8>().add(8),
+                            4,
+                        );
+                        buffer
+                            .cast::<u8>()
+                            .add(INODE)
+                            .cast::<u32>()
+                            .write_unaligned(0);
+                    }
+                }
+                0
+            }
+            Err(errno) => settle(Err(Errno(errno)), -1),
+        }
+    };
+    stat_path(sys::AT_FDCWD, path, follow, buffer, shape, ask).unwrap_or_else(|| ask(path))
+}
+
+macro_rules! glob_stats {
+    ($($name:ident $shape:ident $follow:literal;)*) => {$(
+        pub unsafe extern "C" fn $name(path: *const c_char, buffer: *mut c_void) -> c_int {
+            // SAFETY: glob passes a name and a structure of this shape.
+            unsafe { raw_stat(path, $follow, buffer, Shape::$shape) }
+        }
+    )*};
+}
+glob_stats! {
+    stat_plain Plain true;
+    lstat_plain Plain false;
+    stat_stat64 Stat64 true;
+    lstat_stat64 Stat64 false;
+    stat_time64 Time64 true;
+    lstat_time64 Time64 false;
+}

@@ -27,8 +27,16 @@ fn open_flags(mode: *const c_char) -> Option<c_int> {
     };
     let letters = mode.split(|&byte| byte == b',').next().unwrap_or(&[]);
     let has = |letter: u8| letters.get(1..).unwrap_or(&[]).contains(&letter);
-    let access = if has(b'+') { (base & !libc::O_ACCMODE) | libc::O_RDWR } else { base };
-    Some(access | if has(b'e') { libc::O_CLOEXEC } else { 0 } | if has(b'x') { libc::O_EXCL } else { 0 })
+    let access = if has(b'+') {
+        (base & !libc::O_ACCMODE) | libc::O_RDWR
+    } else {
+        base
+    };
+    Some(
+        access
+            | if has(b'e') { libc::O_CLOEXEC } else { 0 }
+            | if has(b'x') { libc::O_EXCL } else { 0 },
+    )
 }
 
 /// A stream over a descriptor that is ours; anything else is libc's own business.
@@ -42,7 +50,10 @@ fn stream_of(fd: c_int, mode: *const c_char, real_fdopen: impl FnOnce() -> *mut 
 /// None: not ours.
 fn fopen_ours(path: *const c_char, mode: *const c_char) -> Option<*mut FILE> {
     let flags = open_flags(mode)?;
-    let fd = match files::open(sys::AT_FDCWD, bytes(path)?, flags)? {
+    let name = bytes(path)?;
+    let opened = files::open(sys::AT_FDCWD, name, flags)
+        .or_else(|| files::create_through_link(sys::AT_FDCWD, name, flags))?;
+    let fd = match opened {
         Ok(fd) => fd,
         Err(errno) => return Some(settle(Err(errno), core::ptr::null_mut())),
     };

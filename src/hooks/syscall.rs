@@ -26,7 +26,13 @@ fn refuse_either(a: usize, b: usize) -> Option<Errno> {
 fn vector(direction: Direction, words: &Words) -> Option<c_long> {
     let [fd, segments, count, low, high, _] = *words;
     let at = Some(libc_kind::join(low as i32, high as i32)).filter(|&at| at != -1);
-    answer(calls::transfer_vector(fd as i32, direction, segments, count as i32, at)?)
+    answer(calls::transfer_vector(
+        fd as i32,
+        direction,
+        segments,
+        count as i32,
+        at,
+    )?)
 }
 
 /// The emulated answer; None passes the call on.
@@ -35,7 +41,9 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
     let fd = a as i32;
     // 64-bit arguments lie in an even pair of registers: behind the count comes a gap.
     let offset = libc_kind::join(e as i32, words[5] as i32);
-    let wide = |result: Option<Result<i32, Errno>>| result.map(|result| result.map(|value| value as isize));
+    let wide = |result: Option<Result<i32, Errno>>| {
+        result.map(|result| result.map(|value| value as isize))
+    };
     match number {
         libc::SYS_open => answer(wide(files::open(sys::AT_FDCWD, path(a)?, b as i32))?),
         libc::SYS_openat => answer(wide(files::open(fd, path(b)?, c as i32))?),
@@ -49,13 +57,29 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
         libc::SYS_write => answer(calls::transfer(fd, Direction::Write, b, c, None)?),
         libc::SYS_pread64 => answer(calls::transfer(fd, Direction::Read, b, c, Some(offset))?),
         libc::SYS_pwrite64 => answer(calls::transfer(fd, Direction::Write, b, c, Some(offset))?),
-        libc::SYS_readv => answer(calls::transfer_vector(fd, Direction::Read, b, c as i32, None)?),
-        libc::SYS_writev => answer(calls::transfer_vector(fd, Direction::Write, b, c as i32, None)?),
+        libc::SYS_readv => answer(calls::transfer_vector(
+            fd,
+            Direction::Read,
+            b,
+            c as i32,
+            None,
+        )?),
+        libc::SYS_writev => answer(calls::transfer_vector(
+            fd,
+            Direction::Write,
+            b,
+            c as i32,
+            None,
+        )?),
         libc::SYS_ioctl => answer(wide(calls::ioctl(fd, b as u32, c))?),
-        libc::SYS_lseek => answer(calls::seek(fd, i64::from(b as i32), c as i32)?.map(|at| at as isize)),
+        libc::SYS_lseek => {
+            answer(calls::seek(fd, i64::from(b as i32), c as i32)?.map(|at| at as isize))
+        }
         libc::SYS__llseek => {
             let position = calls::seek(fd, libc_kind::join(c as i32, b as i32), e as i32)?;
-            answer(position.and_then(|position| crate::world::copy_out(d, &position.to_le_bytes()).map(|()| 0)))
+            answer(position.and_then(|position| {
+                crate::world::copy_out(d, &position.to_le_bytes()).map(|()| 0)
+            }))
         }
         libc::SYS_rt_sigaction => {
             crate::process_lock::note_handler();
@@ -95,8 +119,12 @@ fn follow(number: c_long, words: &Words, result: c_long) {
         return;
     }
     match number {
-        libc::SYS_dup | libc::SYS_dup2 | libc::SYS_dup3 => descriptors::copy(a as i32, result as i32),
-        libc::SYS_fcntl | libc::SYS_fcntl64 if matches!(b as i32, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) => {
+        libc::SYS_dup | libc::SYS_dup2 | libc::SYS_dup3 => {
+            descriptors::copy(a as i32, result as i32)
+        }
+        libc::SYS_fcntl | libc::SYS_fcntl64
+            if matches!(b as i32, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) =>
+        {
             descriptors::copy(a as i32, result as i32);
         }
         libc::SYS_open | libc::SYS_openat => descriptors::forget(result as i32),

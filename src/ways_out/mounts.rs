@@ -9,11 +9,18 @@ use mtd_abi::errno::Errno;
 /// What `mount -t jffs2` and its kin take for a source.
 fn is_flash(source: &[u8]) -> bool {
     let name = source.strip_prefix(b"/dev/".as_slice()).unwrap_or(source);
-    let volume = |rest: &[u8]| rest.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b':');
+    let volume = |rest: &[u8]| {
+        rest.first()
+            .is_some_and(|byte| byte.is_ascii_digit() || *byte == b':')
+    };
     paths::parse_node(name).is_some()
-        || name.strip_prefix(b"mtd".as_slice()).is_some_and(|rest| rest.first() == Some(&b':'))
+        || name
+            .strip_prefix(b"mtd".as_slice())
+            .is_some_and(|rest| rest.first() == Some(&b':'))
         || name.strip_prefix(b"ubi".as_slice()).is_some_and(volume)
-        || name.strip_prefix(b"ubiblock".as_slice()).is_some_and(volume)
+        || name
+            .strip_prefix(b"ubiblock".as_slice())
+            .is_some_and(volume)
 }
 
 const FLASH_FILE_SYSTEMS: &[&[u8]] = &[b"jffs2", b"ubifs", b"yaffs", b"yaffs2"];
@@ -23,7 +30,11 @@ pub fn refuse_mount(source: &[u8], target: &[u8], kind: &[u8]) -> Option<Errno> 
     if !is_flash(source) && !FLASH_FILE_SYSTEMS.contains(&kind) {
         return None;
     }
-    let kind = if kind.is_empty() { b"no type".as_slice() } else { kind };
+    let kind = if kind.is_empty() {
+        b"no type".as_slice()
+    } else {
+        kind
+    };
     sys::report(&[
         b"mtdshim: mount of ",
         source,
@@ -41,6 +52,10 @@ pub fn refuse_umount(target: &[u8]) -> Option<Errno> {
     if !is_flash(target) {
         return None;
     }
-    sys::report(&[b"mtdshim: umount of ", target, b": nothing of emulated flash is mounted"]);
+    sys::report(&[
+        b"mtdshim: umount of ",
+        target,
+        b": nothing of emulated flash is mounted",
+    ]);
     Some(Errno::EINVAL)
 }

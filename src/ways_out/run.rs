@@ -49,12 +49,19 @@ pub fn finish() -> ! {
     const ITIMER_REAL: i32 = 0;
     set_handler(libc::SIGALRM, on_patience_end);
     let mask = [1u32 << (libc::SIGALRM - 1), 0];
-    let _ = sys::call!(libc::SYS_rt_sigprocmask, libc::SIG_UNBLOCK, mask.as_ptr(), 0, 8);
+    let _ = sys::call!(
+        libc::SYS_rt_sigprocmask,
+        libc::SIG_UNBLOCK,
+        mask.as_ptr(),
+        0,
+        8
+    );
     let _ = sys::call!(libc::SYS_setitimer, ITIMER_REAL, FLUSH_TIME.as_ptr(), 0);
     if let Some(address) = runtime::global_symbol(c"fflush") {
         // SAFETY: libc's fflush; null means every stream.
         unsafe {
-            let flush: unsafe extern "C" fn(*mut libc::c_void) -> i32 = core::mem::transmute(address);
+            let flush: unsafe extern "C" fn(*mut libc::c_void) -> i32 =
+                core::mem::transmute(address);
             flush(core::ptr::null_mut());
         }
     }
@@ -81,7 +88,11 @@ fn process(pid: u32) -> Option<Process> {
     let parent = number(fields.next()?)? as u32;
     const FIELDS_BETWEEN: usize = 17;
     let start = number(fields.nth(FIELDS_BETWEEN)?)?;
-    Some(Process { state, parent, start })
+    Some(Process {
+        state,
+        parent,
+        start,
+    })
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -89,7 +100,14 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 fn read<'a>(path: &PathBuffer, buffer: &'a mut [u8]) -> &'a [u8] {
-    let Ok(fd) = sys::openat(sys::AT_FDCWD, path.c_str(), libc::O_RDONLY | libc::O_CLOEXEC, 0) else { return &[] };
+    let Ok(fd) = sys::openat(
+        sys::AT_FDCWD,
+        path.c_str(),
+        libc::O_RDONLY | libc::O_CLOEXEC,
+        0,
+    ) else {
+        return &[];
+    };
     let length = sys::Kernel.pread(fd, buffer, 0).unwrap_or(0);
     sys::close(fd);
     buffer.get(..length).unwrap_or(&[])
@@ -106,14 +124,20 @@ impl Run {
     pub fn current(named: Option<&[u8]>) -> Run {
         named.and_then(Run::parse).unwrap_or_else(|| {
             let first = LOADED_BY.load(Relaxed);
-            Run { first, start: process(first).map_or(0, |process| process.start) }
+            Run {
+                first,
+                start: process(first).map_or(0, |process| process.start),
+            }
         })
     }
 
     /// None if that process is gone.
     fn parse(text: &[u8]) -> Option<Run> {
         let dot = text.iter().position(|&byte| byte == b'.')?;
-        let (first, start) = (number(text.get(..dot)?)? as u32, number(text.get(dot + 1..)?)?);
+        let (first, start) = (
+            number(text.get(..dot)?)? as u32,
+            number(text.get(dot + 1..)?)?,
+        );
         (process(first)?.start == start).then_some(Run { first, start })
     }
 
@@ -141,7 +165,12 @@ impl Run {
             }
             kill(self.first, libc::SIGKILL);
         }
-        for &pid in others.list.iter().take(others.length).filter(|pid| **pid != own && **pid != self.first) {
+        for &pid in others
+            .list
+            .iter()
+            .take(others.length)
+            .filter(|pid| **pid != own && **pid != self.first)
+        {
             kill(pid, libc::SIGKILL);
         }
         finish()
@@ -151,7 +180,9 @@ impl Run {
         match process(self.first) {
             Some(first) => first.start == self.start && first.state != b'Z',
             // /proc of another PID namespace knows no start; then only the number is left.
-            None => self.start == 0 && sys::checked(sys::call!(libc::SYS_kill, self.first, 0)).is_ok(),
+            None => {
+                self.start == 0 && sys::checked(sys::call!(libc::SYS_kill, self.first, 0)).is_ok()
+            }
         }
     }
 
@@ -164,7 +195,8 @@ impl Run {
         while grown {
             grown = false;
             for &pid in all.list.iter().take(all.length) {
-                let joins = !found.has(pid) && process(pid).is_some_and(|process| found.has(process.parent));
+                let joins = !found.has(pid)
+                    && process(pid).is_some_and(|process| found.has(process.parent));
                 if joins || (!found.has(pid) && self.is_named_by(pid)) {
                     found.push(pid);
                     grown = true;
@@ -176,8 +208,12 @@ impl Run {
     fn is_named_by(&self, pid: u32) -> bool {
         let mut digits = [0; 10];
         let path = PathBuffer::of(&[b"/proc/", paths::decimal(pid, &mut digits), b"/environ"]);
-        let (Some(path), Some(text)) = (path, self.text()) else { return false };
-        let Some(entry) = PathBuffer::of(&[RUN_VARIABLE, b"=", text.bytes()]) else { return false };
+        let (Some(path), Some(text)) = (path, self.text()) else {
+            return false;
+        };
+        let Some(entry) = PathBuffer::of(&[RUN_VARIABLE, b"=", text.bytes()]) else {
+            return false;
+        };
         children::file_has_entry(path.c_str(), entry.bytes())
     }
 }
@@ -196,7 +232,10 @@ struct Pids {
 
 impl Pids {
     fn new() -> Pids {
-        Pids { list: [0; PIDS_MAX], length: 0 }
+        Pids {
+            list: [0; PIDS_MAX],
+            length: 0,
+        }
     }
 
     fn push(&mut self, pid: u32) {
@@ -207,23 +246,41 @@ impl Pids {
     }
 
     fn has(&self, pid: u32) -> bool {
-        self.list.iter().take(self.length).any(|known| *known == pid)
+        self.list
+            .iter()
+            .take(self.length)
+            .any(|known| *known == pid)
     }
 }
 
 fn for_each_pid(mut body: impl FnMut(u32)) {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
     // Not /proc itself: a root directory may have an empty one, which the emulator would prefer.
-    let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/proc/self/../", flags, 0) else { return };
+    let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/proc/self/../", flags, 0) else {
+        return;
+    };
     let mut buffer = [0u8; 4096];
     loop {
-        let answer = sys::checked(sys::call!(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len()));
-        let Some(entries) = answer.ok().filter(|&length| length > 0).and_then(|length| buffer.get(..length)) else { break };
+        let answer = sys::checked(sys::call!(
+            libc::SYS_getdents64,
+            fd,
+            buffer.as_mut_ptr(),
+            buffer.len()
+        ));
+        let Some(entries) = answer
+            .ok()
+            .filter(|&length| length > 0)
+            .and_then(|length| buffer.get(..length))
+        else {
+            break;
+        };
         let mut at = 0;
         // struct linux_dirent64: inode and offset, then length (16 bits), type, name.
         while let Some(length) = entries.get(at + 16..at + 18) {
             let length = usize::from(u16::from_le_bytes([length[0], length[1]]));
-            let name = entries.get(at + 19..at + length).and_then(|name| name.split(|&byte| byte == 0).next());
+            let name = entries
+                .get(at + 19..at + length)
+                .and_then(|name| name.split(|&byte| byte == 0).next());
             if let Some(pid) = name.filter(|name| !name.is_empty()).and_then(number) {
                 body(pid as u32);
             }

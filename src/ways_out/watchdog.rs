@@ -33,7 +33,9 @@ const WDIOS_DISABLECARD: u32 = 1;
 const WDIOS_ENABLECARD: u32 = 2;
 
 pub fn is_path(path: &[u8]) -> bool {
-    let rest = path.strip_prefix(b"/dev/misc/watchdog".as_slice()).or_else(|| path.strip_prefix(b"/dev/watchdog"));
+    let rest = path
+        .strip_prefix(b"/dev/misc/watchdog".as_slice())
+        .or_else(|| path.strip_prefix(b"/dev/watchdog"));
     rest.is_some_and(|digits| digits.iter().all(u8::is_ascii_digit))
 }
 
@@ -53,7 +55,8 @@ pub fn ioctl(fd: i32, command: u32, argument: usize) -> Option<Result<i32, Errno
         return None;
     }
     let mut buffer = [0; PATH_MAX];
-    (paths::descriptor_path(fd, &mut buffer)? == SHOWN_NAME).then(|| answer(fd, command, argument).map(|()| 0))
+    (paths::descriptor_path(fd, &mut buffer)? == SHOWN_NAME)
+        .then(|| answer(fd, command, argument).map(|()| 0))
 }
 
 fn timeout(fd: i32) -> u32 {
@@ -80,14 +83,18 @@ fn answer(fd: i32, command: u32, argument: usize) -> Result<(), Errno> {
             world::copy_out(argument, &info)
         }
         WDIOC_GETSTATUS | WDIOC_GETBOOTSTATUS | WDIOC_GETPRETIMEOUT => give(0),
-        WDIOC_SETOPTIONS if take()? & (WDIOS_DISABLECARD | WDIOS_ENABLECARD) == 0 => Err(Errno::EINVAL),
+        WDIOC_SETOPTIONS if take()? & (WDIOS_DISABLECARD | WDIOS_ENABLECARD) == 0 => {
+            Err(Errno::EINVAL)
+        }
         WDIOC_SETOPTIONS | WDIOC_KEEPALIVE => Ok(()),
         WDIOC_SETTIMEOUT => {
             let seconds = take()?;
             if !(1..=TIMEOUT_MAX).contains(&seconds) {
                 return Err(Errno::EINVAL);
             }
-            sys::Kernel.pwrite(fd, &seconds.to_le_bytes(), TIMEOUT_OFFSET).map_err(Errno)?;
+            sys::Kernel
+                .pwrite(fd, &seconds.to_le_bytes(), TIMEOUT_OFFSET)
+                .map_err(Errno)?;
             give(seconds)
         }
         WDIOC_GETTIMEOUT => give(timeout(fd)),

@@ -16,16 +16,27 @@ impl Session<'_> {
                 if self.device.is_partition {
                     return Err(Errno::EINVAL);
                 }
-                let field = bytes.get(BLKPG_DEVNAME_OFFSET..BLKPG_DEVNAME_OFFSET + BLKPG_NAME_SIZE - 1);
-                let name = field.unwrap_or(&[]).split(|&byte| byte == 0).next().unwrap_or(&[]);
-                self.registry.add_partition(self.device.index, name, partition.start, partition.length)
+                let field =
+                    bytes.get(BLKPG_DEVNAME_OFFSET..BLKPG_DEVNAME_OFFSET + BLKPG_NAME_SIZE - 1);
+                let name = field
+                    .unwrap_or(&[])
+                    .split(|&byte| byte == 0)
+                    .next()
+                    .unwrap_or(&[]);
+                self.registry.add_partition(
+                    self.device.index,
+                    name,
+                    partition.start,
+                    partition.length,
+                )
             }
             blkpg::DEL_PARTITION => {
                 // Only children of this very device are looked at, and a partition has none.
                 if partition.pno < 0 || self.device.is_partition {
                     return Err(Errno::EINVAL);
                 }
-                self.registry.delete_partition(self.device.index, partition.pno)
+                self.registry
+                    .delete_partition(self.device.index, partition.pno)
             }
             _ => Err(Errno::EINVAL),
         }

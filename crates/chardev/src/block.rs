@@ -5,7 +5,7 @@
 //! neighbouring writes had been gathered. Reads of the char device therefore see a write earlier than on Linux
 //! (a line in the README's table).
 
-use crate::{Session, errno_of};
+use crate::{FileMode, Session, errno_of};
 use flash::{FlashError, OpMode, Sink, Source};
 use mtd_abi::errno::Errno;
 use mtd_abi::ioctl::*;
@@ -61,11 +61,28 @@ pub fn write(
     if length == 0 {
         return Err(Errno::ENOSPC);
     }
-    match session.chip.replace(session.device.offset + position, Source::Guest { address, length }) {
+    match session.chip.replace(
+        session.device.offset + position,
+        Source::Guest { address, length },
+    ) {
         // A locked NOR ignores the write-back, and nobody is told.
         Ok(()) | Err(FlashError::ReadOnly) => Ok(length),
-        Err(error) => Err(errno_of(error)),
+        Err(error) => {
+            session.file.mode = WRITE_FAILED;
+            Err(errno_of(error))
+        }
     }
+}
+
+/// A block device has no file modes; this one notes that a write failed, which the next fsync tells once more.
+const WRITE_FAILED: FileMode = FileMode::Raw;
+
+/// fsync: what BLKFLSBUF does, and the error of an earlier write.
+pub fn sync(session: &mut Session<'_>) -> Result<(), Errno> {
+    let failed = session.file.mode == WRITE_FAILED;
+    session.file.mode = FileMode::Normal;
+    flush(session)?;
+    if failed { Err(Errno::EIO) } else { Ok(()) }
 }
 
 /// fsync, BLKFLSBUF and the last close: what was gathered is on the flash, so the next write erases anew.
@@ -81,14 +98,18 @@ pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i
     match command {
         BLKGETSIZE64 => session.copy_out(argument, &size.to_le_bytes()),
         BLKGETSIZE => session.copy_out(argument, &((size / SECTOR_SIZE) as u32).to_le_bytes()),
-        BLKSSZGET | BLKPBSZGET | BLKIOMIN => session.copy_out(argument, &(SECTOR_SIZE as u32).to_le_bytes()),
+        BLKSSZGET | BLKPBSZGET | BLKIOMIN => {
+            session.copy_out(argument, &(SECTOR_SIZE as u32).to_le_bytes())
+        }
         BLKBSZGET => session.copy_out(argument, &BLOCK_SIZE_SOFT.to_le_bytes()),
         BLKBSZSET => session.set_block_size(argument),
         BLKROGET => session.copy_out(argument, &read_only.to_le_bytes()),
         BLKROSET => session.copy_in::<4>(argument).map(|_| ()),
         BLKRAGET | BLKFRAGET => session.copy_out(argument, &READ_AHEAD_SECTORS.to_le_bytes()),
         BLKRASET | BLKFRASET => Ok(()),
-        BLKIOOPT | BLKALIGNOFF | BLKDISCARDZEROES => session.copy_out(argument, &0u32.to_le_bytes()),
+        BLKIOOPT | BLKALIGNOFF | BLKDISCARDZEROES => {
+            session.copy_out(argument, &0u32.to_le_bytes())
+        }
         BLKROTATIONAL => session.copy_out(argument, &0u16.to_le_bytes()),
         BLKSECTGET => session.copy_out(argument, &MAX_SECTORS.to_le_bytes()),
         BLKFLSBUF => flush(session),
@@ -126,7 +147,11 @@ impl Session<'_> {
     fn zero_out(&mut self, address: u64) -> Result<(), Errno> {
         let (start, length) = self.discard_range(address)?;
         let end = start.checked_add(length).ok_or(Errno::EINVAL)?;
-        if start % SECTOR_SIZE != 0 || length % SECTOR_SIZE != 0 || length == 0 || end > capacity(self.device.size) {
+        if start % SECTOR_SIZE != 0
+            || length % SECTOR_SIZE != 0
+            || length == 0
+            || end > capacity(self.device.size)
+        {
             return Err(Errno::EINVAL);
         }
         if !self.device.is_writeable() {
@@ -135,7 +160,9 @@ impl Session<'_> {
         let zeros = [0; SECTOR_SIZE as usize];
         let mut at = start;
         while at < end {
-            self.chip.replace(self.device.offset + at, Source::Bytes(&zeros)).map_err(errno_of)?;
+            self.chip
+                .replace(self.device.offset + at, Source::Bytes(&zeros))
+                .map_err(errno_of)?;
             at += SECTOR_SIZE;
         }
         Ok(())

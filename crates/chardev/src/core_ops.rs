@@ -12,12 +12,18 @@ pub(crate) struct ReadDone {
 
 impl ReadDone {
     pub(crate) fn refused(errno: Errno) -> ReadDone {
-        ReadDone { outcome: Outcome::default(), result: Err(errno) }
+        ReadDone {
+            outcome: Outcome::default(),
+            result: Err(errno),
+        }
     }
 
     /// EUCLEAN and EBADMSG come with all the data.
     pub(crate) fn delivered(&self) -> bool {
-        matches!(self.result, Ok(()) | Err(Errno::EUCLEAN) | Err(Errno::EBADMSG))
+        matches!(
+            self.result,
+            Ok(()) | Err(Errno::EUCLEAN) | Err(Errno::EBADMSG)
+        )
     }
 }
 
@@ -30,10 +36,20 @@ impl Session<'_> {
     }
 
     /// `mtd_check_oob_ops`.
-    pub(crate) fn check_oob_ops(&self, at: u64, length: u64, ooblen: u64, ooboffs: u32, mode: OpMode) -> Result<(), Errno> {
+    pub(crate) fn check_oob_ops(
+        &self,
+        at: u64,
+        length: u64,
+        ooblen: u64,
+        ooboffs: u32,
+        mode: OpMode,
+    ) -> Result<(), Errno> {
         // loff_t is signed: a huge start is a negative one.
         let at_signed = i64::try_from(at).map_err(|_| Errno::EINVAL)?;
-        let end = u64::try_from(at_signed).ok().and_then(|at| at.checked_add(length)).ok_or(Errno::EINVAL)?;
+        let end = u64::try_from(at_signed)
+            .ok()
+            .and_then(|at| at.checked_add(length))
+            .ok_or(Errno::EINVAL)?;
         if end > self.device.size {
             return Err(Errno::EINVAL);
         }
@@ -80,9 +96,15 @@ impl Session<'_> {
         self.finish_read(outcome, result.map_err(errno_of), mode)
     }
 
-    fn finish_read(&mut self, outcome: Outcome, result: Result<(), Errno>, mode: OpMode) -> ReadDone {
+    fn finish_read(
+        &mut self,
+        outcome: Outcome,
+        result: Result<(), Errno>,
+        mode: OpMode,
+    ) -> ReadDone {
         if outcome.corrected != 0 || outcome.failed != 0 {
-            self.registry.count_ecc(self.device.index, outcome.corrected, outcome.failed);
+            self.registry
+                .count_ecc(self.device.index, outcome.corrected, outcome.failed);
         }
         let result = result.and_then(|()| {
             if outcome.failed > 0 {
@@ -101,7 +123,12 @@ impl Session<'_> {
     }
 
     /// `mtd_write`: the order is WRITEABLE, then range.
-    pub(crate) fn core_write(&mut self, at: u64, from: Source<'_>, mode: OpMode) -> Result<u64, Errno> {
+    pub(crate) fn core_write(
+        &mut self,
+        at: u64,
+        from: Source<'_>,
+        mode: OpMode,
+    ) -> Result<u64, Errno> {
         if !self.device.is_writeable() {
             return Err(Errno::EROFS);
         }
@@ -115,7 +142,11 @@ impl Session<'_> {
     }
 
     /// `mtd_write_oob`.
-    pub(crate) fn core_write_oob(&mut self, at: u64, ops: WriteOps<'_>) -> (Outcome, Result<(), Errno>) {
+    pub(crate) fn core_write_oob(
+        &mut self,
+        at: u64,
+        ops: WriteOps<'_>,
+    ) -> (Outcome, Result<(), Errno>) {
         if !self.device.is_writeable() {
             return (Outcome::default(), Err(Errno::EROFS));
         }
@@ -142,6 +173,8 @@ impl Session<'_> {
         if length == 0 {
             return Ok(());
         }
-        self.chip.erase(self.device.offset + start, length).map_err(errno_of)
+        self.chip
+            .erase(self.device.offset + start, length)
+            .map_err(errno_of)
     }
 }

@@ -72,12 +72,18 @@ pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i
 impl Session<'_> {
     pub(crate) fn copy_in<const N: usize>(&mut self, address: u64) -> Result<[u8; N], Errno> {
         let mut bytes = [0; N];
-        self.chip.medium.copy_in(address, &mut bytes).map_err(|_| Errno::EFAULT)?;
+        self.chip
+            .medium
+            .copy_in(address, &mut bytes)
+            .map_err(|_| Errno::EFAULT)?;
         Ok(bytes)
     }
 
     pub(crate) fn copy_out(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
-        self.chip.medium.copy_out(address, bytes).map_err(|_| Errno::EFAULT)
+        self.chip
+            .medium
+            .copy_out(address, bytes)
+            .map_err(|_| Errno::EFAULT)
     }
 
     fn erase32(&mut self, address: u64) -> Result<(), Errno> {
@@ -131,7 +137,11 @@ impl Session<'_> {
         if !self.device.has_oob() {
             return Ok(0);
         }
-        Ok(self.chip.is_bad(self.device.offset + offset).map_err(errno_of)?.into())
+        Ok(self
+            .chip
+            .is_bad(self.device.offset + offset)
+            .map_err(errno_of)?
+            .into())
     }
 
     fn set_bad_block(&mut self, address: u64) -> Result<(), Errno> {
@@ -143,7 +153,10 @@ impl Session<'_> {
         if !self.device.is_writeable() {
             return Err(Errno::EROFS);
         }
-        let newly = self.chip.mark_bad(self.device.offset + offset).map_err(errno_of)?;
+        let newly = self
+            .chip
+            .mark_bad(self.device.offset + offset)
+            .map_err(errno_of)?;
         // The driver counts a block once; every level of partition above it counts each call.
         if newly || self.device.is_partition {
             self.registry.count_bad_block(self.device.index);

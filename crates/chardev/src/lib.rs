@@ -55,7 +55,11 @@ impl FileMode {
 
     /// Mode of an OOB operation made through this file.
     fn op_mode(self) -> OpMode {
-        if self == FileMode::Raw { OpMode::Raw } else { OpMode::Place }
+        if self == FileMode::Raw {
+            OpMode::Raw
+        } else {
+            OpMode::Place
+        }
     }
 }
 
@@ -126,7 +130,8 @@ pub trait Registry {
     fn count_bad_block(&self, device: u32);
     fn bitflip_threshold(&self, device: u32) -> u32;
     /// BLKPG: the checks of mtdpart.c; `parent` is a master.
-    fn add_partition(&self, parent: u32, name: &[u8], start: i64, length: i64) -> Result<(), Errno>;
+    fn add_partition(&self, parent: u32, name: &[u8], start: i64, length: i64)
+    -> Result<(), Errno>;
     /// BLKPG: removes the child `index` of `parent`; EBUSY while somebody has it open.
     fn delete_partition(&self, parent: u32, index: i32) -> Result<(), Errno>;
 }

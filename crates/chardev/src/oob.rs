@@ -44,8 +44,20 @@ struct Request {
 impl Request {
     /// Absent buffers have no length, and both lengths are cut to 32 bits.
     fn new(start: u64, length: u64, ooblen: u64, data: u64, oob: u64) -> Request {
-        let cut = |length: u64, present: u64| if present == 0 { 0 } else { length & LENGTH_MASK };
-        Request { start, length: cut(length, data), ooblen: cut(ooblen, oob), data, oob }
+        let cut = |length: u64, present: u64| {
+            if present == 0 {
+                0
+            } else {
+                length & LENGTH_MASK
+            }
+        };
+        Request {
+            start,
+            length: cut(length, data),
+            ooblen: cut(ooblen, oob),
+            data,
+            oob,
+        }
     }
 
     fn unfinished(&self) -> bool {
@@ -120,15 +132,32 @@ impl Session<'_> {
         }
         let (page, ooboffs) = self.split_oob_start(&transfer)?;
         let mut bytes = [0; OOB_TRANSFER_MAX as usize];
-        let buffer = bytes.get_mut(..transfer.length as usize).ok_or(Errno::EINVAL)?;
+        let buffer = bytes
+            .get_mut(..transfer.length as usize)
+            .ok_or(Errno::EINVAL)?;
         let mode = self.file.mode.op_mode();
-        let read = self.core_read_oob(page, ReadOps { mode, data: None, oob: Some(Sink::Bytes(buffer)), ooboffs });
+        let read = self.core_read_oob(
+            page,
+            ReadOps {
+                mode,
+                data: None,
+                oob: Some(Sink::Bytes(buffer)),
+                ooboffs,
+            },
+        );
         let count = read.outcome.oobretlen as u32;
         self.copy_out(transfer.count_address, &count.to_le_bytes())?;
         if count > 0 {
-            self.copy_out(transfer.buffer, bytes.get(..count as usize).ok_or(Errno::EINVAL)?)?;
+            self.copy_out(
+                transfer.buffer,
+                bytes.get(..count as usize).ok_or(Errno::EINVAL)?,
+            )?;
         }
-        if read.delivered() { Ok(()) } else { read.result }
+        if read.delivered() {
+            Ok(())
+        } else {
+            read.result
+        }
     }
 
     fn write_oob_only(&mut self, transfer: OobTransfer) -> Result<(), Errno> {
@@ -140,19 +169,35 @@ impl Session<'_> {
         }
         let (page, ooboffs) = self.split_oob_start(&transfer)?;
         let mut bytes = [0; OOB_TRANSFER_MAX as usize];
-        let buffer = bytes.get_mut(..transfer.length as usize).ok_or(Errno::EINVAL)?;
-        self.chip.medium.copy_in(transfer.buffer, buffer).map_err(|_| Errno::EFAULT)?;
+        let buffer = bytes
+            .get_mut(..transfer.length as usize)
+            .ok_or(Errno::EINVAL)?;
+        self.chip
+            .medium
+            .copy_in(transfer.buffer, buffer)
+            .map_err(|_| Errno::EFAULT)?;
         let mode = self.file.mode.op_mode();
-        let ops = WriteOps { mode, data: None, oob: Some(Source::Bytes(buffer)), ooboffs };
+        let ops = WriteOps {
+            mode,
+            data: None,
+            oob: Some(Source::Bytes(buffer)),
+            ooboffs,
+        };
         let (outcome, result) = self.core_write_oob(page, ops);
-        self.copy_out(transfer.count_address, &(outcome.oobretlen as u32).to_le_bytes())?;
+        self.copy_out(
+            transfer.count_address,
+            &(outcome.oobretlen as u32).to_le_bytes(),
+        )?;
         result
     }
 
     /// How much one step of MEMREAD or MEMWRITE moves: at most an eraseblock, ending on a page.
     fn step(&self, request: &Request) -> (u64, u64) {
         let geometry = self.device.geometry;
-        let (erasesize, writesize) = (u64::from(self.device.erasesize), u64::from(geometry.writesize.max(1)));
+        let (erasesize, writesize) = (
+            u64::from(self.device.erasesize),
+            u64::from(geometry.writesize.max(1)),
+        );
         let mut length = request.length.min(erasesize);
         if length == erasesize {
             length -= (request.start + length) % writesize;
@@ -195,7 +240,9 @@ impl Session<'_> {
             // The kernel itself loops for ever on an unknown mode; see the README's differences.
             let mode = op_mode(arg.mode).ok_or(Errno::EINVAL)?;
             let (length, ooblen) = self.write_step(&request, mode);
-            let source = |address: u64, length: u64| (address != 0).then_some(Source::Guest { address, length });
+            let source = |address: u64, length: u64| {
+                (address != 0).then_some(Source::Guest { address, length })
+            };
             let ops = WriteOps {
                 mode,
                 data: source(request.data, length),
@@ -218,10 +265,16 @@ impl Session<'_> {
             return Err(Errno::EOPNOTSUPP);
         }
         let mut request = Request::new(arg.start, arg.len, arg.ooblen, arg.usr_data, arg.usr_oob);
-        (arg.uncorrectable_errors, arg.corrected_bitflips, arg.max_bitflips) = (0, 0, 0);
+        (
+            arg.uncorrectable_errors,
+            arg.corrected_bitflips,
+            arg.max_bitflips,
+        ) = (0, 0, 0);
         // Both lengths are cut to 32 bits; absent buffers then count as read in full.
         let (length, ooblen) = (arg.len & LENGTH_MASK, arg.ooblen & LENGTH_MASK);
-        let result = self.check_request_range(&request).and_then(|()| self.mem_read_steps(&mut request, &mut arg));
+        let result = self
+            .check_request_range(&request)
+            .and_then(|()| self.mem_read_steps(&mut request, &mut arg));
         arg.start = request.start;
         arg.len = length - request.length.min(length);
         arg.ooblen = ooblen - request.ooblen.min(ooblen);
@@ -239,12 +292,20 @@ impl Session<'_> {
                 Err(refusal) => return self.check_unknown_mode(request, refusal),
             };
             let (length, ooblen) = self.step(request);
-            let sink = |address: u64, length: u64| (address != 0).then_some(Sink::Guest { address, length });
-            let ops =
-                ReadOps { mode, data: sink(request.data, length), oob: sink(request.oob, ooblen), ooboffs: 0 };
+            let sink = |address: u64, length: u64| {
+                (address != 0).then_some(Sink::Guest { address, length })
+            };
+            let ops = ReadOps {
+                mode,
+                data: sink(request.data, length),
+                oob: sink(request.oob, ooblen),
+                ooboffs: 0,
+            };
             let read = self.core_read_oob(request.start, ops);
             arg.uncorrectable_errors = arg.uncorrectable_errors.saturating_add(read.outcome.failed);
-            arg.corrected_bitflips = arg.corrected_bitflips.saturating_add(read.outcome.corrected);
+            arg.corrected_bitflips = arg
+                .corrected_bitflips
+                .saturating_add(read.outcome.corrected);
             // mtd_read_oob gives up before it notes the maximum of a step that failed.
             if read.outcome.failed == 0 {
                 arg.max_bitflips = arg.max_bitflips.max(read.outcome.max_bitflips);

@@ -45,9 +45,18 @@ impl Session<'_> {
     pub(crate) fn otp_region_info(&mut self, address: u64) -> Result<(), Errno> {
         let area = self.otp_area()?;
         for index in 0..(OTP_INFO_BYTES_MAX / OtpInfo::SIZE) as u32 {
-            let Some(region) = self.chip.otp_region(area, index) else { break };
-            let info = OtpInfo { start: region.start, length: region.length, locked: region.locked.into() };
-            self.copy_out(address + u64::from(index) * OtpInfo::SIZE as u64, &info.encode())?;
+            let Some(region) = self.chip.otp_region(area, index) else {
+                break;
+            };
+            let info = OtpInfo {
+                start: region.start,
+                length: region.length,
+                locked: region.locked.into(),
+            };
+            self.copy_out(
+                address + u64::from(index) * OtpInfo::SIZE as u64,
+                &info.encode(),
+            )?;
         }
         Ok(())
     }
@@ -65,6 +74,11 @@ impl Session<'_> {
             return Ok(());
         }
         let (start, length) = (u64::from(info.start), u64::from(info.length));
-        if erase { self.chip.otp_erase(start, length) } else { self.chip.otp_lock(start, length) }.map_err(errno_of)
+        if erase {
+            self.chip.otp_erase(start, length)
+        } else {
+            self.chip.otp_lock(start, length)
+        }
+        .map_err(errno_of)
     }
 }

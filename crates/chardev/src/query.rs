@@ -1,9 +1,11 @@
 //! Commands that only tell: MEMGETINFO, regions, OOB layouts, counters.
 
 use crate::Session;
-use mtd_abi::errno::Errno;
-use mtd_abi::layout::{Field, MtdEccStats, MtdInfoUser, RegionInfoUser, nand_ecclayout, nand_oobinfo};
 use mtd_abi::MTD_NANDECC_AUTOPLACE;
+use mtd_abi::errno::Errno;
+use mtd_abi::layout::{
+    Field, MtdEccStats, MtdInfoUser, RegionInfoUser, nand_ecclayout, nand_oobinfo,
+};
 
 impl Session<'_> {
     pub(crate) fn get_info(&mut self, address: u64) -> Result<(), Errno> {
@@ -22,7 +24,11 @@ impl Session<'_> {
 
     /// Partitions never inherit regions.
     fn region_count(&self) -> u32 {
-        if self.device.is_partition { 0 } else { u32::from(self.device.geometry.region_count) }
+        if self.device.is_partition {
+            0
+        } else {
+            u32::from(self.device.geometry.region_count)
+        }
     }
 
     pub(crate) fn get_region_count(&mut self, address: u64) -> Result<(), Errno> {
@@ -35,7 +41,12 @@ impl Session<'_> {
         if index >= self.region_count() {
             return Err(Errno::EINVAL);
         }
-        let region = self.device.geometry.regions.get(index as usize).ok_or(Errno::EINVAL)?;
+        let region = self
+            .device
+            .geometry
+            .regions
+            .get(index as usize)
+            .ok_or(Errno::EINVAL)?;
         let info = RegionInfoUser {
             offset: region.offset as u32,
             erasesize: region.erasesize,

@@ -41,7 +41,11 @@ pub const PROC_MTD_HEADER: &[u8] = b"dev:    size   erasesize  name\n";
 /// One line of /proc/mtd.
 pub fn proc_mtd_line(text: &mut Text<'_>, device: &Device<'_>) {
     // Writing to a Text cannot fail.
-    let _ = write!(text, "mtd{}: {:08x} {:08x} \"", device.index, device.size, device.erasesize);
+    let _ = write!(
+        text,
+        "mtd{}: {:08x} {:08x} \"",
+        device.index, device.size, device.erasesize
+    );
     text.push(device.name);
     text.push(b"\"\n");
 }
@@ -110,7 +114,9 @@ pub fn attributes(node: Node) -> &'static [&'static str] {
 }
 
 pub fn has_attribute(device: &Device<'_>, node: Node, name: &[u8]) -> bool {
-    attributes(node).iter().any(|known| known.as_bytes() == name)
+    attributes(node)
+        .iter()
+        .any(|known| known.as_bytes() == name)
         && (node != Node::Char || name != b"offset" || device.is_partition)
 }
 
@@ -173,7 +179,10 @@ fn mtd_attribute(
         "dev" => return writeln!(text, "{MTD_CHAR_MAJOR}:{}", device.index * 2),
         "uevent" => {
             let (index, minor) = (device.index, device.index * 2);
-            return write!(text, "MAJOR={MTD_CHAR_MAJOR}\nMINOR={minor}\nDEVNAME=mtd{index}\nDEVTYPE=mtd\n");
+            return write!(
+                text,
+                "MAJOR={MTD_CHAR_MAJOR}\nMINOR={minor}\nDEVNAME=mtd{index}\nDEVTYPE=mtd\n"
+            );
         }
         "size" => device.size,
         "offset" => device.parent_offset,
@@ -200,7 +209,10 @@ fn ro_attribute(text: &mut Text<'_>, device: &Device<'_>, name: &str) -> fmt::Re
     let (index, minor) = (device.index, device.index * 2 + 1);
     match name {
         "dev" => writeln!(text, "{MTD_CHAR_MAJOR}:{minor}"),
-        _ => write!(text, "MAJOR={MTD_CHAR_MAJOR}\nMINOR={minor}\nDEVNAME=mtd{index}ro\n"),
+        _ => write!(
+            text,
+            "MAJOR={MTD_CHAR_MAJOR}\nMINOR={minor}\nDEVNAME=mtd{index}ro\n"
+        ),
     }
 }
 
@@ -250,7 +262,9 @@ pub fn parse_threshold(bytes: &[u8]) -> Result<u32, mtd_abi::errno::Errno> {
     let mut value = 0u64;
     for &byte in digits {
         let digit = (byte as char).to_digit(base).ok_or(Errno::EINVAL)?;
-        value = value.saturating_mul(base.into()).saturating_add(digit.into());
+        value = value
+            .saturating_mul(base.into())
+            .saturating_add(digit.into());
     }
     u32::try_from(value).map_err(|_| Errno::ERANGE)
 }

@@ -20,11 +20,20 @@ pub fn read(
     let mut done = 0;
     while left > 0 {
         let chunk = left.min(TRANSFER_CHUNK_MAX);
-        let to = Sink::Guest { address: address + done, length: chunk };
+        let to = Sink::Guest {
+            address: address + done,
+            length: chunk,
+        };
         let at = position + done;
         let moved = match session.file.mode {
-            FileMode::OtpFactory => session.chip.otp_read(Area::OtpFactory, at, to).map_err(errno_of)?,
-            FileMode::OtpUser => session.chip.otp_read(Area::OtpUser, at, to).map_err(errno_of)?,
+            FileMode::OtpFactory => session
+                .chip
+                .otp_read(Area::OtpFactory, at, to)
+                .map_err(errno_of)?,
+            FileMode::OtpUser => session
+                .chip
+                .otp_read(Area::OtpUser, at, to)
+                .map_err(errno_of)?,
             FileMode::Normal | FileMode::Raw => {
                 let mode = session.file.mode.op_mode();
                 let read = session.core_read(at, to, mode);
@@ -60,7 +69,10 @@ pub fn write(
     let mut done = 0;
     while left > 0 {
         let chunk = left.min(TRANSFER_CHUNK_MAX);
-        let from = Source::Guest { address: address + done, length: chunk };
+        let from = Source::Guest {
+            address: address + done,
+            length: chunk,
+        };
         let at = position + done;
         let moved = match session.file.mode {
             FileMode::OtpFactory => return Err(Errno::EROFS),
@@ -89,7 +101,10 @@ pub fn seek(file: &OpenFile, size: u64, offset: i64, origin: u32) -> Result<u64,
         whence::END => size,
         _ => return Err(Errno::EINVAL),
     };
-    let target = i64::try_from(base).ok().and_then(|base| base.checked_add(offset)).ok_or(Errno::EINVAL)?;
+    let target = i64::try_from(base)
+        .ok()
+        .and_then(|base| base.checked_add(offset))
+        .ok_or(Errno::EINVAL)?;
     match u64::try_from(target) {
         Ok(target) if target <= size => Ok(target),
         _ => Err(Errno::EINVAL),
