@@ -56,8 +56,8 @@ unsafe fn prepare(
     let path = match unsafe { files::path_bytes(path) } {
         Some(path) => path,
         None if path.is_null() => return Err(Errno::EFAULT.into()),
-        // SAFETY: promised by the caller.
         None => {
+            // SAFETY: promised by the caller.
             return Err(if unsafe { *path } == 0 {
                 Errno::ENOENT
             } else {
@@ -244,10 +244,10 @@ pub unsafe fn execute_at(
     environment: Strings,
     flags: i32,
 ) -> Errno {
-    // SAFETY: promised by the caller.
     let name = if path.is_null() {
         &[][..]
     } else {
+        // SAFETY: promised by the caller.
         unsafe { CStr::from_ptr(path) }.to_bytes()
     };
     let from_descriptor = name.is_empty() && flags & libc::AT_EMPTY_PATH != 0;

@@ -200,7 +200,7 @@ fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
     if flags & libc::O_DIRECTORY != 0 {
         return Err(Errno::ENOTDIR);
     }
-    let fd = world::open_node(node, flags)?;
+    let fd = crate::nodes::open_node(node, flags)?;
     let access = chardev::Access::from_flags(flags as u32);
     let path_only = flags & libc::O_PATH != 0;
     descriptors::enter(

@@ -7,12 +7,13 @@
 //! The edge of the project: the only room that knows libc symbols, raw pointers and descriptors. See
 //! docs/ARCHITECTURE.md.
 
-// redhook's macros make items named after the functions, and statics that are written once.
+// redhook's macros make items named after the functions, with their arguments, and statics that are written once.
 #![allow(
     non_camel_case_types,
     non_upper_case_globals,
     non_snake_case,
-    static_mut_refs
+    static_mut_refs,
+    clippy::too_many_arguments
 )]
 #![cfg(all(target_arch = "arm", target_os = "linux"))]
 
@@ -26,6 +27,7 @@ mod hooks;
 mod libc_kind;
 mod merged;
 mod node_files;
+mod nodes;
 mod paths;
 mod process_lock;
 mod root_names;

@@ -209,7 +209,7 @@ pub fn directory(directory: i32, path: &[u8]) -> Option<PathBuffer> {
 pub fn entered(result: i32) -> i32 {
     if result == 0 {
         let mut buffer = [0; PATH_MAX];
-        let inside = sys::getcwd(&mut buffer).is_ok_and(|path| contains_tree(path));
+        let inside = sys::getcwd(&mut buffer).is_ok_and(contains_tree);
         INSIDE.store(inside, Relaxed);
     }
     result

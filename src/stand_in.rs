@@ -78,7 +78,7 @@ fn of_named_descriptor(path: &[u8], follow: bool) -> Option<Found> {
     let descriptor = crate::descriptors::lookup(paths::parse_decimal(digits)? as i32)?;
     let appearance = Some(StandIn::of_node(descriptor.node));
     Some(Found {
-        file: world::stand_in_file(descriptor.node)?,
+        file: crate::nodes::stand_in_file(descriptor.node)?,
         appearance,
     })
 }
@@ -92,7 +92,7 @@ fn found(ours: &files::Ours) -> Option<Result<Found, Errno>> {
             not_directory
         }
         Virtual::Node(node) => {
-            let file = world::stand_in_file(node)?;
+            let file = crate::nodes::stand_in_file(node)?;
             Some(Ok(Found {
                 file,
                 appearance: Some(StandIn::of_node(node)),

@@ -125,12 +125,12 @@ fn base_name(path: &[u8]) -> &[u8] {
 ///
 /// # Safety
 /// `arguments` is an argument array of the guest.
-pub unsafe fn power_command<'a>(path: &'a [u8], arguments: Strings) -> Option<&'a [u8]> {
+pub unsafe fn power_command(path: &[u8], arguments: Strings) -> Option<&[u8]> {
     // SAFETY: promised by the caller.
     let mut words = unsafe { children::strings(arguments) }.map(CStr::to_bytes);
     let name = words.next().map_or(base_name(path), base_name);
-    // SAFETY: promised by the caller.
     let has = |list: &[&[u8]]| {
+        // SAFETY: promised by the caller.
         unsafe { children::strings(arguments) }
             .skip(1)
             .any(|word| list.contains(&word.to_bytes()))

@@ -10,7 +10,7 @@ use crate::process_lock::ProcessLock;
 use crate::shadow::Attribute;
 use crate::sys::{self, Kernel};
 use chardev::text::{self, Text};
-use chardev::{Access, Device, OpenFile, OpenRequest, Session};
+use chardev::{Device, OpenFile, Session};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -25,13 +25,13 @@ const DEFAULT_DIRECTORY: &[u8] = b"/mtdshim-flash";
 const CONF_NAME: &[u8] = b"/mtdshim.conf";
 
 /// Everything the process knows; only touched under the process lock.
-struct State {
+pub struct State {
     pid: u32,
     window: Window,
     board: Option<Board>,
     /// The board could not be opened, and the person knows.
     hopeless: bool,
-    chips: [Option<ChipFiles>; CHIPS_MAX],
+    pub chips: [Option<ChipFiles>; CHIPS_MAX],
     /// Chips that could not be opened, a bit each.
     broken: u32,
 }
@@ -68,7 +68,7 @@ pub fn environment<'a>(name: &CStr) -> Option<&'a CStr> {
     }
 }
 
-fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
+pub fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
     let lock = ProcessLock::acquire();
     // SAFETY: the process lock is held until the end of this function, and signals are blocked.
     let state = unsafe { &mut *STATE.0.get() };
@@ -146,7 +146,7 @@ fn beside_program() -> Option<PathBuffer> {
 
 impl State {
     /// `create`: a default board may be made when nothing is configured.
-    fn board(&mut self, create: bool) -> Option<&Board> {
+    pub fn board(&mut self, create: bool) -> Option<&Board> {
         if self.board.is_none() && !self.hopeless {
             self.open_board(create);
         }
@@ -180,14 +180,14 @@ impl State {
         }
     }
 
-    fn device(&mut self, index: u32) -> Result<DeviceView, Errno> {
+    pub fn device(&mut self, index: u32) -> Result<DeviceView, Errno> {
         self.board(true)
             .and_then(|board| board.device(index))
             .ok_or(Errno::ENODEV)
     }
 
     /// Opens the files of a chip, once; ENODEV if that failed, as for a chip that did not probe.
-    fn open_chip(&mut self, chip: usize) -> Result<(), Errno> {
+    pub fn open_chip(&mut self, chip: usize) -> Result<(), Errno> {
         let bit = 1u32.checked_shl(chip as u32).unwrap_or(0);
         let slot = self.chips.get_mut(chip).ok_or(Errno::ENODEV)?;
         if slot.is_some() {
@@ -286,7 +286,7 @@ impl State {
     }
 
     /// The bad blocks of a device are counted once, when it is first used.
-    fn count_bad_blocks(&mut self, view: &DeviceView) -> Result<(), Errno> {
+    pub fn count_bad_blocks(&mut self, view: &DeviceView) -> Result<(), Errno> {
         let counted = self
             .board
             .as_ref()
@@ -329,7 +329,7 @@ impl State {
 }
 
 /// The device as `chardev` sees it.
-fn device_of<'a>(view: &'a DeviceView, geometry: &'a flash::Geometry) -> Device<'a> {
+pub fn device_of<'a>(view: &'a DeviceView, geometry: &'a flash::Geometry) -> Device<'a> {
     Device {
         index: view.index,
         name: view.name.as_str().as_bytes(),
@@ -509,151 +509,7 @@ pub fn any_file() -> Option<PathBuffer> {
     with_state(|state| PathBuffer::of(&[state.board(true)?.conf_path().as_bytes()]))
 }
 
-fn node_path(state: &mut State, node: Node) -> Option<PathBuffer> {
-    let board = state.board(true)?;
-    PathBuffer::of(&[
-        board.directory().as_bytes(),
-        paths::NODE_DIRECTORY,
-        paths::node_name(node)?.bytes(),
-    ])
-}
-
-/// The node file, made if it is missing; the configuration stands in where nothing can be made.
-pub fn stand_in_file(node: Node) -> Option<PathBuffer> {
-    let path = with_state(|state| node_path(state, node))?;
-    if sys::stat64(path.c_str(), true).is_ok() {
-        return Some(path);
-    }
-    match open_node_file(&path, libc::O_RDONLY | libc::O_CLOEXEC) {
-        Ok(fd) => {
-            sys::close(fd);
-            Some(path)
-        }
-        Err(_) => any_file(),
-    }
-}
-
-/// Flags of open that mean something on the node file as well.
-const KEPT_FLAGS: i32 = libc::O_ACCMODE
-    | libc::O_APPEND
-    | libc::O_NONBLOCK
-    | libc::O_SYNC
-    | libc::O_DSYNC
-    | libc::O_CLOEXEC
-    | libc::O_NOFOLLOW
-    | libc::O_PATH;
-
-fn open_node_file(path: &PathBuffer, flags: i32) -> Result<i32, i32> {
-    let kept = flags & KEPT_FLAGS;
-    let create = if kept & libc::O_PATH != 0 {
-        0
-    } else {
-        libc::O_CREAT
-    };
-    let attempt = || sys::openat(sys::AT_FDCWD, path.c_str(), kept | create, 0o666);
-    match attempt() {
-        Err(libc::ENOENT) if create != 0 => {
-            let slash = path
-                .bytes()
-                .iter()
-                .rposition(|&byte| byte == b'/')
-                .unwrap_or(0);
-            if let Some(directory) = PathBuffer::of(&[path.bytes().get(..slash).unwrap_or(&[])]) {
-                let _ = Kernel.mkdir(directory.c_str());
-            }
-            attempt()
-        }
-        other => other,
-    }
-}
-
-/// Where the board's directory cannot be written, the node is a memory file.
-fn open_memory_node(node: Node, flags: i32) -> Result<i32, Errno> {
-    let name = paths::node_name(node).ok_or(Errno::ENAMETOOLONG)?;
-    let name = PathBuffer::of(&[paths::NODE_MEMORY, name.bytes()]).ok_or(Errno::ENAMETOOLONG)?;
-    let file = sys::memfd(name.c_str()).map_err(Errno)?;
-    let result = crate::text_files::reopen(file, flags);
-    sys::close(file);
-    result
-}
-
-/// Opens /dev/mtdN and its kin: the checks of the kernel, then a descriptor on the node file.
-pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
-    let path = with_state(|state| {
-        let view = state.device(node.index).map_err(|_| Errno::ENOENT)?;
-        if flags & libc::O_PATH == 0 {
-            state.check_open(node, &view, flags)?;
-            state.count_bad_blocks(&view)?;
-        }
-        node_path(state, node).ok_or(Errno::ENAMETOOLONG)
-    })?;
-    if flags & libc::O_PATH != 0 {
-        stand_in_file(node);
-    }
-    let fd = match open_node_file(&path, flags) {
-        Ok(fd) => fd,
-        Err(
-            libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT | libc::ENOSPC | libc::EDQUOT,
-        ) => open_memory_node(node, flags)?,
-        Err(errno) => return Err(Errno(errno)),
-    };
-    if flags & libc::O_PATH != 0 || (descriptors::set_mark(fd) && hold_exclusively(fd, node, flags))
-    {
-        return Ok(fd);
-    }
-    sys::close(fd);
-    if node.kind == NodeKind::Block && flags & libc::O_EXCL != 0 {
-        return Err(Errno::EBUSY);
-    }
-    let fd = open_memory_node(node, flags)?;
-    if descriptors::set_mark(fd) {
-        Ok(fd)
-    } else {
-        Err(Errno::EIO)
-    }
-}
-
-/// Byte of a block node's file that an O_EXCL holder has locked.
-const EXCLUSIVE_BYTE: u64 = 1 << 41;
-
-/// O_EXCL on a block device means "nobody else with O_EXCL".
-fn hold_exclusively(fd: i32, node: Node, flags: i32) -> bool {
-    if node.kind != NodeKind::Block
-        || flags & libc::O_EXCL == 0
-        || !Access::from_flags(flags as u32).writes()
-    {
-        return true;
-    }
-    sys::lock_description_byte(fd, EXCLUSIVE_BYTE).is_ok()
-}
-
 impl State {
-    fn check_open(&mut self, node: Node, view: &DeviceView, flags: i32) -> Result<(), Errno> {
-        self.open_chip(view.chip)?;
-        let files = self
-            .chips
-            .get(view.chip)
-            .and_then(Option::as_ref)
-            .ok_or(Errno::ENODEV)?;
-        if node.kind == NodeKind::Block {
-            return Ok(());
-        }
-        let mut device = device_of(view, &files.geometry);
-        if files.read_only {
-            device.flags &= !mtd_abi::flag::WRITEABLE;
-        }
-        let request = OpenRequest {
-            access: Access::from_flags(flags as u32),
-            read_only_node: node.kind == NodeKind::CharReadOnly,
-        };
-        chardev::check_open(request, Some(&device))?;
-        if flags & libc::O_DIRECT != 0 {
-            Err(Errno::EINVAL)
-        } else {
-            Ok(())
-        }
-    }
-
     fn record_stamp(&mut self, chip: usize) {
         if let Some(files) = self.chips.get(chip).and_then(Option::as_ref) {
             let lock = files.lock();

@@ -119,15 +119,13 @@ fn follow(number: c_long, words: &Words, result: c_long) {
         return;
     }
     match number {
-        libc::SYS_dup | libc::SYS_dup2 | libc::SYS_dup3 => {
-            descriptors::copy(a as i32, result as i32)
-        }
+        libc::SYS_dup | libc::SYS_dup2 | libc::SYS_dup3 => descriptors::copy(a as i32, result),
         libc::SYS_fcntl | libc::SYS_fcntl64
             if matches!(b as i32, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) =>
         {
-            descriptors::copy(a as i32, result as i32);
+            descriptors::copy(a as i32, result);
         }
-        libc::SYS_open | libc::SYS_openat => descriptors::forget(result as i32),
+        libc::SYS_open | libc::SYS_openat => descriptors::forget(result),
         _ => {}
     }
 }

@@ -52,7 +52,7 @@ macro_rules! layouts {
         const _: () = {
             let mut end = 0;
             $(
-                assert!($offset >= end && $offset % <$t as Field>::SIZE == 0);
+                assert!($offset >= end && ($offset as usize).is_multiple_of(<$t as Field>::SIZE));
                 end = $offset + <$t as Field>::SIZE;
             )*
             assert!(end <= $size);

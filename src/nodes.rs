@@ -1,0 +1,157 @@
+//! Opening device nodes: the checks of the kernel, then a descriptor on the node file behind the device.
+//!
+//! Must not know: what happens on the descriptor afterwards.
+
+use crate::descriptors::{self, Node, NodeKind};
+use crate::paths::{self, PathBuffer};
+use crate::sys::{self, Kernel};
+use crate::world::{State, any_file, device_of, with_state};
+use chardev::{Access, OpenRequest};
+use image::{DeviceView, Os};
+use mtd_abi::errno::Errno;
+
+fn node_path(state: &mut State, node: Node) -> Option<PathBuffer> {
+    let board = state.board(true)?;
+    PathBuffer::of(&[
+        board.directory().as_bytes(),
+        paths::NODE_DIRECTORY,
+        paths::node_name(node)?.bytes(),
+    ])
+}
+
+/// The node file, made if it is missing; the configuration stands in where nothing can be made.
+pub fn stand_in_file(node: Node) -> Option<PathBuffer> {
+    let path = with_state(|state| node_path(state, node))?;
+    if sys::stat64(path.c_str(), true).is_ok() {
+        return Some(path);
+    }
+    match open_node_file(&path, libc::O_RDONLY | libc::O_CLOEXEC) {
+        Ok(fd) => {
+            sys::close(fd);
+            Some(path)
+        }
+        Err(_) => any_file(),
+    }
+}
+
+/// Flags of open that mean something on the node file as well.
+const KEPT_FLAGS: i32 = libc::O_ACCMODE
+    | libc::O_APPEND
+    | libc::O_NONBLOCK
+    | libc::O_SYNC
+    | libc::O_DSYNC
+    | libc::O_CLOEXEC
+    | libc::O_NOFOLLOW
+    | libc::O_PATH;
+
+fn open_node_file(path: &PathBuffer, flags: i32) -> Result<i32, i32> {
+    let kept = flags & KEPT_FLAGS;
+    let create = if kept & libc::O_PATH != 0 {
+        0
+    } else {
+        libc::O_CREAT
+    };
+    let attempt = || sys::openat(sys::AT_FDCWD, path.c_str(), kept | create, 0o666);
+    match attempt() {
+        Err(libc::ENOENT) if create != 0 => {
+            let slash = path
+                .bytes()
+                .iter()
+                .rposition(|&byte| byte == b'/')
+                .unwrap_or(0);
+            if let Some(directory) = PathBuffer::of(&[path.bytes().get(..slash).unwrap_or(&[])]) {
+                let _ = Kernel.mkdir(directory.c_str());
+            }
+            attempt()
+        }
+        other => other,
+    }
+}
+
+/// Where the board's directory cannot be written, the node is a memory file.
+fn open_memory_node(node: Node, flags: i32) -> Result<i32, Errno> {
+    let name = paths::node_name(node).ok_or(Errno::ENAMETOOLONG)?;
+    let name = PathBuffer::of(&[paths::NODE_MEMORY, name.bytes()]).ok_or(Errno::ENAMETOOLONG)?;
+    let file = sys::memfd(name.c_str()).map_err(Errno)?;
+    let result = crate::text_files::reopen(file, flags);
+    sys::close(file);
+    result
+}
+
+/// Opens /dev/mtdN and its kin: the checks of the kernel, then a descriptor on the node file.
+pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
+    let path = with_state(|state| {
+        let view = state.device(node.index).map_err(|_| Errno::ENOENT)?;
+        if flags & libc::O_PATH == 0 {
+            state.check_open(node, &view, flags)?;
+            state.count_bad_blocks(&view)?;
+        }
+        node_path(state, node).ok_or(Errno::ENAMETOOLONG)
+    })?;
+    if flags & libc::O_PATH != 0 {
+        stand_in_file(node);
+    }
+    let fd = match open_node_file(&path, flags) {
+        Ok(fd) => fd,
+        Err(
+            libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT | libc::ENOSPC | libc::EDQUOT,
+        ) => open_memory_node(node, flags)?,
+        Err(errno) => return Err(Errno(errno)),
+    };
+    if flags & libc::O_PATH != 0 || (descriptors::set_mark(fd) && hold_exclusively(fd, node, flags))
+    {
+        return Ok(fd);
+    }
+    sys::close(fd);
+    if node.kind == NodeKind::Block && flags & libc::O_EXCL != 0 {
+        return Err(Errno::EBUSY);
+    }
+    let fd = open_memory_node(node, flags)?;
+    if descriptors::set_mark(fd) {
+        Ok(fd)
+    } else {
+        Err(Errno::EIO)
+    }
+}
+
+/// Byte of a block node's file that an O_EXCL holder has locked.
+const EXCLUSIVE_BYTE: u64 = 1 << 41;
+
+/// O_EXCL on a block device means "nobody else with O_EXCL".
+fn hold_exclusively(fd: i32, node: Node, flags: i32) -> bool {
+    if node.kind != NodeKind::Block
+        || flags & libc::O_EXCL == 0
+        || !Access::from_flags(flags as u32).writes()
+    {
+        return true;
+    }
+    sys::lock_description_byte(fd, EXCLUSIVE_BYTE).is_ok()
+}
+
+impl State {
+    fn check_open(&mut self, node: Node, view: &DeviceView, flags: i32) -> Result<(), Errno> {
+        self.open_chip(view.chip)?;
+        let files = self
+            .chips
+            .get(view.chip)
+            .and_then(Option::as_ref)
+            .ok_or(Errno::ENODEV)?;
+        if node.kind == NodeKind::Block {
+            return Ok(());
+        }
+        let mut device = device_of(view, &files.geometry);
+        if files.read_only {
+            device.flags &= !mtd_abi::flag::WRITEABLE;
+        }
+        let request = OpenRequest {
+            access: Access::from_flags(flags as u32),
+            read_only_node: node.kind == NodeKind::CharReadOnly,
+        };
+        chardev::check_open(request, Some(&device))?;
+        if flags & libc::O_DIRECT != 0 {
+            Err(Errno::EINVAL)
+        } else {
+            Ok(())
+        }
+    }
+}
