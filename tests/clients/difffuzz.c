@@ -37,7 +37,8 @@ struct slot { int fd, ofd, cloexec; };
 struct page { uint8_t step[8], ecc_computed, oob[OOB_MAX]; };
 static struct model {
 	struct mtd_info_user info;
-	uint32_t marked, stats_unknown;
+	uint32_t marked, mark_calls, stats_unknown; /* a partition, as nandsim's flash is one, counts each call that marks a block */
+	uint32_t kept_page; /* small pages: one that was read in part, whose corrected data the driver gives even to RAW reads */
 	uint64_t done;
 	struct ofd ofds[OFDS];
 	struct slot inherited[SLOTS];
@@ -165,11 +166,17 @@ static int mixed(int64_t at, uint32_t n) /* is any step of the pages touched oth
 }
 static void same_data(int64_t at, const uint8_t *got, uint32_t n, int raw)
 {
+	uint32_t kept_page = m->kept_page;
 	if (!raw && mixed(at, n)) m->stats_unknown = 1;
+	if (at % page_size) m->kept_page = at / page_size;
+	if ((at + n) % page_size) m->kept_page = (at + n) / page_size;
 	if (!memcmp(m->data + at, got, n)) return;
-	for (uint32_t i = 0; i < n; i++)
-		if (m->data[at + i] != got[i] && (raw || !nand || m->pages[(at + i) / page_size].step[(at + i) % page_size / STEP] != MIXED))
-			mismatch("byte %lld: expected %02x, got %02x", (long long)at + i, m->data[at + i], got[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t page = (at + i) / page_size;
+		if (m->data[at + i] == got[i]) continue;
+		if (nand && (!raw || (page_size == 512 && page == kept_page)) && m->pages[page].step[(at + i) % page_size / STEP] == MIXED) continue;
+		mismatch("byte %lld: expected %02x, got %02x", (long long)at + i, m->data[at + i], got[i]);
+	}
 }
 static void same_oob(uint32_t page, uint32_t at, const uint8_t *got, uint32_t n)
 {
@@ -420,6 +427,7 @@ static void op_request(int s, int writing)
 	else if (start > (uint64_t)size || n > size - start) want = -EINVAL;
 	else if (!n && (has_data || !spare)) want = 0, spare = 0;
 	else if (!n && ((int64_t)start >= size || spare > (size / page_size - first) * per || (writing && spare > per))) want = -EINVAL;
+	else if (!writing && has_oob && ooblen > (size / page_size - first) * per) want = -EINVAL; /* a read's surplus is not dropped before the check */
 	else if (writing && n && (start % sub_size || n % sub_size)) want = -EINVAL;
 	else if (!writing && n && mode != MTD_OPS_RAW && mixed(start, n)) judged = 0, m->stats_unknown = 1;
 	if (!judged && (got == -EUCLEAN || got == -EBADMSG)) want = got;
@@ -454,12 +462,13 @@ static void op_bad_block(int s)
 	else if (!inside) want = -EINVAL;
 	else want = marking ? 0 : m->bad[at / block_size];
 	expect(want, got);
+	m->mark_calls += marking && !want;
 	if (!marking || want || m->bad[at / block_size]) return;
 	m->bad[at / block_size] = 1;
 	m->marked++;
-	model_erase(at / block_size * block_size);
-	m->pages[at / block_size * (block_size / page_size)].oob[page_size == 512 ? 5 : 0] = 0;
-	if (is_ecc(page_size == 512 ? 5 : 0)) abort();
+	/* from an address inside a block the erase fails unnoticed, and the mark goes to the page of that address */
+	if (at % block_size == 0) model_erase(at);
+	m->pages[at / page_size].oob[page_size == 512 ? 5 : 0] = 0;
 }
 static void op_mode(int s)
 {
@@ -509,7 +518,7 @@ static void op_query(int s)
 	case 3: if (o) expect(-ENOTTY, answer(ioctl(fd, _IO('M', 9 + 30 * below(2)), 0))); break; /* of a closed one, qemu-user says ENOSYS by itself */
 	case 4:
 		expect(want, answer(ioctl(fd, ECCGETSTATS, &stats)));
-		if (o && (stats.badblocks != m->marked || stats.bbtblocks)) mismatch("expected %u bad blocks, got %u and %u of the table", m->marked, stats.badblocks, stats.bbtblocks);
+		if (o && (stats.badblocks != m->mark_calls || stats.bbtblocks)) mismatch("expected %u bad blocks, got %u and %u of the table", m->mark_calls, stats.badblocks, stats.bbtblocks);
 		if (o && !m->stats_unknown && (stats.corrected || stats.failed)) mismatch("expected no flips, got %u corrected, %u failed", stats.corrected, stats.failed);
 		break;
 	case 5: expect(o ? -EINVAL : want, answer(below(2) ? fsync(fd) : fdatasync(fd))); break;
@@ -607,6 +616,7 @@ static void run(uint32_t first, uint32_t limit)
 static void verify_all(void)
 {
 	describe("the whole flash at the end");
+	verbose = 0;
 	int fd = open("/dev/mtd0", O_RDONLY);
 	if (nand) expect(0, answer(ioctl(fd, MTDFILEMODE, MTD_FILE_MODE_RAW)));
 	for (int64_t at = 0; at < size; at += page_size) {
