@@ -112,6 +112,10 @@ fn transfer_segments(
     count: i32,
     mut at: Option<i64>,
 ) -> Result<isize, Errno> {
+    // The position is looked at before the descriptor.
+    if at.is_some_and(|at| at < 0) {
+        return Err(Errno::EINVAL);
+    }
     let allowed = match direction {
         Direction::Read => descriptor.readable,
         Direction::Write => descriptor.writable,
@@ -120,9 +124,6 @@ fn transfer_segments(
         return Err(Errno::EBADF);
     }
     if !(0..=IOV_MAX).contains(&count) {
-        return Err(Errno::EINVAL);
-    }
-    if at.is_some_and(|at| at < 0) {
         return Err(Errno::EINVAL);
     }
     let mut total = 0u64;

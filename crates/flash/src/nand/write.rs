@@ -36,6 +36,8 @@ impl Chip<'_> {
         }
         let subpage = u64::from(self.geometry.subpage_size());
         if !at.is_multiple_of(subpage) || !length.is_multiple_of(subpage) {
+            // The kernel has copied the data by now: a bad pointer is found before the alignment.
+            self.check_source(data)?;
             return Err(FlashError::Invalid);
         }
         let end = at.saturating_add(length);
