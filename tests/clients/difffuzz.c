@@ -97,33 +97,37 @@ static void op_seek(int s)
 static void op_read(int s, int positioned)
 {
 	uint32_t n = some_length();
-	int bad = below(60) == 0 && of(s); /* of a closed descriptor qemu-user looks at the pointer first */
 	off_t at = positioned ? somewhere() : 0;
 	struct ofd *o = of(s);
-	uint8_t *buffer = bad ? BAD_POINTER : in;
-	describe("%s(%d, %s, %u, %lld)", positioned ? "pread" : "read", s, bad ? "bad pointer" : "buffer", n, positioned ? (long long)at : o ? (long long)o->pos : 0);
+	uint32_t valid;
+	uint8_t *buffer = some_buffer(in, n, &valid);
+	if (!o) buffer = in; /* of a closed descriptor qemu-user looks at the pointer first */
+	describe("%s(%d, buffer of %d, %u, %lld)", positioned ? "pread" : "read", s, (int)valid, n, positioned ? (long long)at : o ? (long long)o->pos : 0);
 	long got = answer(positioned ? pread(slots[s].fd, buffer, n, at) : read(slots[s].fd, buffer, n));
 	int64_t pos = positioned ? at : o ? o->pos : 0;
-	long want = positioned && at < 0 ? -EINVAL : read_count(o, pos, n, bad);
+	long want = positioned && at < 0 ? -EINVAL : read_count(o, pos, n, valid);
 	expect(want, got);
 	if (want == -EFAULT) note_read(pos, n < size - pos ? n : size - pos, o->mode); /* the flash was read before the copy failed */
 	if (want <= 0) return;
+	if (o) fetch(in, buffer, valid);
 	same_data(pos, in, want, o->mode);
 	if (!positioned) o->pos += want;
 }
 static void op_write(int s, int positioned)
 {
 	uint32_t n = some_length();
-	int bad = below(60) == 0 && of(s); /* of a closed descriptor qemu-user looks at the pointer first */
 	off_t at = positioned ? somewhere() : 0;
 	struct ofd *o = of(s);
+	uint32_t valid;
+	uint8_t *buffer = some_buffer(out, n, &valid);
+	if (!o) buffer = out;
 	fill(out, n);
-	describe("%s(%d, %s, %u, %lld)%s", positioned ? "pwrite" : "write", s, bad ? "bad pointer" : "buffer", n,
+	if (valid && valid != ALL) memcpy(guard - valid, out, valid);
+	describe("%s(%d, buffer of %d, %u, %lld)%s", positioned ? "pwrite" : "write", s, (int)valid, n,
 		positioned ? (long long)at : o ? (long long)o->pos : 0, o && o->mode ? " RAW" : "");
-	const uint8_t *buffer = bad ? BAD_POINTER : out;
 	long got = answer(positioned ? pwrite(slots[s].fd, buffer, n, at) : write(slots[s].fd, buffer, n));
 	int64_t pos = positioned ? at : o ? o->pos : 0;
-	long want = positioned && at < 0 ? -EINVAL : write_count(o, pos, n, bad);
+	long want = positioned && at < 0 ? -EINVAL : write_count(o, pos, n, valid);
 	expect(want, got);
 	if (want <= 0) return;
 	model_program(pos, out, want, !o->mode);
@@ -152,7 +156,7 @@ static void op_vector(int s, int writing)
 	if (positioned && at < 0) { expect(-EINVAL, got); return; }
 	if (!o || o->access == (writing ? O_RDONLY : O_WRONLY)) { expect(-EBADF, got); return; }
 	for (int i = 0; i < count && total; i++) {
-		one = writing ? write_count(o, pos, n[i], 0) : read_count(o, pos, n[i], 0);
+		one = writing ? write_count(o, pos, n[i], ALL) : read_count(o, pos, n[i], ALL);
 		if (one < 0) { if (!want) want = one; break; }
 		if (writing) model_program(pos, (uint8_t *)v[i].iov_base, one, !o->mode);
 		pos += one; want += one;
@@ -196,10 +200,13 @@ static void op_oob(int s, int writing)
 	if (!wide) start = (uint32_t)start;
 	fill(out, length);
 	memset(in, 0x5a, length);
-	struct mtd_oob_buf narrow_b = { start, length, writing ? out : in };
-	struct mtd_oob_buf64 wide_b = { start, 0, length, (uintptr_t)(writing ? out : in) };
+	uint32_t valid;
+	uint8_t *buffer = some_buffer(writing ? out : in, length, &valid);
+	if (writing && valid && valid != ALL) memcpy(guard - valid, out, valid);
+	struct mtd_oob_buf narrow_b = { start, length, buffer };
+	struct mtd_oob_buf64 wide_b = { start, 0, length, (uintptr_t)buffer };
 	unsigned long request = writing ? wide ? MEMWRITEOOB64 : MEMWRITEOOB : wide ? MEMREADOOB64 : MEMREADOOB;
-	describe("MEM%sOOB%s(%d, %#llx, %u)%s", writing ? "WRITE" : "READ", wide ? "64" : "", s, (unsigned long long)start, length, bad ? " bad pointer" : "");
+	describe("MEM%sOOB%s(%d, %#llx, %u, buffer of %d)%s", writing ? "WRITE" : "READ", wide ? "64" : "", s, (unsigned long long)start, length, (int)valid, bad ? " bad pointer" : "");
 	long got = answer(ioctl(slots[s].fd, request, bad ? BAD_POINTER : wide ? (void *)&wide_b : (void *)&narrow_b)), want = 0;
 	offset = nand ? start & (page_size - 1) : 0;
 	uint64_t from = start - offset;
@@ -210,9 +217,12 @@ static void op_oob(int s, int writing)
 	else if (length > 4096) want = -EINVAL;
 	else if (writing && !nand) want = -EOPNOTSUPP;
 	else if (offset && length > oob_size - offset) want = -EINVAL;
+	else if (writing && length > valid) want = -EFAULT;
 	else if (past || (writing && offset + length > oob_size)) want = -EINVAL;
+	else if (length > valid) want = -EFAULT;
 	expect(want, got);
 	if (want) return;
+	if (!writing) fetch(in, buffer, valid);
 	uint32_t told = writing ? wide ? wide_b.length : narrow_b.length : wide ? wide_b.length : narrow_b.start;
 	if (told != length) mismatch("expected the length %u to be stored, got %u", length, told);
 	if (writing) { model_oob(from / page_size, offset, out, length); return; }
@@ -235,12 +245,19 @@ static void op_request(int s, int writing)
 	fill(out, len);
 	fill(oob, ooblen);
 	uint8_t *data_p = writing ? out : in, *oob_p = writing ? oob : oob_in;
-	struct read_request r = { start, len, ooblen, has_data ? (uintptr_t)data_p : 0, has_oob ? (uintptr_t)oob_p : 0, mode };
-	describe("%s(%d, %#llx, %u%s, oob %u%s, mode %d)%s", writing ? "MEMWRITE" : "MEMREAD", s, (unsigned long long)start, len, has_data ? "" : "/NULL", ooblen,
-		has_oob ? "" : "/NULL", mode, bad ? " bad pointer" : "");
+	uint32_t data_valid, oob_valid, faulty;
+	uint8_t *data_at = some_buffer(data_p, len, &data_valid), *oob_at = some_buffer(oob_p, ooblen, &oob_valid);
+	/* both cannot end at the guard */
+	if (data_valid && data_valid != ALL && oob_valid && oob_valid != ALL) oob_at = oob_p, oob_valid = ALL;
+	if (writing && data_valid && data_valid != ALL) memcpy(guard - data_valid, data_p, data_valid);
+	if (writing && oob_valid && oob_valid != ALL) memcpy(guard - oob_valid, oob_p, oob_valid);
+	struct read_request r = { start, len, ooblen, has_data ? (uintptr_t)data_at : 0, has_oob ? (uintptr_t)oob_at : 0, mode };
+	describe("%s(%d, %#llx, %u%s of %d, oob %u%s of %d, mode %d)%s", writing ? "MEMWRITE" : "MEMREAD", s, (unsigned long long)start, len, has_data ? "" : "/NULL", (int)data_valid, ooblen,
+		has_oob ? "" : "/NULL", (int)oob_valid, mode, bad ? " bad pointer" : "");
 	long got = answer(ioctl(slots[s].fd, writing ? MEMWRITE : READ_REQUEST, bad ? BAD_POINTER : (void *)&r)), want = 0;
 	uint32_t n = has_data ? len : 0, spare = has_oob ? ooblen : 0, first = start / page_size, pages = n ? (start % page_size + n + page_size - 1) / page_size : 0;
 	if (n && spare > pages * per) spare = pages * per; /* the surplus is dropped */
+	faulty = n > data_valid || spare > oob_valid;
 	int judged = 1;
 	if (!o) want = -EBADF;
 	else if (writing && o->access == O_RDONLY) want = -EPERM;
@@ -248,13 +265,19 @@ static void op_request(int s, int writing)
 	else if (!nand) want = -EOPNOTSUPP;
 	else if (start > (uint64_t)size || n > size - start) want = -EINVAL;
 	else if (!n && (has_data || !spare)) want = 0, spare = 0;
+	else if (writing && faulty) want = -EFAULT;
 	else if (!n && ((int64_t)start >= size || spare > (size / page_size - first) * per || (writing && spare > per))) want = -EINVAL;
 	else if (!writing && has_oob && ooblen > (size / page_size - first) * per) want = -EINVAL; /* a read's surplus is not dropped before the check */
 	else if (writing && n && (start % sub_size || n % sub_size)) want = -EINVAL;
 	else if (!writing && n && mode != MTD_OPS_RAW && mixed(start, n)) judged = 0, m->stats_unknown = 1;
+	if (!writing && !want && faulty && (n || spare)) {
+		want = -EFAULT, judged = 1;
+		if (n) note_read(start, n, mode == MTD_OPS_RAW);
+	}
 	if (!judged && (got == -EUCLEAN || got == -EBADMSG)) want = got;
 	expect(want, got);
 	if (want && judged) return;
+	if (!writing) fetch(in, data_at, data_valid), fetch(oob_in, oob_at, oob_valid);
 	if (writing && n) model_program(start, out, n, mode != MTD_OPS_RAW);
 	if (!writing && n) same_data(start, in, n, mode == MTD_OPS_RAW);
 	for (uint32_t done = 0, page = first; done < spare; page++) {
@@ -499,6 +522,8 @@ int main(int argc, char **argv)
 	seed = strtoul(argv[2], 0, 0);
 	uint32_t first = strtoul(argv[3], 0, 0);
 	last = strtoul(argv[4], 0, 0);
+	guard = mmap(0, BUFFER + 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (guard == MAP_FAILED || mprotect(guard += BUFFER, 65536, PROT_NONE)) { perror("mmap"); return 2; }
 	for (int i = 0; i < SLOTS; i++) slots[i].fd = CLOSED_FD;
 	if (argc > 5) load_kept(argv[5]);
 	if (!child) learn_geometry();

@@ -9,6 +9,7 @@ enum { SLOTS = 8, OFDS = 64, SIZE_MAX_MODEL = 2 << 20, PAGES_MAX = 4096, OOB_MAX
 enum { CLEAN, CODED, MIXED }; /* an ECC step: erased; programmed once with its ECC; anything else */
 #define BAD_POINTER ((void *)16)
 #define CLOSED_FD 777
+#define ALL UINT32_MAX
 
 struct ofd { int refs, access, mode; int64_t pos; };
 struct slot { int fd, ofd, cloexec; };
@@ -28,6 +29,7 @@ static int64_t size;
 static uint32_t page_size, block_size, oob_size, sub_size, free_at, free_count, ecc_at, ecc_count, seed, number, *kept, kept_count, last;
 static int nand, ram, verbose;
 static uint8_t out[BUFFER], in[BUFFER];
+static uint8_t *guard; /* the first byte behind BUFFER good ones that cannot be touched */
 static char text[400], **arguments;
 static int argument_count;
 
@@ -76,6 +78,18 @@ static uint32_t some_length(void)
 	if (r < 98) return page_size * below(5);
 	return below(BUFFER);
 }
+
+/* a buffer of n bytes: seldom none of them can be touched, or only the first ones; *valid says how many */
+static uint8_t *some_buffer(uint8_t *usual, uint32_t n, uint32_t *valid)
+{
+	uint32_t r = below(60);
+	*valid = r == 0 ? 0 : r == 1 && n ? below(n) : ALL;
+	if (*valid == ALL) return usual;
+	return *valid ? guard - *valid : BAD_POINTER;
+}
+
+/* what arrived in such a buffer, where the checks expect it */
+static void fetch(uint8_t *usual, const uint8_t *buffer, uint32_t valid) { if (valid && valid != ALL) memcpy(usual, buffer, valid); }
 
 /* ---- verdict ---- */
 static void describe(const char *format, ...)
@@ -170,18 +184,19 @@ static void same_oob(uint32_t page, uint32_t at, const uint8_t *got, uint32_t n)
 
 /* ---- the model: checks of a read or write at a position; what remains is the number of bytes to move ---- */
 static struct ofd *of(int s) { return slots[s].fd == CLOSED_FD ? 0 : &m->ofds[slots[s].ofd]; }
-static long read_count(struct ofd *o, int64_t pos, uint32_t n, int bad)
+/* only `valid` bytes of the caller's buffer exist */
+static long read_count(struct ofd *o, int64_t pos, uint32_t n, uint32_t valid)
 {
 	if (!o || o->access == O_WRONLY) return -EBADF;
 	if (pos >= size) return 0;
 	if (n > size - pos) n = size - pos;
-	return n && bad ? -EFAULT : (long)n;
+	return n > valid ? -EFAULT : (long)n;
 }
-static long write_count(struct ofd *o, int64_t pos, uint32_t n, int bad)
+static long write_count(struct ofd *o, int64_t pos, uint32_t n, uint32_t valid)
 {
 	if (!o || o->access == O_RDONLY) return -EBADF;
 	if (pos >= size) return -ENOSPC;
 	if (n > size - pos) n = size - pos;
-	if (n && bad) return -EFAULT;
+	if (n > valid) return -EFAULT;
 	return nand && (pos % sub_size || n % sub_size) && n ? -EINVAL : (long)n;
 }
