@@ -54,7 +54,7 @@ const KIND_SHIFT: u32 = 24;
 const INDEX_MASK: u32 = 0xffff;
 
 /// Offset of a node file: mark, mode, position. Below 2^43, the smallest limit of a common file system.
-const MARK: u64 = 1 << 42;
+pub const MARK: u64 = 1 << 42;
 const MARK_MASK: u64 = !(MARK - 1);
 const MODE_SHIFT: u32 = 40;
 const POSITION_MASK: u64 = (1 << MODE_SHIFT) - 1;

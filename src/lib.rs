@@ -38,5 +38,6 @@ mod streams;
 mod sys;
 mod text_files;
 mod trace;
+mod unseen;
 mod ways_out;
 mod world;

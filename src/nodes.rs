@@ -10,7 +10,7 @@ use chardev::{Access, OpenRequest};
 use image::{DeviceView, Os};
 use mtd_abi::errno::Errno;
 
-fn node_path(state: &mut State, node: Node) -> Option<PathBuffer> {
+pub fn node_path(state: &mut State, node: Node) -> Option<PathBuffer> {
     let board = state.board(true)?;
     PathBuffer::of(&[
         board.directory().as_bytes(),
@@ -86,7 +86,9 @@ pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
             state.check_open(node, &view, flags)?;
             state.count_bad_blocks(&view)?;
         }
-        node_path(state, node).ok_or(Errno::ENAMETOOLONG)
+        let path = node_path(state, node).ok_or(Errno::ENAMETOOLONG)?;
+        crate::unseen::take_over(state, node, &path);
+        Ok(path)
     })?;
     if flags & libc::O_PATH != 0 {
         stand_in_file(node);

@@ -1,11 +1,15 @@
 //! Streams (`FILE *`) over flash descriptors: fopencookie with our functions, and a table from stream to descriptor.
 
 use crate::calls::{self, Direction, settle};
+use crate::paths::{self, PathBuffer};
 use crate::{descriptors, runtime, sys};
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
+use image::os::Os;
 use libc::{FILE, c_char, c_int, c_void, off64_t, size_t, ssize_t};
 use mtd_abi::errno::Errno;
 
+/// Bit of a remembered descriptor: libc's stream reads a memory file, and the descriptor only stands for the device.
+const SNAPSHOT: c_int = 1 << 30;
 const STREAMS_MAX: usize = 64;
 static STREAMS: [AtomicUsize; STREAMS_MAX] = [const { AtomicUsize::new(0) }; STREAMS_MAX];
 static DESCRIPTORS: [AtomicI32; STREAMS_MAX] = [const { AtomicI32::new(-1) }; STREAMS_MAX];
@@ -104,7 +108,25 @@ pub fn descriptor(stream: usize) -> Option<c_int> {
         .iter()
         .zip(&DESCRIPTORS)
         .find(|(slot, _)| stream != 0 && slot.load(Relaxed) == stream)
-        .map(|(_, descriptor)| descriptor.load(Relaxed))
+        .map(|(_, descriptor)| descriptor.load(Relaxed) & !SNAPSHOT)
+}
+
+/// A stream of libc's own on a memory file, as freopen leaves it: the flash descriptor beside it is given up, and the
+/// stream is again what it is. False for any other stream.
+pub fn release_snapshot(stream: usize) -> bool {
+    let slots = STREAMS.iter().zip(&DESCRIPTORS);
+    let found = slots
+        .filter(|(slot, _)| stream != 0 && slot.load(Relaxed) == stream)
+        .map(|(_, fd)| fd.load(Relaxed))
+        .next();
+    match found {
+        Some(fd) if fd & SNAPSHOT != 0 => {
+            forget(stream);
+            close_descriptor(fd & !SNAPSHOT);
+            true
+        }
+        _ => false,
+    }
 }
 
 pub fn forget(stream: usize) {
@@ -113,28 +135,123 @@ pub fn forget(stream: usize) {
     }
 }
 
-/// A stream of libc's own is about to close its descriptor.
-pub fn forget_plain(stream: *mut FILE) {
+/// A stream of libc's own is about to close its descriptor: the node it writes to, if that is flash.
+pub fn forget_plain(stream: *mut FILE) -> Option<descriptors::Node> {
     unsafe extern "C" {
         fn fileno(stream: *mut FILE) -> c_int;
     }
-    if !stream.is_null() {
-        // SAFETY: the guest's own stream, still open. fileno sets errno only for streams without a descriptor.
-        let fd = unsafe { fileno(stream) };
-        if fd >= 0 {
-            descriptors::forget(fd);
+    if stream.is_null() {
+        return None;
+    }
+    // SAFETY: the guest's own stream, still open. fileno sets errno only for streams without a descriptor.
+    let fd = unsafe { fileno(stream) };
+    let written = descriptors::lookup(fd).filter(crate::unseen::may_leave);
+    if fd >= 0 {
+        descriptors::forget(fd);
+    }
+    written.map(|descriptor| descriptor.node)
+}
+
+/// freopen: the guest goes on using the same stream. For reading, libc's stream is put on a memory file with what the
+/// device holds now; for writing only a standard stream, which is a variable, can be replaced.
+pub fn replace(
+    stream: *mut FILE,
+    fd: c_int,
+    mode: *const c_char,
+    reads_only: bool,
+    reopen: impl FnOnce(&core::ffi::CStr) -> *mut FILE,
+) -> *mut FILE {
+    let reopened = if reads_only {
+        snapshot(fd).map(|file| reopen_on(file, reopen))
+    } else {
+        None
+    };
+    match reopened {
+        Some(same) => {
+            if same.is_null() {
+                close_descriptor(fd);
+            } else {
+                remember(same as usize, fd | SNAPSHOT);
+            }
+            same
+        }
+        None => {
+            let new = open(fd, mode);
+            if new.is_null() {
+                close_descriptor(fd);
+                return new;
+            }
+            exchange(stream, new)
         }
     }
 }
 
-/// freopen: the guest goes on using the same stream, so only a standard stream, which is a variable, can be replaced.
-pub fn replace(stream: *mut FILE, fd: c_int, mode: *const c_char) -> *mut FILE {
-    let new = open(fd, mode);
-    if new.is_null() {
-        sys::close(fd);
-        return new;
+/// freopen from flash to flash: the stream keeps its functions and gets another descriptor under the same number.
+pub fn swap_descriptor(stream: *mut FILE, new: c_int) -> bool {
+    type Rewind = unsafe extern "C" fn(*mut FILE);
+    let (Some(old), Some(rewind)) = (descriptor(stream as usize), runtime::next_symbol(c"rewind"))
+    else {
+        return false;
+    };
+    // SAFETY: libc's function of this name; it flushes, moves the old descriptor and clears the stream's errors.
+    let rewind: Rewind = unsafe { core::mem::transmute(rewind) };
+    // SAFETY: the guest's own stream.
+    unsafe { rewind(stream) };
+    crate::world::before_close(old);
+    if sys::checked(sys::call!(libc::SYS_dup3, new, old, 0)).is_err() {
+        return false;
     }
-    exchange(stream, new)
+    descriptors::copy(new, old);
+    close_descriptor(new);
+    true
+}
+
+fn reopen_on(file: c_int, reopen: impl FnOnce(&core::ffi::CStr) -> *mut FILE) -> *mut FILE {
+    let mut digits = [0; 10];
+    let path = PathBuffer::of(&[b"/proc/self/fd/", paths::decimal(file as u32, &mut digits)]);
+    let stream = path.map_or(core::ptr::null_mut(), |path| reopen(path.c_str()));
+    sys::close(file);
+    stream
+}
+
+/// A memory file with the bytes of the device, positioned at its start.
+fn snapshot(fd: c_int) -> Option<c_int> {
+    let size = calls::seek(fd, 0, libc::SEEK_END)?.ok()?;
+    calls::seek(fd, 0, libc::SEEK_SET)?.ok()?;
+    let length = usize::try_from(size).ok()?;
+    let file = sys::memfd(c"mtdshim:stream").ok()?;
+    let filled = sys::Kernel.ftruncate(file, length as u64).is_ok() && fill(fd, file, length);
+    if !filled {
+        sys::close(file);
+    }
+    filled.then_some(file)
+}
+
+fn fill(fd: c_int, file: c_int, length: usize) -> bool {
+    if length == 0 {
+        return true;
+    }
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let mapped = sys::call!(
+        libc::SYS_mmap2,
+        0,
+        length,
+        protection,
+        libc::MAP_SHARED,
+        file,
+        0
+    );
+    let Ok(address) = sys::checked(mapped) else {
+        return false;
+    };
+    let read = calls::transfer(fd, Direction::Read, address, length, Some(0));
+    sys::call!(libc::SYS_munmap, address, length);
+    matches!(read, Some(Ok(count)) if count as usize == length)
+}
+
+fn close_descriptor(fd: c_int) {
+    descriptors::forget(fd);
+    sys::close(fd);
 }
 
 /// Puts `new` in the place of `stream`, as far as that is possible: the standard streams are variables.
@@ -158,3 +275,24 @@ pub fn exchange(stream: *mut FILE, new: *mut FILE) -> *mut FILE {
     unsafe { fclose(stream) };
     new
 }
+
+/// A program started with flash as its standard input: its stream reads below every hook, so it is replaced by one of
+/// ours. musl keeps its standard streams in constants; there, only read() sees the flash.
+extern "C" fn at_start() {
+    if descriptors::lookup(0).is_none()
+        || crate::libc_kind::kind() == crate::libc_kind::LibcKind::Musl
+    {
+        return;
+    }
+    let stream = open(0, c"r".as_ptr());
+    if let Some(variable) = runtime::global_symbol(c"stdin")
+        && !stream.is_null()
+    {
+        // SAFETY: the program's variable of this name, a pointer to a stream, not used yet.
+        unsafe { *(variable as *mut *mut FILE) = stream };
+    }
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_START: extern "C" fn() = at_start;

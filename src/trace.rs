@@ -304,3 +304,19 @@ pub fn foreign_ioctl(fd: i32, command: u32) {
     }
     sys::set_errno(errno);
 }
+
+/// Bytes that a stream had written below the hooks.
+pub fn taken_over(index: u32, length: u64) {
+    if is_off() {
+        return;
+    }
+    let mut buffer = [0; 256];
+    let mut line = Text::new(&mut buffer);
+    begin(&mut line, Some((index, b"")));
+    let _ = if STATE.load(Relaxed) == JSON {
+        write!(line, ",\"op\":\"write-by-stream\",\"length\":{length}")
+    } else {
+        write!(line, "write by a stream, {length} bytes")
+    };
+    end(&mut line, &Ok(Count(length)));
+}

@@ -238,7 +238,7 @@ impl State {
     }
 
     /// The same with what a session needs besides the chip; `extra` is something of the caller's.
-    fn with_chip_and<R, X>(
+    pub fn with_chip_and<R, X>(
         &mut self,
         view: &DeviceView,
         extra: &mut X,
@@ -532,7 +532,11 @@ pub fn before_close(fd: i32) {
     if !descriptor.writable || descriptor.node.kind == NodeKind::Threshold {
         return;
     }
+    let unseen = crate::unseen::may_leave(&descriptor) && crate::unseen::is_any(fd);
     with_state(|state| {
+        if unseen && let Some(path) = crate::nodes::node_path(state, descriptor.node) {
+            crate::unseen::take_over(state, descriptor.node, &path);
+        }
         if let Ok(view) = state.device(descriptor.node.index) {
             if descriptor.node.kind == NodeKind::Block {
                 // Nothing waits to be written; only the gathering of neighbouring writes ends.
@@ -543,8 +547,20 @@ pub fn before_close(fd: i32) {
     });
 }
 
+/// Takes over what a stream has written below the hooks.
+pub fn take_over_unseen(node: Node) {
+    with_state(|state| {
+        if let Some(path) = crate::nodes::node_path(state, node) {
+            crate::unseen::take_over(state, node, &path);
+        }
+    });
+}
+
 /// The process ends without closing.
 extern "C" fn at_exit() {
+    for fd in 0..=2 {
+        before_close(fd);
+    }
     with_state(|state| {
         for chip in 0..state.chips.len() {
             state.record_stamp(chip);

@@ -169,6 +169,62 @@ fn symbol(name: &core::ffi::CStr) -> usize {
     crate::runtime::global_symbol(name).unwrap_or(0)
 }
 
+type Visit = unsafe extern "C" fn(*const c_char, *const c_void, c_int, *mut FtwPlace) -> c_int;
+
+/// `struct FTW`.
+#[repr(C)]
+pub struct FtwPlace {
+    base: c_int,
+    level: c_int,
+}
+
+/// The guest's function of a walk under way over a directory of ours. Walks of two threads at once over /sys/class/mtd
+/// would share it.
+static VISIT: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+
+/// Gives the guest its own name of what the walk has found.
+unsafe extern "C" fn visit(
+    path: *const c_char,
+    stat: *const c_void,
+    flag: c_int,
+    place: *mut FtwPlace,
+) -> c_int {
+    // SAFETY: nftw passes a C string, and a place that lives during the call; the function was the guest's argument.
+    unsafe {
+        let real = core::ffi::CStr::from_ptr(path).to_bytes();
+        let name = shadow::guest_name(real);
+        // The walk itself goes on using its own place.
+        let shorter = real.len() as c_int - name.bytes().len() as c_int;
+        let mut own = match place.as_ref() {
+            Some(place) => FtwPlace {
+                base: place.base - shorter,
+                level: place.level,
+            },
+            None => FtwPlace { base: 0, level: 0 },
+        };
+        let place = if place.is_null() { place } else { &raw mut own };
+        let function: Visit =
+            core::mem::transmute(VISIT.load(core::sync::atomic::Ordering::Relaxed));
+        function(name.c_str().as_ptr(), stat, flag, place)
+    }
+}
+
+macro_rules! nftw_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            // A walk happens inside libc; over a directory of ours it is led through the tree that holds it.
+            fn $name(path: *const c_char, function: *mut c_void, depth: c_int, flags: c_int) -> c_int {
+                let Some(real_path) = bytes(path).and_then(|path| shadow::directory(sys::AT_FDCWD, path)) else {
+                    return real!($name(path, function, depth, flags));
+                };
+                VISIT.store(function as usize, core::sync::atomic::Ordering::Relaxed);
+                real!($name(real_path.c_str().as_ptr(), visit as *mut c_void, depth, flags))
+            }
+        }
+    )*};
+}
+nftw_hooks!(nftw, nftw64, __nftw64_time64);
+
 type Select = Option<unsafe extern "C" fn(*const c_void) -> c_int>;
 type Compare = Option<unsafe extern "C" fn(*const *const c_void, *const *const c_void) -> c_int>;
 

@@ -128,9 +128,17 @@ macro_rules! freopen_hooks {
     ($($name:ident),*) => {$(
         hook! {
             fn $name(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
-                let ours = open_flags(mode).and_then(|flags| files::open(sys::AT_FDCWD, bytes(path)?, flags));
+                streams::release_snapshot(stream as usize);
+                let flags = open_flags(mode);
+                let ours = flags.and_then(|flags| files::open(sys::AT_FDCWD, bytes(path)?, flags));
                 match ours {
-                    Some(Ok(fd)) => streams::replace(stream, fd, mode),
+                    Some(Ok(fd)) if streams::swap_descriptor(stream, fd) => stream,
+                    Some(Ok(fd)) => {
+                        let reads_only = flags.is_some_and(|flags| flags & libc::O_ACCMODE == libc::O_RDONLY);
+                        let own = streams::descriptor(stream as usize).is_none();
+                        let reopen = |path: &core::ffi::CStr| real!($name(path.as_ptr(), mode, stream));
+                        streams::replace(stream, fd, mode, reads_only && own, reopen)
+                    }
                     Some(Err(errno)) => settle(Err(errno), core::ptr::null_mut()),
                     // libc cannot reopen a stream that has functions instead of a descriptor.
                     None if streams::descriptor(stream as usize).is_some() => {
@@ -146,12 +154,18 @@ freopen_hooks!(freopen, freopen64);
 
 hook! {
     fn fclose(stream: *mut FILE) -> c_int {
-        // A descriptor that libc closes by itself must not be remembered.
-        match streams::descriptor(stream as usize) {
-            Some(_) => streams::forget(stream as usize),
-            None => streams::forget_plain(stream),
+        streams::release_snapshot(stream as usize);
+        if streams::descriptor(stream as usize).is_some() {
+            streams::forget(stream as usize);
+            return real!(fclose(stream));
         }
-        real!(fclose(stream))
+        // A descriptor that libc closes by itself must not be remembered, and what it still writes goes below us.
+        let node = streams::forget_plain(stream);
+        let result = real!(fclose(stream));
+        if let Some(node) = node {
+            crate::world::take_over_unseen(node);
+        }
+        result
     }
 }
 
