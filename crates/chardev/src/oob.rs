@@ -250,6 +250,11 @@ impl Session<'_> {
                 ooboffs: 0,
             };
             let (outcome, result) = self.core_write_oob(request.start, ops);
+            if result.is_err() {
+                // The kernel has copied both buffers before it looks at the request.
+                self.check_readable(request.data, length)?;
+                self.check_readable(request.oob, ooblen)?;
+            }
             result?;
             request.advance(outcome.retlen, outcome.oobretlen);
             if outcome.retlen == 0 && outcome.oobretlen == 0 {
@@ -257,6 +262,13 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    fn check_readable(&mut self, address: u64, length: u64) -> Result<(), Errno> {
+        if address == 0 || length == 0 {
+            return Ok(());
+        }
+        self.chip.medium.check_readable(address, length).map_err(|_| Errno::EFAULT)
     }
 
     pub(crate) fn mem_read(&mut self, address: u64) -> Result<(), Errno> {
