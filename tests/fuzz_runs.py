@@ -17,6 +17,7 @@ GEOMETRIES = {
     "nor": '[chip.f]\ndriver = "spi-nor"\nsize = "256K"\nerasesize = "16K"\n',
     "nand512": '[chip.f]\ndriver = "nandsim"\nsize = "256K"\nerasesize = "16K"\nwritesize = 512\noobsize = 16\necc = "hamming"\n',
     "nand2k": '[chip.f]\ndriver = "nandsim"\nsize = "1M"\nerasesize = "128K"\nwritesize = 2048\noobsize = 64\necc = "hamming"\n',
+    "nand2k-bch4": '[chip.f]\ndriver = "nandsim"\nsize = "1M"\nerasesize = "128K"\nwritesize = 2048\noobsize = 64\necc = "bch4"\n',
     "ram": '[chip.f]\ndriver = "mtdram"\nsize = "128K"\nerasesize = "4K"\n',
 }
 WIDTHS = ("difffuzz", "difffuzz32")  # 64-bit and plain 32-bit offsets

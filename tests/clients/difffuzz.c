@@ -270,6 +270,7 @@ static void op_request(int s, int writing)
 	else if (!writing && has_oob && ooblen > (size / page_size - first) * per) want = -EINVAL; /* a read's surplus is not dropped before the check */
 	else if (writing && n && (start % sub_size || n % sub_size)) want = -EINVAL;
 	else if (!writing && n && mode != MTD_OPS_RAW && mixed(start, n)) judged = 0, m->stats_unknown = 1;
+	else if (!writing && n && keeps_page && m->kept_page >= first && m->kept_page < first + pages && mixed((int64_t)m->kept_page * page_size, 1)) judged = 0; /* RAW, but the kept page brings its flips */
 	if (!writing && !want && faulty && (n || spare)) {
 		want = -EFAULT, judged = 1;
 		if (n) note_read(start, n, mode == MTD_OPS_RAW);
@@ -486,6 +487,9 @@ static void learn_geometry(void)
 	int fd = open("/dev/mtd0", O_RDONLY);
 	if (fd < 0 || ioctl(fd, MEMGETINFO, &m->info)) { perror("/dev/mtd0"); exit(2); }
 	close(fd);
+	FILE *f = fopen("/sys/class/mtd/mtd0/ecc_step_size", "r");
+	if (!f || fscanf(f, "%u", &m->step_size) != 1) { perror("ecc_step_size"); exit(2); }
+	fclose(f);
 	if (m->info.size > SIZE_MAX_MODEL || m->info.oobsize > OOB_MAX) { fprintf(stderr, "the flash is too large for the model\n"); exit(2); }
 	memset(m->data, 0xff, m->info.size);
 	for (int i = 0; i < PAGES_MAX; i++) memset(m->pages[i].oob, 0xff, OOB_MAX);
@@ -499,6 +503,10 @@ static void take_geometry(void)
 	free_at = page_size == 512 ? 8 : 2;
 	free_count = page_size == 512 ? 8 : 38;
 	ecc_at = 40; ecc_count = 24;
+	if (nand) step_size = m->step_size;
+	/* BCH of four bits over 512 bytes: seven bytes a step, at the end of the spare area; only Hamming over large pages reads steps alone */
+	if (step_size == 512) { ecc_at = 36; ecc_count = 28; free_count = 34; }
+	keeps_page = page_size == 512 || step_size == 512;
 }
 static void load_kept(const char *path)
 {

@@ -5,7 +5,7 @@
 /* newer than some headers */
 struct read_request { uint64_t start, len, ooblen, usr_data, usr_oob; uint8_t mode, pad[7]; uint32_t uncorrectable, corrected, max_bitflips; };
 #define READ_REQUEST _IOWR('M', 26, struct read_request)
-enum { SLOTS = 8, OFDS = 64, SIZE_MAX_MODEL = 2 << 20, PAGES_MAX = 4096, OOB_MAX = 64, STEP = 256, BUFFER = 192 << 10, KERNEL_ENOTSUPP = 524 };
+enum { SLOTS = 8, OFDS = 64, SIZE_MAX_MODEL = 2 << 20, PAGES_MAX = 4096, OOB_MAX = 64, BUFFER = 192 << 10, KERNEL_ENOTSUPP = 524 };
 enum { CLEAN, CODED, MIXED }; /* an ECC step: erased; programmed once with its ECC; anything else */
 #define BAD_POINTER ((void *)16)
 #define CLOSED_FD 777
@@ -16,8 +16,9 @@ struct slot { int fd, ofd, cloexec; };
 struct page { uint8_t step[8], ecc_computed, oob[OOB_MAX]; };
 static struct model {
 	struct mtd_info_user info;
+	uint32_t step_size;
 	uint32_t marked, mark_calls, stats_unknown; /* a partition, as nandsim's flash is one, counts each call that marks a block */
-	uint32_t kept_page; /* small pages: one that was read in part, whose corrected data the driver gives even to RAW reads */
+	uint32_t kept_page; /* one that was read in part, whose corrected data some drivers give even to RAW reads */
 	uint64_t done;
 	struct ofd ofds[OFDS];
 	struct slot inherited[SLOTS];
@@ -26,8 +27,8 @@ static struct model {
 } *m;
 static struct slot slots[SLOTS];
 static int64_t size;
-static uint32_t page_size, block_size, oob_size, sub_size, free_at, free_count, ecc_at, ecc_count, seed, number, *kept, kept_count, last;
-static int nand, ram, verbose;
+static uint32_t page_size, block_size, oob_size, sub_size, free_at, free_count, ecc_at, ecc_count, step_size = 256, seed, number, *kept, kept_count, last;
+static int nand, ram, keeps_page, verbose;
 static uint8_t out[BUFFER], in[BUFFER];
 static uint8_t *guard; /* the first byte behind BUFFER good ones that cannot be touched */
 static char text[400], **arguments;
@@ -122,10 +123,10 @@ static int erased(const uint8_t *p, uint32_t n) { while (n && *p == 0xff) p++, n
 static void model_program(int64_t at, const uint8_t *p, uint32_t n, int coded)
 {
 	for (uint32_t i = 0; i < n; i++) m->data[at + i] = ram ? p[i] : m->data[at + i] & p[i];
-	for (uint32_t i = 0; nand && i < n; i += STEP) {
+	for (uint32_t i = 0; nand && i < n; i += step_size) {
 		struct page *g = &m->pages[(at + i) / page_size];
-		uint8_t *step = &g->step[(at + i) % page_size / STEP];
-		if (erased(p + i, STEP)) continue;
+		uint8_t *step = &g->step[(at + i) % page_size / step_size];
+		if (erased(p + i, step_size)) continue;
 		*step = coded && *step == CLEAN ? CODED : MIXED;
 		g->ecc_computed |= coded;
 	}
@@ -153,7 +154,7 @@ static void model_oob(uint32_t page, uint32_t at, const uint8_t *p, uint32_t n)
 static int mixed(int64_t at, uint32_t n) /* is any step of the pages touched other than clean or coded? */
 {
 	for (int64_t p = at / page_size; nand && n && p <= (at + n - 1) / page_size; p++)
-		for (uint32_t s = 0; s < page_size / STEP; s++) if (m->pages[p].step[s] == MIXED) return 1;
+		for (uint32_t s = 0; s < page_size / step_size; s++) if (m->pages[p].step[s] == MIXED) return 1;
 	return 0;
 }
 static void note_read(int64_t at, uint32_t n, int raw)
@@ -170,7 +171,7 @@ static void same_data(int64_t at, const uint8_t *got, uint32_t n, int raw)
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t page = (at + i) / page_size;
 		if (m->data[at + i] == got[i]) continue;
-		if (nand && (!raw || (page_size == 512 && page == kept_page)) && m->pages[page].step[(at + i) % page_size / STEP] == MIXED) continue;
+		if (nand && (!raw || (keeps_page && page == kept_page)) && m->pages[page].step[(at + i) % page_size / step_size] == MIXED) continue;
 		mismatch("byte %lld: expected %02x, got %02x", (long long)at + i, m->data[at + i], got[i]);
 	}
 }
