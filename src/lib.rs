@@ -22,6 +22,7 @@ mod calls;
 mod children;
 mod descriptors;
 mod files;
+mod globbing;
 mod guest_memory;
 mod hooks;
 mod libc_kind;

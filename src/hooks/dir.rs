@@ -130,8 +130,13 @@ macro_rules! glob_hooks {
                 use glob_layout::*;
                 let theirs = flags & ALTDIRFUNC != 0;
                 let ours = bytes(pattern).is_some_and(|pattern| pattern.starts_with(b"/dev") || paths::may_be_ours(pattern));
-                if theirs || !ours || crate::libc_kind::kind() == crate::libc_kind::LibcKind::Musl {
+                if theirs || !ours {
                     return real!($name(pattern, flags, on_error, result));
+                }
+                if crate::libc_kind::kind() == crate::libc_kind::LibcKind::Musl {
+                    // SAFETY: the guest's own glob_t.
+                    let answer = bytes(pattern).and_then(|text| unsafe { crate::globbing::expand(text, flags, result) });
+                    return answer.unwrap_or_else(|| real!($name(pattern, flags, on_error, result)));
                 }
                 let functions = [
                     symbol(c"closedir"),
