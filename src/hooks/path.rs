@@ -246,3 +246,36 @@ hook! {
         real!(mknod(path, mode, a, b, c))
     }
 }
+
+/// Extended attributes: device nodes and the files of /proc and /sys have none.
+fn has_no_attributes(path: *const c_char) -> bool {
+    bytes(path).is_some_and(|path| files::find(sys::AT_FDCWD, path).is_some())
+}
+
+macro_rules! getxattr_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(path: *const c_char, attribute: *const c_char, value: *mut c_void, size: size_t) -> ssize_t {
+                if has_no_attributes(path) {
+                    return settle(Err(Errno(libc::ENODATA)), -1);
+                }
+                real!($name(path, attribute, value, size))
+            }
+        }
+    )*};
+}
+getxattr_hooks!(getxattr, lgetxattr);
+
+macro_rules! listxattr_hooks {
+    ($($name:ident),*) => {$(
+        hook! {
+            fn $name(path: *const c_char, list: *mut c_char, size: size_t) -> ssize_t {
+                if has_no_attributes(path) {
+                    return 0;
+                }
+                real!($name(path, list, size))
+            }
+        }
+    )*};
+}
+listxattr_hooks!(listxattr, llistxattr);

@@ -268,7 +268,10 @@ impl Session<'_> {
         if address == 0 || length == 0 {
             return Ok(());
         }
-        self.chip.medium.check_readable(address, length).map_err(|_| Errno::EFAULT)
+        self.chip
+            .medium
+            .check_readable(address, length)
+            .map_err(|_| Errno::EFAULT)
     }
 
     pub(crate) fn mem_read(&mut self, address: u64) -> Result<(), Errno> {
