@@ -8,11 +8,15 @@ use crate::descriptors::{Node, NodeKind};
 use crate::paths::{self, Components, PATH_MAX, PathBuffer};
 use crate::{sys, world};
 use chardev::text;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use mtd_abi::errno::Errno;
 
-/// The current directory lies in the tree. A fork inherits it with the directory; after exec it is found out.
-static INSIDE: AtomicBool = AtomicBool::new(false);
+/// Whether the current directory lies in the tree. A fork inherits it with the directory; a program that was started
+/// in it has to find out.
+static INSIDE: AtomicU8 = AtomicU8::new(UNKNOWN);
+const UNKNOWN: u8 = 0;
+const OUTSIDE: u8 = 1;
+const IN_TREE: u8 = 2;
 const TREE: &[u8] = b"/.mtdshim/sysfs-";
 
 /// An attribute of one device: `/sys/class/mtd/mtd0/size` and its other names.
@@ -208,11 +212,23 @@ pub fn directory(directory: i32, path: &[u8]) -> Option<PathBuffer> {
 /// Notes whether the current directory is in the tree now; hands the result of the call on.
 pub fn entered(result: i32) -> i32 {
     if result == 0 {
-        let mut buffer = [0; PATH_MAX];
-        let inside = sys::getcwd(&mut buffer).is_ok_and(contains_tree);
-        INSIDE.store(inside, Relaxed);
+        find_out();
     }
     result
+}
+
+fn find_out() -> bool {
+    let mut buffer = [0; PATH_MAX];
+    let inside = sys::getcwd(&mut buffer).is_ok_and(contains_tree);
+    INSIDE.store(if inside { IN_TREE } else { OUTSIDE }, Relaxed);
+    inside
+}
+
+fn is_current_inside() -> bool {
+    match INSIDE.load(Relaxed) {
+        UNKNOWN => find_out(),
+        state => state == IN_TREE,
+    }
 }
 
 fn contains_tree(path: &[u8]) -> bool {
@@ -221,12 +237,12 @@ fn contains_tree(path: &[u8]) -> bool {
 
 /// Whether names relative to `directory` may be ours although they do not look it.
 pub fn is_inside(directory: i32) -> bool {
-    directory == sys::AT_FDCWD && INSIDE.load(Relaxed)
+    directory == sys::AT_FDCWD && is_current_inside()
 }
 
 /// What getcwd must say, if the current directory is in the tree.
 pub fn current_directory() -> Option<PathBuffer> {
-    if !INSIDE.load(Relaxed) {
+    if !is_current_inside() {
         return None;
     }
     let mut buffer = [0; PATH_MAX];

@@ -179,3 +179,19 @@ def without(lab):
 
 
 register_environments()
+
+
+@case("sysfs: a program started inside a device's directory reads its attributes")
+def relative_attributes(lab):
+    board = lab.board(SMALL_NOR)
+    script = "cd /sys/class/mtd/mtd0 && cat writesize type && cd .. && pwd && cat mtd0/dev"
+    result = lab.guest(board, ["busybox", "sh", "-c", script]).ok()
+    same("1\nnor\n/sys/class/mtd\n90:0\n", result.out, "attributes by relative names")
+
+
+@case("streams: what a program writes to an inherited standard output reaches the flash")
+def inherited_output(lab):
+    board = lab.board(SMALL_NOR)
+    lab.guest(board, ["sh", "-c", "printf 'from the shell' > /dev/mtd1; head -c 4 /dev/zero > /dev/mtd2"]).ok()
+    result = lab.guest(board, ["sh", "-c", "head -c 14 < /dev/mtd1; head -c 5 /dev/mtd2 | od -An -tx1"]).ok()
+    same("from the shell 00 00 00 00 ff\n", result.out, "read back")
