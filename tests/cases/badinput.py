@@ -180,3 +180,14 @@ def empty_board(lab):
     result = lab.guest(lab.board("# nothing\n"), PROC)
     holds(result.out.splitlines()[:1] in (["dev:    size   erasesize  name"], []), result.transcript())
     holds(result.status < 128, result.transcript())
+
+
+@case("image: cut while it is in use, it is an error with a line, not a wrong byte")
+def cut_in_use(lab):
+    board = lab.board(SMALL_NOR)
+    # The shell opens the chip, the image is cut behind its back, and the shell itself reads on.
+    script = "printf 'one\\ntwo\\n' > /dev/mtd0; "
+    script += f"exec 3</dev/mtd0; read -r first <&3; : > {board.file('nor.bin')}; read -r second <&3 && echo went on; exit 0"
+    result = lab.guest(board, ["sh", "-c", script]).ok()
+    holds("went on" not in result.out, "a read of an image that is gone succeeded")
+    result.says("it ends too early")
