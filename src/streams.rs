@@ -161,6 +161,9 @@ pub fn replace(
     reads_only: bool,
     reopen: impl FnOnce(&core::ffi::CStr) -> *mut FILE,
 ) -> *mut FILE {
+    if mode_is_plain_write(mode) {
+        return reopen_below(fd, reopen);
+    }
     let reopened = if reads_only {
         snapshot(fd).map(|file| reopen_on(file, reopen))
     } else {
@@ -204,6 +207,33 @@ pub fn swap_descriptor(stream: *mut FILE, new: c_int) -> bool {
     descriptors::copy(new, old);
     close_descriptor(new);
     true
+}
+
+/// "w" without "+" and without appending.
+fn mode_is_plain_write(mode: *const c_char) -> bool {
+    // SAFETY: the guest's own C string, which the hook has already read.
+    let mode = unsafe { core::ffi::CStr::from_ptr(mode) }.to_bytes();
+    mode.first() == Some(&b'w') && !mode.contains(&b'+')
+}
+
+/// libc's stream writes to the node file itself, and `unseen` takes its bytes over.
+fn reopen_below(fd: c_int, reopen: impl FnOnce(&core::ffi::CStr) -> *mut FILE) -> *mut FILE {
+    unsafe extern "C" {
+        fn fileno(stream: *mut FILE) -> c_int;
+    }
+    let Some(descriptor) = descriptors::lookup(fd) else {
+        return settle(Err(Errno::EBADF), core::ptr::null_mut());
+    };
+    descriptors::forget(fd);
+    let stream = reopen_on(fd, reopen);
+    if !stream.is_null() {
+        // SAFETY: libc has just opened it.
+        let own = unsafe { fileno(stream) };
+        if descriptors::set_mark(own) {
+            descriptors::enter(own, descriptor);
+        }
+    }
+    stream
 }
 
 fn reopen_on(file: c_int, reopen: impl FnOnce(&core::ffi::CStr) -> *mut FILE) -> *mut FILE {
@@ -259,7 +289,12 @@ pub fn exchange(stream: *mut FILE, new: *mut FILE) -> *mut FILE {
     unsafe extern "C" {
         fn fclose(stream: *mut FILE) -> c_int;
     }
-    for name in [c"stdin", c"stdout", c"stderr"] {
+    // musl's standard streams are constants: there the guest has to use what freopen returns.
+    let variables: &[&core::ffi::CStr] = match crate::libc_kind::kind() {
+        crate::libc_kind::LibcKind::Musl => &[],
+        _ => &[c"stdin", c"stdout", c"stderr"],
+    };
+    for name in variables {
         let Some(variable) = runtime::global_symbol(name) else {
             continue;
         };

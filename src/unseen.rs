@@ -75,6 +75,9 @@ fn take_pieces(state: &mut State, node: Node, file: i32) -> Option<u64> {
                 skipped
             };
             leading = false;
+            if skipped > 0 {
+                tell_of_zeros(node);
+            }
             let bytes = piece.get(skipped..)?;
             program(state, node, at + skipped as u64 - MARK, bytes)?;
             taken += bytes.len() as u64;
@@ -82,6 +85,16 @@ fn take_pieces(state: &mut State, node: Node, file: i32) -> Option<u64> {
         }
     }
     Some(taken)
+}
+
+/// The zeros may have been written: nobody can tell, so somebody is told.
+fn tell_of_zeros(node: Node) {
+    let name = paths::node_name(node).unwrap_or(const { PathBuffer::new() });
+    sys::report(&[
+        b"/dev/",
+        name.bytes(),
+        b": a program's stream wrote from the middle of a page on; zero bytes at its beginning, if any, are left erased",
+    ]);
 }
 
 fn program(state: &mut State, node: Node, position: u64, bytes: &[u8]) -> Option<()> {

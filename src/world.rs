@@ -199,11 +199,7 @@ impl State {
         }
         match ChipFiles::open(&Kernel, board, chip) {
             Ok(files) => {
-                let fresh = files.fresh && !files.image_created;
                 *slot = Some(files);
-                if fresh {
-                    self.scan_bad_blocks(chip)?;
-                }
                 Ok(())
             }
             Err(problem) => {
@@ -212,20 +208,6 @@ impl State {
                 Err(Errno::ENODEV)
             }
         }
-    }
-
-    /// The probe of an image that is new here: markers in the spare area become bad blocks.
-    fn scan_bad_blocks(&mut self, chip: usize) -> Result<(), Errno> {
-        let view = self
-            .board
-            .as_ref()
-            .and_then(|board| board.devices().find(|view| view.chip == chip));
-        let Some(view) = view else { return Ok(()) };
-        self.with_chip(&view, |mut chip| {
-            chip.scan_factory_bad_blocks()
-                .map(|_| ())
-                .map_err(|_| Errno::EIO)
-        })?
     }
 
     /// Calls `body` with the chip of a device, under the chip's lock.

@@ -195,3 +195,11 @@ def inherited_output(lab):
     lab.guest(board, ["sh", "-c", "printf 'from the shell' > /dev/mtd1; head -c 4 /dev/zero > /dev/mtd2"]).ok()
     result = lab.guest(board, ["sh", "-c", "head -c 14 < /dev/mtd1; head -c 5 /dev/mtd2 | od -An -tx1"]).ok()
     same("from the shell 00 00 00 00 ff\n", result.out, "read back")
+
+
+@case("streams: freopen for writing keeps its stream, and its bytes arrive")
+def reopened_for_writing(lab):
+    board = lab.board(SMALL_NOR)
+    lab.guest(board, ["reopen", "/dev/mtd1", "/dev/mtd2"]).ok()
+    result = lab.guest(board, ["sh", "-c", "head -c 15 /dev/mtd1; head -c 14 /dev/mtd2"]).ok()
+    same("standard outputanother stream", result.out, "read back")
