@@ -325,6 +325,73 @@ extern "C" fn missing() -> i32 {
     -1
 }
 
+/// What is known of a hooked symbol: where its next definition is once it was asked for, a number of its family, its name.
+#[repr(C)]
+pub struct HookedSymbol<const N: usize> {
+    address: AtomicUsize,
+    mark: u8,
+    name: [u8; N],
+    end: u8,
+}
+
+/// A `HookedSymbol` of whatever length.
+#[derive(Clone, Copy)]
+pub struct Next(*const HookedSymbol<0>);
+
+impl<const N: usize> HookedSymbol<N> {
+    pub const fn new(name: &str, mark: u8) -> Self {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(name.as_bytes());
+        HookedSymbol {
+            address: AtomicUsize::new(0),
+            mark,
+            name: bytes,
+            end: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub fn next(&'static self) -> Next {
+        Next((&raw const *self).cast())
+    }
+}
+
+impl Next {
+    fn address(&self) -> &AtomicUsize {
+        // SAFETY: made by `HookedSymbol::next` alone, so it points to a static; the first fields of all have the same places.
+        unsafe { &(*self.0).address }
+    }
+
+    pub fn mark(self) -> u8 {
+        // SAFETY: as in `address`.
+        unsafe { (*self.0).mark }
+    }
+
+    /// # Safety
+    /// `F` is the type of the function.
+    #[inline(always)]
+    pub unsafe fn function<F: Copy>(self) -> F {
+        const { assert!(size_of::<F>() == size_of::<usize>()) };
+        let mut address = self.address().load(Ordering::Relaxed);
+        if address == 0 {
+            address = self.find();
+        }
+        // SAFETY: the caller's promise; a function pointer is as large as an address.
+        unsafe { core::mem::transmute_copy(&address) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find(self) -> usize {
+        const NAME_AT: usize = core::mem::offset_of!(HookedSymbol<0>, name);
+        // SAFETY: the name lies there and ends with a zero byte.
+        let name = unsafe { CStr::from_ptr(self.0.cast::<c_char>().add(NAME_AT)) };
+        let address = next_symbol(name).unwrap_or(missing as *const () as usize);
+        self.address().store(address, Ordering::Relaxed);
+        address
+    }
+}
+
 /// redhook's question. Never null: stock redhook panics on that.
 ///
 /// # Safety

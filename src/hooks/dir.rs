@@ -96,21 +96,25 @@ fn next_entry(directory: *mut DIR, shape: Shape) -> *mut c_void {
     }
 }
 
-macro_rules! readdir_hooks {
-    ($($name:ident $shape:expr;)*) => {$(
-        hook! {
-            fn $name(directory: *mut DIR) -> *mut c_void {
-                if !merged::is_open(directory as usize) {
-                    return real!($name(directory));
-                }
-                next_entry(directory, $shape)
-            }
-        }
-    )*};
+/// The mark of symbols with wide structures.
+const WIDE: u8 = 1;
+
+fn shape(mark: u8) -> Shape {
+    if mark == WIDE {
+        Shape::Wide
+    } else {
+        Shape::plain()
+    }
 }
-readdir_hooks! {
-    readdir Shape::plain();
-    readdir64 Shape::Wide;
+
+family! {
+    fn readdir_any(directory: *mut DIR) -> *mut c_void |next, mark| {
+        if !merged::is_open(directory as usize) {
+            return next(directory);
+        }
+        next_entry(directory, shape(mark))
+    }
+    readdir, readdir64(WIDE)
 }
 
 /// GLOB_ALTDIRFUNC: glob reads directories through functions of the caller.
@@ -122,52 +126,50 @@ mod glob_layout {
     pub const ALTDIRFUNC: i32 = 1 << 9;
 }
 
-macro_rules! glob_hooks {
-    ($($name:ident $readdir:literal $lstat:path, $stat:path;)*) => {$(
-        hook! {
-            // glibc and uClibc read directories behind our back unless they are given functions; these are ours.
-            fn $name(pattern: *const c_char, flags: c_int, on_error: *mut c_void, result: *mut usize) -> c_int {
-                use glob_layout::*;
-                let theirs = flags & ALTDIRFUNC != 0;
-                let ours = bytes(pattern).is_some_and(|pattern| pattern.starts_with(b"/dev") || paths::may_be_ours(pattern));
-                if theirs || !ours {
-                    return real!($name(pattern, flags, on_error, result));
-                }
-                if crate::libc_kind::kind() == crate::libc_kind::LibcKind::Musl {
-                    // SAFETY: the guest's own glob_t.
-                    let answer = bytes(pattern).and_then(|text| unsafe { crate::globbing::expand(text, flags, result) });
-                    return answer.unwrap_or_else(|| real!($name(pattern, flags, on_error, result)));
-                }
-                let functions = [
-                    symbol(c"closedir"),
-                    symbol($readdir),
-                    symbol(c"opendir"),
-                    $lstat as *const () as usize,
-                    $stat as *const () as usize,
-                ];
-                if functions.contains(&0) {
-                    return real!($name(pattern, flags, on_error, result));
-                }
-                // SAFETY: the guest's own glob_t: three words, the flags, five functions.
-                unsafe {
-                    for (index, function) in functions.iter().enumerate() {
-                        *result.add(FUNCTIONS + index) = *function;
-                    }
-                }
-                let outcome = real!($name(pattern, flags | ALTDIRFUNC, on_error, result));
-                // SAFETY: as above. The flag is the shim's, not the guest's.
-                unsafe { *result.add(FLAGS) &= !(ALTDIRFUNC as usize) };
-                outcome
+/// Which stat functions glob is given, by the mark of the symbol.
+const PLAIN_STAT: u8 = 0;
+const STAT64: u8 = 1;
+const TIME64: u8 = 2;
+
+family! {
+    // glibc and uClibc read directories behind our back unless they are given functions; these are ours.
+    fn glob_any(pattern: *const c_char, flags: c_int, on_error: *mut c_void, result: *mut usize) -> c_int |next, mark| {
+        use glob_layout::*;
+        let theirs = flags & ALTDIRFUNC != 0;
+        let ours = bytes(pattern).is_some_and(|pattern| pattern.starts_with(b"/dev") || paths::may_be_ours(pattern));
+        if theirs || !ours {
+            return next(pattern, flags, on_error, result);
+        }
+        if crate::libc_kind::kind() == crate::libc_kind::LibcKind::Musl {
+            // SAFETY: the guest's own glob_t.
+            let answer = bytes(pattern).and_then(|text| unsafe { crate::globbing::expand(text, flags, result) });
+            return answer.unwrap_or_else(|| next(pattern, flags, on_error, result));
+        }
+        type Stat = unsafe extern "C" fn(*const c_char, *mut c_void) -> c_int;
+        let (readdir, lstat, stat): (_, Stat, Stat) = match mark {
+            PLAIN_STAT => (c"readdir", lstat_plain, stat_plain),
+            STAT64 => (c"readdir64", lstat_stat64, stat_stat64),
+            _ => (c"readdir64", lstat_time64, stat_time64),
+        };
+        let functions =
+            [symbol(c"closedir"), symbol(readdir), symbol(c"opendir"), lstat as usize, stat as usize];
+        if functions.contains(&0) {
+            return next(pattern, flags, on_error, result);
+        }
+        // SAFETY: the guest's own glob_t: three words, the flags, five functions.
+        unsafe {
+            for (index, function) in functions.iter().enumerate() {
+                *result.add(FUNCTIONS + index) = *function;
             }
         }
-    )*};
+        let outcome = next(pattern, flags | ALTDIRFUNC, on_error, result);
+        // SAFETY: as above. The flag is the shim's, not the guest's.
+        unsafe { *result.add(FLAGS) &= !(ALTDIRFUNC as usize) };
+        outcome
+    }
+    glob(PLAIN_STAT), glob64(STAT64), __glob64_time64(TIME64)
 }
 use super::stat::{lstat_plain, lstat_stat64, lstat_time64, stat_plain, stat_stat64, stat_time64};
-glob_hooks! {
-    glob c"readdir" lstat_plain, stat_plain;
-    glob64 c"readdir64" lstat_stat64, stat_stat64;
-    __glob64_time64 c"readdir64" lstat_time64, stat_time64;
-}
 
 /// The hooked function of this name, as any other object would bind it; 0 if there is none.
 fn symbol(name: &core::ffi::CStr) -> usize {
@@ -214,41 +216,33 @@ unsafe extern "C" fn visit(
     }
 }
 
-macro_rules! nftw_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            // A walk happens inside libc; over a directory of ours it is led through the tree that holds it.
-            fn $name(path: *const c_char, function: *mut c_void, depth: c_int, flags: c_int) -> c_int {
-                let Some(real_path) = bytes(path).and_then(|path| shadow::directory(sys::AT_FDCWD, path)) else {
-                    return real!($name(path, function, depth, flags));
-                };
-                VISIT.store(function as usize, core::sync::atomic::Ordering::Relaxed);
-                real!($name(real_path.c_str().as_ptr(), visit as *mut c_void, depth, flags))
-            }
-        }
-    )*};
+family! {
+    // A walk happens inside libc; over a directory of ours it is led through the tree that holds it.
+    fn nftw_any(path: *const c_char, function: *mut c_void, depth: c_int, flags: c_int) -> c_int |next| {
+        let Some(real_path) = bytes(path).and_then(|path| shadow::directory(sys::AT_FDCWD, path)) else {
+            return next(path, function, depth, flags);
+        };
+        VISIT.store(function as usize, core::sync::atomic::Ordering::Relaxed);
+        next(real_path.c_str().as_ptr(), visit as *mut c_void, depth, flags)
+    }
+    nftw, nftw64, __nftw64_time64
 }
-nftw_hooks!(nftw, nftw64, __nftw64_time64);
 
 type Select = Option<unsafe extern "C" fn(*const c_void) -> c_int>;
 type Compare = Option<unsafe extern "C" fn(*const *const c_void, *const *const c_void) -> c_int>;
 
-macro_rules! scandir_hooks {
-    ($($name:ident $shape:expr;)*) => {$(
-        hook! {
-            fn $name(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int {
-                let ours = bytes(path).is_some_and(|name| {
-                    shadow::directory(sys::AT_FDCWD, name).is_some() || merged::of_path(name).is_some()
-                });
-                if !ours {
-                    return real!($name(path, list, select, compare));
-                }
-                scan(path, list, $shape, select, compare)
-            }
+family! {
+    fn scandir_any(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int |next, mark| {
+        let ours = bytes(path).is_some_and(|name| {
+            shadow::directory(sys::AT_FDCWD, name).is_some() || merged::of_path(name).is_some()
+        });
+        if !ours {
+            return next(path, list, select, compare);
         }
-    )*};
+        scan(path, list, shape(mark), select, compare)
+    }
+    scandir, scandir64(WIDE)
 }
-scandir_hooks! { scandir Shape::plain(); scandir64 Shape::Wide; }
 
 /// scandir over the hooked directory functions.
 fn scan(

@@ -17,16 +17,12 @@ macro_rules! failing {
     };
 }
 
-macro_rules! execve_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, arguments: Strings, environment: Strings) -> c_int {
-                failing!(children::execute(path, arguments, environment))
-            }
-        }
-    )*};
+family! {
+    fn execve_any(path: *const c_char, arguments: Strings, environment: Strings) -> c_int |_next| {
+        failing!(children::execute(path, arguments, environment))
+    }
+    execve, __execve
 }
-execve_hooks!(execve, __execve);
 
 hook! {
     fn execv(path: *const c_char, arguments: Strings) -> c_int {
@@ -38,16 +34,13 @@ hook! {
         failing!(children::execute_in_path(file, arguments, children::environment()))
     }
 }
-macro_rules! execvpe_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(file: *const c_char, arguments: Strings, environment: Strings) -> c_int {
-                failing!(children::execute_in_path(file, arguments, environment))
-            }
-        }
-    )*};
+family! {
+    fn execvpe_any(file: *const c_char, arguments: Strings, environment: Strings) -> c_int |_next| {
+        failing!(children::execute_in_path(file, arguments, environment))
+    }
+    execvpe, __execvpe
 }
-execvpe_hooks!(execvpe, __execvpe);
+
 hook! {
     fn fexecve(fd: c_int, arguments: Strings, environment: Strings) -> c_int {
         failing!(children::execute_at(fd, c"".as_ptr(), arguments, environment, libc::AT_EMPTY_PATH))
@@ -192,17 +185,13 @@ hook! {
     }
 }
 
-macro_rules! system_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(command: *const c_char) -> c_int {
-                // SAFETY: the guest's own argument.
-                settle(unsafe { shell::system(command) }, -1)
-            }
-        }
-    )*};
+family! {
+    fn system_any(command: *const c_char) -> c_int |_next| {
+        // SAFETY: the guest's own argument.
+        settle(unsafe { shell::system(command) }, -1)
+    }
+    system, __libc_system
 }
-system_hooks!(system, __libc_system);
 
 hook! {
     fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {

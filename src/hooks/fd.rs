@@ -6,21 +6,17 @@ use crate::sys;
 use libc::{c_int, c_uint, c_void, off64_t, size_t, ssize_t};
 use mtd_abi::errno::Errno;
 
-macro_rules! close_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(fd: c_int) -> c_int {
-                if is_private(fd) {
-                    return settle(Err(Errno::EBADF), -1);
-                }
-                crate::world::before_close(fd);
-                descriptors::forget(fd);
-                real!($name(fd))
-            }
+family! {
+    fn close_any(fd: c_int) -> c_int |next| {
+        if is_private(fd) {
+            return settle(Err(Errno::EBADF), -1);
         }
-    )*};
+        crate::world::before_close(fd);
+        descriptors::forget(fd);
+        next(fd)
+    }
+    close, __close, __libc_close
 }
-close_hooks!(close, __close, __libc_close);
 
 /// Closes a range in pieces around the shim's own descriptors.
 fn close_around_private(
@@ -90,23 +86,20 @@ hook! {
         copy
     }
 }
-macro_rules! dup2_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(fd: c_int, target: c_int) -> c_int {
-                if let Some(refusal) = protect(target) {
-                    return refusal;
-                }
-                let copy = real!($name(fd, target));
-                if copy >= 0 && copy != fd {
-                    descriptors::copy(fd, copy);
-                }
-                copy
-            }
+family! {
+    fn dup2_any(fd: c_int, target: c_int) -> c_int |next| {
+        if let Some(refusal) = protect(target) {
+            return refusal;
         }
-    )*};
+        let copy = next(fd, target);
+        if copy >= 0 && copy != fd {
+            descriptors::copy(fd, copy);
+        }
+        copy
+    }
+    dup2, __dup2
 }
-dup2_hooks!(dup2, __dup2);
+
 hook! {
     fn dup3(fd: c_int, target: c_int, flags: c_int) -> c_int {
         if let Some(refusal) = protect(target) {
@@ -120,149 +113,122 @@ hook! {
     }
 }
 
-macro_rules! fcntl_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(fd: c_int, command: c_int, argument: usize) -> c_int {
-                let copies = matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC);
-                let direct = command == libc::F_SETFL && argument as c_int & libc::O_DIRECT != 0;
-                if direct && refuse(fd, Errno::EINVAL, Errno::EINVAL).is_some() {
-                    return settle(Err(Errno::EINVAL), -1);
-                }
-                let result = real!($name(fd, command, argument));
-                if copies && result >= 0 {
-                    descriptors::copy(fd, result);
-                }
-                if command == libc::F_GETFL && result >= 0 && !is_foreign(fd) {
-                    return calls::open_flags(fd, result);
-                }
-                result
-            }
+family! {
+    fn fcntl_any(fd: c_int, command: c_int, argument: usize) -> c_int |next| {
+        let copies = matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC);
+        let direct = command == libc::F_SETFL && argument as c_int & libc::O_DIRECT != 0;
+        if direct && refuse(fd, Errno::EINVAL, Errno::EINVAL).is_some() {
+            return settle(Err(Errno::EINVAL), -1);
         }
-    )*};
+        let result = next(fd, command, argument);
+        if copies && result >= 0 {
+            descriptors::copy(fd, result);
+        }
+        if command == libc::F_GETFL && result >= 0 && !is_foreign(fd) {
+            return calls::open_flags(fd, result);
+        }
+        result
+    }
+    fcntl, fcntl64, __fcntl, __fcntl_time64, __libc_fcntl, __libc_fcntl64
 }
-fcntl_hooks!(
-    fcntl,
-    fcntl64,
-    __fcntl,
-    __fcntl_time64,
-    __libc_fcntl,
-    __libc_fcntl64
-);
 
-macro_rules! sync_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(fd: c_int) -> c_int {
-                if is_foreign(fd) {
-                    return real!($name(fd));
-                }
-                match calls::sync(fd) {
-                    Some(result) => settle(result, -1),
-                    None => real!($name(fd)),
-                }
-            }
+family! {
+    fn sync_any(fd: c_int) -> c_int |next| {
+        if is_foreign(fd) {
+            return next(fd);
         }
-    )*};
+        match calls::sync(fd) {
+            Some(result) => settle(result, -1),
+            None => next(fd),
+        }
+    }
+    fsync, fdatasync
 }
-sync_hooks!(fsync, fdatasync);
 
 // What follows passes every word on, because off_t is 32 or 64 bits wide (see libc_kind).
-macro_rules! refusing_hooks {
-    ($($name:ident($($argument:ident),*) $char_errno:ident $block_errno:ident;)*) => {$(
-        hook! {
-            fn $name(fd: c_int $(, $argument: i32)*) -> c_int {
-                match refuse(fd, Errno::$char_errno, Errno::$block_errno) {
-                    Some(errno) => settle(Err(errno), -1),
-                    None => real!($name(fd $(, $argument)*)),
-                }
-            }
-        }
-    )*};
-}
-refusing_hooks! {
-    ftruncate(a, b, c) EINVAL EINVAL;
-    ftruncate64(a, b, c) EINVAL EINVAL;
-    fallocate(mode, a, b, c, d) ENODEV EOPNOTSUPP;
-    fallocate64(mode, a, b, c, d) ENODEV EOPNOTSUPP;
-    sync_file_range(a, b, c, d, e, f) ESPIPE EINVAL;
-}
-hook! {
-    fn readahead(fd: c_int, a: i32, b: i32, c: i32, d: i32) -> ssize_t {
+family! {
+    fn truncate_any(fd: c_int, a: i32, b: i32, c: i32, d: i32) -> c_int |next| {
         match refuse(fd, Errno::EINVAL, Errno::EINVAL) {
             Some(errno) => settle(Err(errno), -1),
-            None => real!(readahead(fd, a, b, c, d)),
+            None => next(fd, a, b, c, d),
+        }
+    }
+    ftruncate, ftruncate64, readahead
+}
+family! {
+    fn fallocate_any(fd: c_int, mode: i32, a: i32, b: i32, c: i32, d: i32) -> c_int |next| {
+        match refuse(fd, Errno::ENODEV, Errno::EOPNOTSUPP) {
+            Some(errno) => settle(Err(errno), -1),
+            None => next(fd, mode, a, b, c, d),
+        }
+    }
+    fallocate, fallocate64
+}
+hook! {
+    fn sync_file_range(fd: c_int, a: i32, b: i32, c: i32, d: i32, e: i32, f: i32) -> c_int {
+        match refuse(fd, Errno::ESPIPE, Errno::EINVAL) {
+            Some(errno) => settle(Err(errno), -1),
+            None => real!(sync_file_range(fd, a, b, c, d, e, f)),
         }
     }
 }
 
 // These return the error number itself.
-macro_rules! posix_fallocate_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(fd: c_int, a: i32, b: i32, c: i32, d: i32, e: i32) -> c_int {
-                match refuse(fd, Errno::ENODEV, Errno::ENODEV) {
-                    Some(errno) => errno.0,
-                    None => real!($name(fd, a, b, c, d, e)),
-                }
-            }
+family! {
+    fn posix_fallocate_any(fd: c_int, a: i32, b: i32, c: i32, d: i32, e: i32) -> c_int |next| {
+        match refuse(fd, Errno::ENODEV, Errno::ENODEV) {
+            Some(errno) => errno.0,
+            None => next(fd, a, b, c, d, e),
         }
-    )*};
+    }
+    posix_fallocate, posix_fallocate64
 }
-posix_fallocate_hooks!(posix_fallocate, posix_fallocate64);
 
-macro_rules! chmod_hooks {
-    ($($name:ident($($argument:ident),*);)*) => {$(
-        hook! {
-            // On the device these change the node; the node file of the shim is not the guest's.
-            fn $name(fd: c_int $(, $argument: i32)*) -> c_int {
-                match refuse(fd, Errno::EPERM, Errno::EPERM) {
-                    Some(Errno::EBADF) => settle(Err(Errno::EBADF), -1),
-                    Some(_) => 0,
-                    None => real!($name(fd $(, $argument)*)),
-                }
-            }
+family! {
+    // On the device these change the node; the node file of the shim is not the guest's. Each passes on what it was given.
+    fn chmod_any(fd: c_int, a: i32, b: i32) -> c_int |next| {
+        match refuse(fd, Errno::EPERM, Errno::EPERM) {
+            Some(Errno::EBADF) => settle(Err(Errno::EBADF), -1),
+            Some(_) => 0,
+            None => next(fd, a, b),
         }
-    )*};
+    }
+    fchmod, fchown, futimens, __futimens64
 }
-chmod_hooks! { fchmod(mode); fchown(user, group); futimens(times); __futimens64(times); }
 
-macro_rules! sendfile_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(to: c_int, from: c_int, offset: *mut c_void, count: size_t) -> ssize_t {
-                let einval = Errno::EINVAL;
-                match refuse(to, einval, einval).or_else(|| refuse(from, einval, einval)) {
-                    Some(errno) => settle(Err(errno), -1),
-                    None => real!($name(to, from, offset, count)),
-                }
-            }
-        }
-    )*};
+/// What moves bytes between two descriptors is refused when one of them is flash.
+fn refuse_either(a: c_int, b: c_int) -> Option<ssize_t> {
+    let einval = Errno::EINVAL;
+    let errno = refuse(a, einval, einval).or_else(|| refuse(b, einval, einval))?;
+    Some(settle(Err(errno), -1))
 }
-sendfile_hooks!(sendfile, sendfile64);
 
-macro_rules! splice_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(
-                from: c_int,
-                from_offset: *mut off64_t,
-                to: c_int,
-                to_offset: *mut off64_t,
-                count: size_t,
-                flags: c_uint,
-            ) -> ssize_t {
-                let einval = Errno::EINVAL;
-                match refuse(from, einval, einval).or_else(|| refuse(to, einval, einval)) {
-                    Some(errno) => settle(Err(errno), -1),
-                    None => real!($name(from, from_offset, to, to_offset, count, flags)),
-                }
-            }
+family! {
+    fn sendfile_any(to: c_int, from: c_int, offset: *mut c_void, count: size_t) -> ssize_t |next| {
+        match refuse_either(to, from) {
+            Some(failure) => failure,
+            None => next(to, from, offset, count),
         }
-    )*};
+    }
+    sendfile, sendfile64
 }
-splice_hooks!(splice, copy_file_range);
+
+family! {
+    fn splice_any(
+        from: c_int,
+        from_offset: *mut off64_t,
+        to: c_int,
+        to_offset: *mut off64_t,
+        count: size_t,
+        flags: c_uint,
+    ) -> ssize_t |next| {
+        match refuse_either(from, to) {
+            Some(failure) => failure,
+            None => next(from, from_offset, to, to_offset, count, flags),
+        }
+    }
+    splice, copy_file_range
+}
 
 /// ENODEV for flash, after the length check that comes before any driver.
 fn refuse_mapping(length: size_t, fd: c_int, flags: c_int) -> Option<*mut c_void> {

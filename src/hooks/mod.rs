@@ -1,13 +1,22 @@
 //! The libc symbols the shim answers, one file a family. A body is decode, dispatch, encode.
 //!
-//! Every symbol stands in a module of its own, because redhook names an item after it.
+//! Every symbol stands in a module of its own, because redhook names an item after it. Symbols that differ in little
+//! but their name are a family: one body, and for each name a few instructions that lead to it.
 
 /// One hooked symbol: its C signature and what it does. `real!(name)` inside is the next definition.
 macro_rules! hook {
     ($(#[$attribute:meta])* fn $name:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty $body:block) => {
+        hook! { @marked 0, fn $name($($argument: $kind),*) -> $result $body }
+    };
+    (@marked $mark:expr, fn $name:ident($($argument:ident: $kind:ty),*) -> $result:ty $body:block) => {
         pub mod $name {
             #[allow(unused_imports)]
             use super::*;
+            #[allow(dead_code)]
+            pub type Real = extern "C" fn($($kind),*) -> $result;
+            #[allow(dead_code)]
+            pub static NEXT: crate::runtime::HookedSymbol<{ stringify!($name).len() }> =
+                crate::runtime::HookedSymbol::new(stringify!($name), $mark as u8);
             redhook::hook! {
                 unsafe fn $name($($argument: $kind),*) -> $result => hook $body
             }
@@ -15,11 +24,43 @@ macro_rules! hook {
     };
 }
 
-/// The next definition of a hooked symbol, called.
+/// The next definition of a hooked symbol, called. (redhook's own `real!` goes through a `Once` for each symbol, which
+/// takes more room and more time than `runtime::Next`.)
 macro_rules! real {
-    ($name:ident($($argument:expr),* $(,)?)) => {
-        // SAFETY: the next definition of this symbol has this signature, and the arguments are the caller's own.
-        unsafe { redhook::real!($name)($($argument),*) }
+    ($name:ident($($argument:expr),* $(,)?)) => {{
+        // SAFETY: the next definition of this symbol has this signature; the arguments are the caller's own.
+        let next: super::$name::Real = unsafe { super::$name::NEXT.next().function() };
+        next($($argument),*)
+    }};
+}
+
+/// Symbols with one body. `next` in `|next, mark|` is the next definition of the symbol that was called, and `mark` the
+/// number that the symbol has in brackets.
+macro_rules! family {
+    (
+        fn $family:ident $arguments:tt -> $result:ty
+        |$next:ident $(, $mark:ident)?| $body:block
+        $($name:ident $(($value:expr))?),* $(,)?
+    ) => {
+        family! { @body fn $family $arguments -> $result, $next, $($mark)?, $body }
+        $(family! { @name $name, 0 $(+ $value)?, fn $family $arguments -> $result })*
+    };
+    (@body fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty, $next:ident, $($mark:ident)?, $body:block) => {
+        #[inline(never)]
+        fn $family($($argument: $kind,)* symbol: crate::runtime::Next) -> $result {
+            // SAFETY: the next definition of these symbols has this signature; the arguments are the caller's own.
+            let $next: extern "C" fn($($kind),*) -> $result = unsafe { symbol.function() };
+            $(let $mark = symbol.mark();)?
+            $body
+        }
+    };
+    (@name $name:ident, $mark:expr, fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty) => {
+        hook! {
+            @marked $mark,
+            fn $name($($argument: $kind),*) -> $result {
+                $family($($argument,)* NEXT.next())
+            }
+        }
     };
 }
 

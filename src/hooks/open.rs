@@ -33,58 +33,38 @@ fn open_with(
     fd
 }
 
-macro_rules! open_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-                open_with(sys::AT_FDCWD, path, flags, || real!($name(path, flags, mode)))
-            }
-        }
-    )*};
+family! {
+    fn open_any(path: *const c_char, flags: c_int, mode: mode_t) -> c_int |next| {
+        open_with(sys::AT_FDCWD, path, flags, || next(path, flags, mode))
+    }
+    open, open64, __open, __open64, __libc_open, __libc_open64
 }
-open_hooks!(open, open64, __open, __open64, __libc_open, __libc_open64);
 
-macro_rules! fortified_open_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, flags: c_int) -> c_int {
-                open_with(sys::AT_FDCWD, path, flags, || real!($name(path, flags)))
-            }
-        }
-    )*};
+family! {
+    fn open_fortified(path: *const c_char, flags: c_int) -> c_int |next| {
+        open_with(sys::AT_FDCWD, path, flags, || next(path, flags))
+    }
+    __open_2, __open64_2
 }
-fortified_open_hooks!(__open_2, __open64_2);
 
-macro_rules! openat_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-                open_with(directory, path, flags, || real!($name(directory, path, flags, mode)))
-            }
-        }
-    )*};
+family! {
+    fn openat_any(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int |next| {
+        open_with(directory, path, flags, || next(directory, path, flags, mode))
+    }
+    openat, openat64, __openat, __openat64
 }
-openat_hooks!(openat, openat64, __openat, __openat64);
 
-macro_rules! fortified_openat_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
-                open_with(directory, path, flags, || real!($name(directory, path, flags)))
-            }
-        }
-    )*};
+family! {
+    fn openat_fortified(directory: c_int, path: *const c_char, flags: c_int) -> c_int |next| {
+        open_with(directory, path, flags, || next(directory, path, flags))
+    }
+    __openat_2, __openat64_2
 }
-fortified_openat_hooks!(__openat_2, __openat64_2);
 
-macro_rules! creat_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, mode: mode_t) -> c_int {
-                let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
-                open_with(sys::AT_FDCWD, path, flags, || real!($name(path, mode)))
-            }
-        }
-    )*};
+family! {
+    fn creat_any(path: *const c_char, mode: mode_t) -> c_int |next| {
+        let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+        open_with(sys::AT_FDCWD, path, flags, || next(path, mode))
+    }
+    creat, creat64
 }
-creat_hooks!(creat, creat64);

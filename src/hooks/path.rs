@@ -11,19 +11,16 @@ fn bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
     unsafe { files::path_bytes(path) }
 }
 
-macro_rules! access_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, mode: c_int) -> c_int {
-                match bytes(path).and_then(|path| files::access(sys::AT_FDCWD, path, mode)) {
-                    Some(result) => settle(result, -1),
-                    None => real!($name(path, mode)),
-                }
-            }
+family! {
+    fn access_any(path: *const c_char, mode: c_int) -> c_int |next| {
+        match bytes(path).and_then(|path| files::access(sys::AT_FDCWD, path, mode)) {
+            Some(result) => settle(result, -1),
+            None => next(path, mode),
         }
-    )*};
+    }
+    access, eaccess, euidaccess
 }
-access_hooks!(access, eaccess, euidaccess);
+
 hook! {
     fn faccessat(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
         match bytes(path).and_then(|path| files::access(directory, path, mode)) {
@@ -160,64 +157,45 @@ hook! {
     }
 }
 
-// A device node stays what it is: firmware that changes its owner or mode succeeds, nothing is done.
-macro_rules! harmless_hooks {
-    ($($name:ident($path:ident $(, $argument:ident)*);)*) => {$(
-        hook! {
-            fn $name($path: *const c_char $(, $argument: i32)*) -> c_int {
-                if bytes($path).is_some_and(|path| files::is_node(sys::AT_FDCWD, path)) {
-                    return 0;
-                }
-                real!($name($path $(, $argument)*))
-            }
-        }
-    )*};
-}
-harmless_hooks! {
-    chmod(path, mode);
-    chown(path, user, group);
-    lchown(path, user, group);
-    utimes(path, times);
-    __utimes64(path, times);
-    utime(path, times);
-    __utime64(path, times);
-}
-macro_rules! harmless_at_hooks {
-    ($($name:ident($($argument:ident),*);)*) => {$(
-        hook! {
-            fn $name(directory: c_int, path: *const c_char $(, $argument: i32)*) -> c_int {
-                if bytes(path).is_some_and(|path| files::is_node(directory, path)) {
-                    return 0;
-                }
-                real!($name(directory, path $(, $argument)*))
-            }
-        }
-    )*};
-}
-harmless_at_hooks! {
-    fchmodat(mode, flags);
-    fchownat(user, group, flags);
-    utimensat(times, flags);
-    __utimensat64(times, flags);
+fn is_node(directory: c_int, path: *const c_char) -> bool {
+    bytes(path).is_some_and(|path| files::is_node(directory, path))
 }
 
-macro_rules! truncate_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, a: i32, b: i32, c: i32) -> c_int {
-                if bytes(path).is_some_and(|path| files::is_node(sys::AT_FDCWD, path)) {
-                    return settle(Err(Errno::EINVAL), -1);
-                }
-                real!($name(path, a, b, c))
-            }
+// A device node stays what it is: firmware that changes its owner or mode succeeds, nothing is done.
+family! {
+    // None has more than two words behind the name, and each gets what it was given.
+    fn change_node(path: *const c_char, a: i32, b: i32) -> c_int |next| {
+        if is_node(sys::AT_FDCWD, path) {
+            return 0;
         }
-    )*};
+        next(path, a, b)
+    }
+    chmod, chown, lchown, utimes, __utimes64, utime, __utime64
 }
-truncate_hooks!(truncate, truncate64);
+
+family! {
+    fn change_node_at(directory: c_int, path: *const c_char, a: i32, b: i32, c: i32) -> c_int |next| {
+        if is_node(directory, path) {
+            return 0;
+        }
+        next(directory, path, a, b, c)
+    }
+    fchmodat, fchownat, utimensat, __utimensat64
+}
+
+family! {
+    fn truncate_any(path: *const c_char, a: i32, b: i32, c: i32) -> c_int |next| {
+        if is_node(sys::AT_FDCWD, path) {
+            return settle(Err(Errno::EINVAL), -1);
+        }
+        next(path, a, b, c)
+    }
+    truncate, truncate64
+}
 
 hook! {
     fn link(from: *const c_char, to: *const c_char) -> c_int {
-        if bytes(from).is_some_and(|path| files::is_node(sys::AT_FDCWD, path)) {
+        if is_node(sys::AT_FDCWD, from) {
             return settle(Err(Errno::EXDEV), -1);
         }
         real!(link(from, to))
@@ -231,7 +209,7 @@ hook! {
         to: *const c_char,
         flags: c_int,
     ) -> c_int {
-        if bytes(from).is_some_and(|path| files::is_node(from_directory, path)) {
+        if is_node(from_directory, from) {
             return settle(Err(Errno::EXDEV), -1);
         }
         real!(linkat(from_directory, from, to_directory, to, flags))
@@ -240,7 +218,7 @@ hook! {
 hook! {
     // Start scripts make the nodes that devtmpfs would have made.
     fn mknod(path: *const c_char, mode: mode_t, a: i32, b: i32, c: i32) -> c_int {
-        if bytes(path).is_some_and(|path| files::is_node(sys::AT_FDCWD, path)) {
+        if is_node(sys::AT_FDCWD, path) {
             return settle(Err(Errno::EEXIST), -1);
         }
         real!(mknod(path, mode, a, b, c))
@@ -252,30 +230,22 @@ fn has_no_attributes(path: *const c_char) -> bool {
     bytes(path).is_some_and(|path| files::find(sys::AT_FDCWD, path).is_some())
 }
 
-macro_rules! getxattr_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, attribute: *const c_char, value: *mut c_void, size: size_t) -> ssize_t {
-                if has_no_attributes(path) {
-                    return settle(Err(Errno(libc::ENODATA)), -1);
-                }
-                real!($name(path, attribute, value, size))
-            }
+family! {
+    fn getxattr_any(path: *const c_char, attribute: *const c_char, value: *mut c_void, size: size_t) -> ssize_t |next| {
+        if has_no_attributes(path) {
+            return settle(Err(Errno(libc::ENODATA)), -1);
         }
-    )*};
+        next(path, attribute, value, size)
+    }
+    getxattr, lgetxattr
 }
-getxattr_hooks!(getxattr, lgetxattr);
 
-macro_rules! listxattr_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, list: *mut c_char, size: size_t) -> ssize_t {
-                if has_no_attributes(path) {
-                    return 0;
-                }
-                real!($name(path, list, size))
-            }
+family! {
+    fn listxattr_any(path: *const c_char, list: *mut c_char, size: size_t) -> ssize_t |next| {
+        if has_no_attributes(path) {
+            return 0;
         }
-    )*};
+        next(path, list, size)
+    }
+    listxattr, llistxattr
 }
-listxattr_hooks!(listxattr, llistxattr);

@@ -8,38 +8,23 @@ fn is_handler(handler: usize) -> bool {
     handler > 1
 }
 
-macro_rules! sigaction_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(number: c_int, action: *const usize, old: *mut c_void) -> c_int {
-                // SAFETY: the guest's own structure, which begins with the handler in every libc.
-                if !action.is_null() && is_handler(unsafe { *action }) {
-                    note_handler();
-                }
-                real!($name(number, action, old))
-            }
+family! {
+    fn sigaction_any(number: c_int, action: *const usize, old: *mut c_void) -> c_int |next| {
+        // SAFETY: the guest's own structure, which begins with the handler in every libc.
+        if !action.is_null() && is_handler(unsafe { *action }) {
+            note_handler();
         }
-    )*};
+        next(number, action, old)
+    }
+    sigaction, __sigaction, __libc_sigaction
 }
-sigaction_hooks!(sigaction, __sigaction, __libc_sigaction);
 
-macro_rules! signal_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(number: c_int, handler: usize) -> usize {
-                if is_handler(handler) {
-                    note_handler();
-                }
-                real!($name(number, handler))
-            }
+family! {
+    fn signal_any(number: c_int, handler: usize) -> usize |next| {
+        if is_handler(handler) {
+            note_handler();
         }
-    )*};
+        next(number, handler)
+    }
+    signal, bsd_signal, ssignal, sysv_signal, __sysv_signal, sigset
 }
-signal_hooks!(
-    signal,
-    bsd_signal,
-    ssignal,
-    sysv_signal,
-    __sysv_signal,
-    sigset
-);

@@ -96,7 +96,7 @@ fn stat_path(
     follow: bool,
     buffer: *mut c_void,
     shape: Shape,
-    mut real_stat: impl FnMut(*const c_char) -> c_int,
+    real_stat: &dyn Fn(*const c_char) -> c_int,
 ) -> Option<c_int> {
     // SAFETY: the guest's own argument to libc.
     let path = unsafe { files::path_bytes(path) }?;
@@ -120,7 +120,7 @@ fn stat_through_links(
     path: *const c_char,
     buffer: *mut c_void,
     shape: Shape,
-    mut real_stat: impl FnMut(*const c_char) -> c_int,
+    real_stat: &dyn Fn(*const c_char) -> c_int,
 ) -> Option<c_int> {
     if sys::errno() != libc::ENOENT {
         return None;
@@ -166,93 +166,77 @@ fn fstat_after(fd: c_int, result: c_int, buffer: *mut c_void, shape: Shape) -> c
     result
 }
 
-macro_rules! stat_hooks {
-    ($($name:ident $shape:ident $follow:literal;)*) => {$(
-        hook! {
-            fn $name(path: *const c_char, buffer: *mut c_void) -> c_int {
-                let real_stat = |path| real!($name(path, buffer));
-                if let Some(result) =
-                    stat_path(sys::AT_FDCWD, path, $follow, buffer, Shape::$shape, real_stat)
-                {
-                    return result;
-                }
-                let result = real!($name(root_names::map(path, $follow).or(path), buffer));
-                if result != 0 && $follow {
-                    return stat_through_links(sys::AT_FDCWD, path, buffer, Shape::$shape, real_stat)
-                        .unwrap_or(result);
-                }
-                result
-            }
-        }
-    )*};
-}
-stat_hooks! {
-    stat Plain true;
-    stat64 Stat64 true;
-    __stat64_time64 Time64 true;
-    __stat_time64 Stat64 true;
-    lstat Plain false;
-    lstat64 Stat64 false;
-    __lstat64_time64 Time64 false;
-    __lstat_time64 Stat64 false;
+/// The marks of the symbols: a shape, and whether links are followed.
+const PLAIN: u8 = 0;
+const STAT64: u8 = 1;
+const TIME64: u8 = 2;
+const LINK: u8 = 4;
+
+fn shape(mark: u8) -> Shape {
+    match mark & !LINK {
+        PLAIN => Shape::Plain,
+        TIME64 => Shape::Time64,
+        _ => Shape::Stat64,
+    }
 }
 
-macro_rules! xstat_hooks {
-    ($($name:ident $shape:ident $follow:literal;)*) => {$(
-        hook! {
-            fn $name(version: c_int, path: *const c_char, buffer: *mut c_void) -> c_int {
-                let real_stat = |path| real!($name(version, path, buffer));
-                if let Some(result) =
-                    stat_path(sys::AT_FDCWD, path, $follow, buffer, Shape::$shape, real_stat)
-                {
-                    return result;
-                }
-                let result = real!($name(version, root_names::map(path, $follow).or(path), buffer));
-                if result != 0 && $follow {
-                    return stat_through_links(sys::AT_FDCWD, path, buffer, Shape::$shape, real_stat)
-                        .unwrap_or(result);
-                }
-                result
-            }
-        }
-    )*};
-}
-xstat_hooks! {
-    __xstat Plain true;
-    __xstat64 Stat64 true;
-    __lxstat Plain false;
-    __lxstat64 Stat64 false;
+/// stat of a name, ours or not: `real_stat` is the next definition with a directory and a name.
+fn stat_any(
+    directory: c_int,
+    path: *const c_char,
+    follow: bool,
+    buffer: *mut c_void,
+    shape: Shape,
+    real_stat: &dyn Fn(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let stand_in = |path| real_stat(sys::AT_FDCWD, path);
+    if let Some(result) = stat_path(directory, path, follow, buffer, shape, &stand_in) {
+        return result;
+    }
+    let result = real_stat(directory, root_names::map(path, follow).or(path));
+    if result != 0 && follow {
+        return stat_through_links(directory, path, buffer, shape, &stand_in).unwrap_or(result);
+    }
+    result
 }
 
-macro_rules! fstat_hooks {
-    ($($name:ident $shape:ident;)*) => {$(
-        hook! {
-            fn $name(fd: c_int, buffer: *mut c_void) -> c_int {
-                let result = real!($name(fd, buffer));
-                if is_plain(fd) {
-                    return result;
-                }
-                fstat_after(fd, result, buffer, Shape::$shape)
-            }
-        }
-    )*};
+family! {
+    fn stat_name(path: *const c_char, buffer: *mut c_void) -> c_int |next, mark| {
+        stat_any(sys::AT_FDCWD, path, mark & LINK == 0, buffer, shape(mark), &|_, path| next(path, buffer))
+    }
+    stat(PLAIN), stat64(STAT64), __stat64_time64(TIME64), __stat_time64(STAT64),
+    lstat(PLAIN | LINK), lstat64(STAT64 | LINK), __lstat64_time64(TIME64 | LINK), __lstat_time64(STAT64 | LINK)
 }
-fstat_hooks! { fstat Plain; fstat64 Stat64; __fstat64_time64 Time64; __fstat_time64 Stat64; }
 
-macro_rules! fxstat_hooks {
-    ($($name:ident $shape:ident;)*) => {$(
-        hook! {
-            fn $name(version: c_int, fd: c_int, buffer: *mut c_void) -> c_int {
-                let result = real!($name(version, fd, buffer));
-                if is_plain(fd) {
-                    return result;
-                }
-                fstat_after(fd, result, buffer, Shape::$shape)
-            }
-        }
-    )*};
+family! {
+    fn xstat_name(version: c_int, path: *const c_char, buffer: *mut c_void) -> c_int |next, mark| {
+        let ask = |_, path| next(version, path, buffer);
+        stat_any(sys::AT_FDCWD, path, mark & LINK == 0, buffer, shape(mark), &ask)
+    }
+    __xstat(PLAIN), __xstat64(STAT64), __lxstat(PLAIN | LINK), __lxstat64(STAT64 | LINK)
 }
-fxstat_hooks! { __fxstat Plain; __fxstat64 Stat64; }
+
+family! {
+    fn fstat_any(fd: c_int, buffer: *mut c_void) -> c_int |next, mark| {
+        let result = next(fd, buffer);
+        if is_plain(fd) {
+            return result;
+        }
+        fstat_after(fd, result, buffer, shape(mark))
+    }
+    fstat(PLAIN), fstat64(STAT64), __fstat64_time64(TIME64), __fstat_time64(STAT64)
+}
+
+family! {
+    fn fxstat_any(version: c_int, fd: c_int, buffer: *mut c_void) -> c_int |next, mark| {
+        let result = next(version, fd, buffer);
+        if is_plain(fd) {
+            return result;
+        }
+        fstat_after(fd, result, buffer, shape(mark))
+    }
+    __fxstat(PLAIN), __fxstat64(STAT64)
+}
 
 /// fstatat with an empty path and AT_EMPTY_PATH is fstat.
 fn is_empty_path(path: *const c_char, flags: c_int) -> bool {
@@ -260,56 +244,42 @@ fn is_empty_path(path: *const c_char, flags: c_int) -> bool {
     flags & libc::AT_EMPTY_PATH != 0 && (path.is_null() || unsafe { *path } == 0)
 }
 
-macro_rules! fstatat_hooks {
-    ($($name:ident $shape:ident;)*) => {$(
-        hook! {
-            fn $name(directory: c_int, path: *const c_char, buffer: *mut c_void, flags: c_int) -> c_int {
-                if is_empty_path(path, flags) {
-                    let result = real!($name(directory, path, buffer, flags));
-                    return fstat_after(directory, result, buffer, Shape::$shape);
-                }
-                let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
-                let real_stat = |path| real!($name(sys::AT_FDCWD, path, buffer, flags));
-                if let Some(result) = stat_path(directory, path, follow, buffer, Shape::$shape, real_stat) {
-                    return result;
-                }
-                let result = real!($name(directory, root_names::map(path, follow).or(path), buffer, flags));
-                if result != 0 && follow {
-                    return stat_through_links(directory, path, buffer, Shape::$shape, real_stat)
-                        .unwrap_or(result);
-                }
-                result
-            }
-        }
-    )*};
+family! {
+    fn fstatat_any(directory: c_int, path: *const c_char, buffer: *mut c_void, flags: c_int) -> c_int |next, mark| {
+        stat_at(directory, path, buffer, flags, shape(mark), &|directory, path| next(directory, path, buffer, flags))
+    }
+    fstatat(PLAIN), fstatat64(STAT64), __fstatat64_time64(TIME64), __fstatat_time64(STAT64)
 }
-fstatat_hooks! { fstatat Plain; fstatat64 Stat64; __fstatat64_time64 Time64; __fstatat_time64 Stat64; }
 
-macro_rules! fxstatat_hooks {
-    ($($name:ident $shape:ident;)*) => {$(
-        hook! {
-            fn $name(
-                version: c_int,
-                directory: c_int,
-                path: *const c_char,
-                buffer: *mut c_void,
-                flags: c_int,
-            ) -> c_int {
-                if is_empty_path(path, flags) {
-                    let result = real!($name(version, directory, path, buffer, flags));
-                    return fstat_after(directory, result, buffer, Shape::$shape);
-                }
-                let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
-                let real_stat = |path| real!($name(version, sys::AT_FDCWD, path, buffer, flags));
-                if let Some(result) = stat_path(directory, path, follow, buffer, Shape::$shape, real_stat) {
-                    return result;
-                }
-                real!($name(version, directory, root_names::map(path, follow).or(path), buffer, flags))
-            }
-        }
-    )*};
+/// fstatat in its spellings.
+fn stat_at(
+    directory: c_int,
+    path: *const c_char,
+    buffer: *mut c_void,
+    flags: c_int,
+    shape: Shape,
+    real_stat: &dyn Fn(c_int, *const c_char) -> c_int,
+) -> c_int {
+    if is_empty_path(path, flags) {
+        return fstat_after(directory, real_stat(directory, path), buffer, shape);
+    }
+    let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+    stat_any(directory, path, follow, buffer, shape, real_stat)
 }
-fxstatat_hooks! { __fxstatat Plain; __fxstatat64 Stat64; }
+
+family! {
+    fn fxstatat_any(
+        version: c_int,
+        directory: c_int,
+        path: *const c_char,
+        buffer: *mut c_void,
+        flags: c_int,
+    ) -> c_int |next, mark| {
+        let ask = |directory, path| next(version, directory, path, buffer, flags);
+        stat_at(directory, path, buffer, flags, shape(mark), &ask)
+    }
+    __fxstatat(PLAIN), __fxstatat64(STAT64)
+}
 
 /// Offsets of `struct statx`, the same everywhere.
 mod statx_field {
@@ -365,7 +335,7 @@ fn statx_ours(
     path: *const c_char,
     flags: c_int,
     buffer: *mut c_void,
-    mut ask: impl FnMut(c_int, *const c_char) -> c_int,
+    ask: &dyn Fn(c_int, *const c_char) -> c_int,
 ) -> Option<c_int> {
     let (result, appearance) = if is_empty_path(path, flags) {
         let appearance = descriptors::lookup(directory)
@@ -396,7 +366,7 @@ fn statx_ours(
 
 hook! {
     fn statx(directory: c_int, path: *const c_char, flags: c_int, mask: c_uint, buffer: *mut c_void) -> c_int {
-        statx_ours(directory, path, flags, buffer, |directory, path| {
+        statx_ours(directory, path, flags, buffer, &|directory, path| {
             real!(statx(directory, path, flags, mask, buffer))
         })
         .unwrap_or_else(|| {
@@ -429,7 +399,7 @@ pub fn emulate_statx(
         path,
         flags,
         buffer as *mut c_void,
-        |directory, path| {
+        &|directory, path| {
             libc_answer(sys::call!(
                 libc::SYS_statx,
                 directory,
@@ -456,26 +426,29 @@ pub fn emulate_fstat64(fd: c_int, buffer: usize) -> Option<c_int> {
     ))
 }
 
-macro_rules! statfs_hooks {
-    ($($name:ident($($size:ident),*);)*) => {$(
-        hook! {
-            // Device nodes live on a file system like any other; that of the stand-in answers for it.
-            fn $name(path: *const c_char $(, $size: libc::size_t)*, buffer: *mut c_void) -> c_int {
-                // SAFETY: the guest's own argument to libc.
-                let bytes = unsafe { files::path_bytes(path) };
-                match bytes.and_then(|bytes| stand_in::of_path(sys::AT_FDCWD, bytes, true)) {
-                    Some(Ok(found)) => real!($name(found.file.c_str().as_ptr() $(, $size)*, buffer)),
-                    Some(Err(errno)) => settle(Err::<c_int, Errno>(errno), -1),
-                    None => real!($name(path $(, $size)*, buffer)),
-                }
-            }
-        }
-    )*};
+/// The name that is asked about its file system: device nodes live on one like any other, and that of the stand-in
+/// answers for it.
+fn statfs_any(path: *const c_char, ask: &dyn Fn(*const c_char) -> c_int) -> c_int {
+    // SAFETY: the guest's own argument to libc.
+    let bytes = unsafe { files::path_bytes(path) };
+    match bytes.and_then(|bytes| stand_in::of_path(sys::AT_FDCWD, bytes, true)) {
+        Some(Ok(found)) => ask(found.file.c_str().as_ptr()),
+        Some(Err(errno)) => settle(Err::<c_int, Errno>(errno), -1),
+        None => ask(path),
+    }
 }
-statfs_hooks! { statfs(); statfs64(); __statfs(); statvfs(); statvfs64(); }
+
+family! {
+    // Some take the structure's size before it.
+    fn statfs_name(path: *const c_char, a: usize, b: usize) -> c_int |next| {
+        statfs_any(path, &|path| next(path, a, b))
+    }
+    statfs, statfs64, __statfs, statvfs, statvfs64
+}
 
 /// stat without libc, which may not have it under this name: glibc before 2.33 has `__xstat` alone. Only what glob
 /// looks at is filled in: mode, and the numbers of device and inode.
+#[inline(never)]
 unsafe fn raw_stat(path: *const c_char, follow: bool, buffer: *mut c_void, shape: Shape) -> c_int {
     const LARGEST: usize = 88;
     const INODE: usize = 12;
@@ -508,7 +481,7 @@ unsafe fn raw_stat(path: *const c_char, follow: bool, buffer: *mut c_void, shape
             Err(errno) => settle(Err(Errno(errno)), -1),
         }
     };
-    stat_path(sys::AT_FDCWD, path, follow, buffer, shape, ask).unwrap_or_else(|| ask(path))
+    stat_path(sys::AT_FDCWD, path, follow, buffer, shape, &ask).unwrap_or_else(|| ask(path))
 }
 
 macro_rules! glob_stats {

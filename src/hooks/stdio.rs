@@ -97,23 +97,19 @@ fn fopen_through_links(path: *const c_char, mode: *const c_char) -> Option<*mut 
     })
 }
 
-macro_rules! fopen_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, mode: *const c_char) -> *mut FILE {
-                if let Some(stream) = fopen_ours(path, mode) {
-                    return stream;
-                }
-                let stream = real!($name(path, mode));
-                if stream.is_null() {
-                    return fopen_through_links(path, mode).unwrap_or(stream);
-                }
-                stream
-            }
+family! {
+    fn fopen_any(path: *const c_char, mode: *const c_char) -> *mut FILE |next| {
+        if let Some(stream) = fopen_ours(path, mode) {
+            return stream;
         }
-    )*};
+        let stream = next(path, mode);
+        if stream.is_null() {
+            return fopen_through_links(path, mode).unwrap_or(stream);
+        }
+        stream
+    }
+    fopen, fopen64
 }
-fopen_hooks!(fopen, fopen64);
 
 hook! {
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut FILE {
@@ -124,33 +120,29 @@ hook! {
     }
 }
 
-macro_rules! freopen_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
-                streams::release_snapshot(stream as usize);
-                let flags = open_flags(mode);
-                let ours = flags.and_then(|flags| files::open(sys::AT_FDCWD, bytes(path)?, flags));
-                match ours {
-                    Some(Ok(fd)) if streams::swap_descriptor(stream, fd) => stream,
-                    Some(Ok(fd)) => {
-                        let reads_only = flags.is_some_and(|flags| flags & libc::O_ACCMODE == libc::O_RDONLY);
-                        let own = streams::descriptor(stream as usize).is_none();
-                        let reopen = |path: &core::ffi::CStr| real!($name(path.as_ptr(), mode, stream));
-                        streams::replace(stream, fd, mode, reads_only && own, reopen)
-                    }
-                    Some(Err(errno)) => settle(Err(errno), core::ptr::null_mut()),
-                    // libc cannot reopen a stream that has functions instead of a descriptor.
-                    None if streams::descriptor(stream as usize).is_some() => {
-                        streams::exchange(stream, real_fopen(path, mode))
-                    }
-                    None => real!($name(path, mode, stream)),
-                }
+family! {
+    fn freopen_any(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE |next| {
+        streams::release_snapshot(stream as usize);
+        let flags = open_flags(mode);
+        let ours = flags.and_then(|flags| files::open(sys::AT_FDCWD, bytes(path)?, flags));
+        match ours {
+            Some(Ok(fd)) if streams::swap_descriptor(stream, fd) => stream,
+            Some(Ok(fd)) => {
+                let reads_only = flags.is_some_and(|flags| flags & libc::O_ACCMODE == libc::O_RDONLY);
+                let own = streams::descriptor(stream as usize).is_none();
+                let reopen = |path: &core::ffi::CStr| next(path.as_ptr(), mode, stream);
+                streams::replace(stream, fd, mode, reads_only && own, reopen)
             }
+            Some(Err(errno)) => settle(Err(errno), core::ptr::null_mut()),
+            // libc cannot reopen a stream that has functions instead of a descriptor.
+            None if streams::descriptor(stream as usize).is_some() => {
+                streams::exchange(stream, real_fopen(path, mode))
+            }
+            None => next(path, mode, stream),
         }
-    )*};
+    }
+    freopen, freopen64
 }
-freopen_hooks!(freopen, freopen64);
 
 hook! {
     fn fclose(stream: *mut FILE) -> c_int {
@@ -169,16 +161,12 @@ hook! {
     }
 }
 
-macro_rules! fileno_hooks {
-    ($($name:ident),*) => {$(
-        hook! {
-            fn $name(stream: *mut FILE) -> c_int {
-                match streams::descriptor(stream as usize) {
-                    Some(fd) => fd,
-                    None => real!($name(stream)),
-                }
-            }
+family! {
+    fn fileno_any(stream: *mut FILE) -> c_int |next| {
+        match streams::descriptor(stream as usize) {
+            Some(fd) => fd,
+            None => next(stream),
         }
-    )*};
+    }
+    fileno, fileno_unlocked
 }
-fileno_hooks!(fileno, fileno_unlocked);
