@@ -122,7 +122,7 @@ pub fn copy_board(store: &Store, to: &Path) -> Result<()> {
     for (_, config) in store.chips() {
         let paths = ChipPaths::of(&store.board.directory(), &config);
         for path in [paths.image, paths.oob, paths.side] {
-            let from = PathBuf::from(path.as_text().as_str());
+            let from = PathBuf::from(path.as_str());
             let Ok(inner) = from.strip_prefix(&store.directory) else {
                 continue;
             };
@@ -142,7 +142,7 @@ pub fn copy_board(store: &Store, to: &Path) -> Result<()> {
 pub fn copy_conf(store: &Store, to: &Path) -> Result<()> {
     fs::create_dir_all(to)
         .with_context(|| format!("{}: cannot make this directory", to.display()))?;
-    let conf = PathBuf::from(store.board.conf_path().as_text().as_str());
+    let conf = PathBuf::from(store.board.conf_path().as_str());
     fs::copy(&conf, to.join("mtdshim.conf"))
         .with_context(|| format!("{}: cannot copy it", conf.display()))?;
     // Captured tables that the configuration names.

@@ -20,9 +20,6 @@
 //!
 //! Must not know: what an ioctl is, what a guest is.
 
-// A Problem carries its text in fixed buffers because there is no allocator to box it with; it is built at most once.
-#![allow(clippy::result_large_err)]
-
 pub mod board;
 pub mod chip_files;
 pub mod conf;

@@ -1,23 +1,18 @@
 //! A mistake a person can mend: which file, which line, what is wrong, what to do.
+//!
+//! It is one finished line in memory of its own, so that what may fail returns two words and not two kilobytes.
 
 use core::fmt::{self, Write};
+use memmap2::MmapMut;
 
+use crate::mapping::buffer;
 use crate::os::{Os, errno_text};
-use crate::text::{PATH_BYTES_MAX, PathText, Text};
+use crate::text::PathText;
 
-pub const SENTENCE_BYTES_MAX: usize = 256;
-pub const LINE_BYTES_MAX: usize = 2 * SENTENCE_BYTES_MAX + PATH_BYTES_MAX + 32;
+pub const LINE_BYTES_MAX: usize = 2048;
 
-pub type Sentence = Text<SENTENCE_BYTES_MAX>;
-
-#[derive(Clone, Debug)]
-pub struct Problem {
-    pub file: PathText,
-    /// 0 when no line is meant.
-    pub line: u32,
-    pub what: Sentence,
-    pub fix: Sentence,
-}
+/// Zero bytes end the line. None of it when there was no memory for the words.
+pub struct Problem(Option<MmapMut>);
 
 impl Problem {
     pub fn new(
@@ -26,52 +21,82 @@ impl Problem {
         what: fmt::Arguments<'_>,
         fix: fmt::Arguments<'_>,
     ) -> Self {
-        let mut problem = Problem {
-            file: *file,
-            line,
-            what: Text::new(),
-            fix: Text::new(),
-        };
-        // Writing to a Text never fails.
-        let _ = problem.what.write_fmt(what);
-        let _ = problem.fix.write_fmt(fix);
-        problem
+        let mut memory = buffer(LINE_BYTES_MAX);
+        if let Some(memory) = &mut memory {
+            let mut text = Line(memory);
+            // What is too long is cut, and says so by its end; writing never fails.
+            let _ = text.write_str(file.as_str());
+            if line != 0 {
+                let _ = write!(text, ":{line}");
+            }
+            let _ = text.write_str(": ");
+            let _ = text.write_fmt(what);
+            if fix.as_str() != Some("") {
+                let _ = text.write_str("; ");
+                let _ = text.write_fmt(fix);
+            }
+        }
+        Problem(memory)
     }
 
     /// A system call that failed: what was tried, and the errno in words.
     pub fn of_errno(file: &PathText, tried: &str, errno: i32, fix: &str) -> Self {
         let words = errno_text(errno);
-        Self::new(
+        Self::of_words(
             file,
-            0,
             format_args!("cannot {tried}: {words} (errno {errno})"),
-            format_args!("{fix}"),
+            fix,
         )
     }
 
-    /// The whole line, without a newline.
-    pub fn to_line(&self) -> Text<LINE_BYTES_MAX> {
-        let mut line = Text::new();
-        let _ = write!(line, "{self}");
-        line
+    /// A remedy that is a text as it is, or none.
+    pub fn of_words(file: &PathText, what: fmt::Arguments<'_>, fix: &str) -> Self {
+        match fix {
+            "" => Self::new(file, 0, what, format_args!("")),
+            _ => Self::new(file, 0, what, format_args!("{fix}")),
+        }
     }
 
+    /// The whole line, without a newline.
+    pub fn line(&self) -> &str {
+        let line = self.0.as_deref().unwrap_or(b"out of memory\0");
+        let line = line.split(|&byte| byte == 0).next().unwrap_or(&[]);
+        core::str::from_utf8(line).unwrap_or("")
+    }
+
+    #[cold]
     pub fn report(&self, os: &impl Os) {
-        os.report(self.to_line().as_str());
+        os.report(self.line());
+    }
+}
+
+/// What is left of the memory; the last byte stays zero.
+struct Line<'a>(&'a mut [u8]);
+
+impl Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut length = text.len().min(self.0.len().saturating_sub(1));
+        while !text.is_char_boundary(length) {
+            length -= 1;
+        }
+        let rest = core::mem::take(&mut self.0);
+        if let Some((to, rest)) = rest.split_at_mut_checked(length) {
+            to.copy_from_slice(text.as_bytes().get(..length).unwrap_or(&[]));
+            self.0 = rest;
+        }
+        Ok(())
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.file.as_text())?;
-        if self.line != 0 {
-            write!(formatter, ":{}", self.line)?;
-        }
-        write!(formatter, ": {}", self.what)?;
-        if !self.fix.is_empty() {
-            write!(formatter, "; {}", self.fix)?;
-        }
-        Ok(())
+        formatter.write_str(self.line())
+    }
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.line())
     }
 }
 
@@ -89,7 +114,7 @@ mod tests {
             format_args!("did you mean 'size'?"),
         );
         assert_eq!(
-            problem.to_line().as_str(),
+            problem.line(),
             "/b/mtdshim.conf:7: no such key 'sise'; did you mean 'size'?"
         );
     }

@@ -3,6 +3,17 @@
 use core::ffi::CStr;
 use core::fmt;
 
+/// The bytes up to the first that is not UTF-8.
+fn valid_start(bytes: &[u8]) -> &str {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = bytes.get(..error.valid_up_to()).unwrap_or(&[]);
+            core::str::from_utf8(valid).unwrap_or("")
+        }
+    }
+}
+
 /// At most `N` bytes of UTF-8.
 #[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
@@ -32,14 +43,7 @@ impl<const N: usize> Text<N> {
             .iter()
             .position(|&byte| byte == 0)
             .unwrap_or(bytes.len());
-        let bytes = bytes.get(..end).unwrap_or(&[]);
-        match core::str::from_utf8(bytes) {
-            Ok(text) => Self::of(text),
-            Err(error) => {
-                let valid = bytes.get(..error.valid_up_to()).unwrap_or(&[]);
-                Self::of(core::str::from_utf8(valid).unwrap_or(""))
-            }
-        }
+        Self::of(valid_start(bytes.get(..end).unwrap_or(&[])))
     }
 
     pub fn push(&mut self, text: &str) {
@@ -180,8 +184,8 @@ impl PathText {
     }
 
     /// For messages: what is not UTF-8 ends it.
-    pub fn as_text(&self) -> Text<PATH_BYTES_MAX> {
-        Text::of_bytes(self.as_bytes())
+    pub fn as_str(&self) -> &str {
+        valid_start(self.as_bytes())
     }
 
     /// The directory part ("." when there is none).
@@ -206,7 +210,7 @@ impl PathText {
 
 impl core::fmt::Debug for PathText {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        core::fmt::Debug::fmt(&self.as_text(), formatter)
+        formatter.write_str(self.as_str())
     }
 }
 

@@ -198,7 +198,7 @@ fn check_chip(
 }
 
 fn check_ledger(chip: &OpenChip, name: &str, findings: &mut Findings) {
-    let side = chip.paths.side.as_text();
+    let side = chip.paths.side.as_str();
     if !chip.has_side_file() {
         findings.add(
             Weight::Note,

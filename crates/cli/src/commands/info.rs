@@ -56,7 +56,7 @@ pub fn run(context: &Context, place: Option<&Path>) -> Result<ExitCode> {
     if context.json {
         output::json(&chips)?;
     } else {
-        output::line(format!("{}", store.board.conf_path().as_text()))?;
+        output::line(format!("{}", store.board.conf_path().as_str()))?;
         for chip in &chips {
             output::line(format!("\n{}", describe(chip)))?;
         }
@@ -89,7 +89,7 @@ fn look(store: &Store, index: usize) -> Result<ChipInfo> {
         ecc: ecc_words(&geometry),
         lock: image::conf::lock_name(geometry.lock),
         eraseblocks: geometry.block_count(),
-        image: paths.image.as_text().as_str().to_owned(),
+        image: paths.image.as_str().to_owned(),
         partitions: store
             .devices()
             .iter()

@@ -38,7 +38,7 @@ impl OpenChip {
         if access == Access::Change && files.read_only {
             bail!(
                 "{}: the chip's files cannot be written; give permission, or work on a copy of the board",
-                paths.image.as_text()
+                paths.image.as_str()
             );
         }
         let mut chip = OpenChip {
@@ -78,7 +78,7 @@ impl OpenChip {
             acquired.map_err(|error| {
                 anyhow!(
                     "{}: cannot lock the chip (errno {})",
-                    self.paths.side.as_text(),
+                    self.paths.side.as_str(),
                     error.0
                 )
             })?;
@@ -100,7 +100,7 @@ impl OpenChip {
             let words = medium
                 .failure
                 .unwrap_or_else(|| flash_words(error).to_owned());
-            anyhow!("{}: {words}", self.paths.image.as_text())
+            anyhow!("{}: {words}", self.paths.image.as_str())
         })
     }
 

@@ -54,7 +54,7 @@ fn missing(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths) -> Result<Option<
             )?,
         side: !exists_any_size(os, &paths.side)?,
     };
-    let side_name = paths.side.as_text();
+    let side_name = paths.side.as_str();
     for (path, is_missing) in [(&paths.image, needed.image), (&paths.oob, needed.oob)] {
         if is_missing && !needed.side {
             return Err(Problem::new(
@@ -70,7 +70,7 @@ fn missing(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths) -> Result<Option<
             &paths.image,
             0,
             format_args!("the image is missing but its spare-area file exists"),
-            format_args!("put the image back, or delete {} too", paths.oob.as_text()),
+            format_args!("put the image back, or delete {} too", paths.oob.as_str()),
         ));
     }
     Ok((needed.image || needed.oob || needed.side).then_some(needed))

@@ -110,15 +110,9 @@ fn open_file(
                 errno::EISDIR => "name a file",
                 _ => "give read permission, or correct the path",
             };
-            let mut problem = Problem::of_errno(path, "open the ", errno, fix);
-            problem.what = crate::text::Text::new();
             let words = crate::os::errno_text(errno);
-            // Writing to a Text never fails.
-            let _ = core::fmt::Write::write_fmt(
-                &mut problem.what,
-                format_args!("cannot open the {what}: {words}"),
-            );
-            Err(problem)
+            let what = format_args!("cannot open the {what}: {words}");
+            Err(Problem::of_words(path, what, fix))
         }
     }
 }

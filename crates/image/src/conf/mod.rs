@@ -132,7 +132,7 @@ impl<'a> At<'a> {
         let text = self.text(key, value)?;
         let found = choices.clone().find(|(name, _)| *name == text);
         found.map(|(_, choice)| choice).ok_or_else(|| {
-            let mut names = crate::problem::Sentence::new();
+            let mut names = crate::text::Text::<256>::new();
             for (name, _) in choices {
                 names.push(" ");
                 names.push(name);

@@ -163,7 +163,7 @@ fn images_elsewhere(flash: &Flash) -> Result<Vec<(PathBuf, PathBuf)>> {
     for (_, config) in store.chips() {
         let paths = ChipPaths::of(&store.board.directory(), &config);
         for path in [paths.image, paths.oob] {
-            let path = PathBuf::from(path.as_text().as_str());
+            let path = PathBuf::from(path.as_str());
             if path.is_absolute() && path.exists() && !path.starts_with(&store.directory) {
                 found.push((path.clone(), path));
             }
