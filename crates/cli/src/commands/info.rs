@@ -56,7 +56,7 @@ pub fn run(context: &Context, place: Option<&Path>) -> Result<ExitCode> {
     if context.json {
         output::json(&chips)?;
     } else {
-        output::line(format!("{}", store.board.conf_path().as_str()))?;
+        output::line(store.board.conf_path().as_str().to_owned())?;
         for chip in &chips {
             output::line(format!("\n{}", describe(chip)))?;
         }

@@ -211,10 +211,15 @@ fn check_side(os: &impl Os, fd: Fd, chip: &ChipConfig, paths: &ChipPaths) -> Res
         *word = u32::from_ne_bytes(*value);
     }
     side::check_header(&header, size, &chip.geometry)
-        .map_err(|fault| side_problem(&paths.side, chip, fault))
+        .map_err(|fault| side_problem(&paths.side, chip, fault, &header))
 }
 
-fn side_problem(path: &PathText, chip: &ChipConfig, fault: SideFault) -> Problem {
+fn side_problem(
+    path: &PathText,
+    chip: &ChipConfig,
+    fault: SideFault,
+    header: &[u32; FIXED_HEADER_WORDS],
+) -> Problem {
     let delete = "delete it to start with unknown wear and bad blocks scanned anew";
     let (now, name) = (&chip.geometry, chip.name.as_str());
     let say =
@@ -228,10 +233,9 @@ fn side_problem(path: &PathText, chip: &ChipConfig, fault: SideFault) -> Problem
         SideFault::Size { expected } => say(format_args!(
             "this side file should have {expected} bytes: it was cut"
         )),
-        SideFault::Geometry(then) => Problem::new(
-            path,
-            0,
-            format_args!(
+        SideFault::Geometry => {
+            let then = side::geometry_of(header).unwrap_or(chip.geometry);
+            let what = format_args!(
                 "this side file was made for a chip of {} bytes in blocks of {}, pages of {} + {}; {name} has {}, {}, {} + {}{}",
                 then.size,
                 then.erasesize,
@@ -246,9 +250,10 @@ fn side_problem(path: &PathText, chip: &ChipConfig, fault: SideFault) -> Problem
                 } else {
                     ""
                 }
-            ),
-            format_args!("restore the configuration, or {delete}"),
-        ),
+            );
+            let fix = format_args!("restore the configuration, or {delete}");
+            Problem::new(path, 0, what, fix)
+        }
     }
 }
 

@@ -69,8 +69,8 @@ pub enum SideFault {
     Size {
         expected: u64,
     },
-    /// Written for a chip with other numbers.
-    Geometry(Geometry),
+    /// Written for a chip with other numbers: see `geometry_of`.
+    Geometry,
 }
 
 fn fixed_words(geometry: &Geometry) -> [u32; FIXED_WORDS] {
@@ -127,19 +127,24 @@ pub fn check_header(
     if checksum(summed) != sum {
         return Err(SideFault::Checksum);
     }
-    let mut encoded = [0; GEOMETRY_WORDS];
-    for (word, value) in encoded.iter_mut().zip(header.iter().skip(GEOMETRY_AT)) {
-        *word = *value;
-    }
-    let stored = geometry_words::decode(&encoded).ok_or(SideFault::Checksum)?;
-    if stored != *geometry {
-        return Err(SideFault::Geometry(stored));
+    let words = header.iter().skip(GEOMETRY_AT);
+    if !words.eq(geometry_words::encode(geometry).iter()) {
+        return Err(geometry_of(header).map_or(SideFault::Checksum, |_| SideFault::Geometry));
     }
     let expected = geometry_words::join(header[SIZE_AT], header[SIZE_AT + 1]);
     if size != expected || expected != SideLayout::of(geometry).size {
         return Err(SideFault::Size { expected });
     }
     Ok(())
+}
+
+/// The chip that the file was made for.
+pub fn geometry_of(header: &[u32; FIXED_HEADER_WORDS]) -> Option<Geometry> {
+    let mut encoded = [0; GEOMETRY_WORDS];
+    for (word, value) in encoded.iter_mut().zip(header.iter().skip(GEOMETRY_AT)) {
+        *word = *value;
+    }
+    geometry_words::decode(&encoded)
 }
 
 pub const FIXED_HEADER_WORDS: usize = FIXED_WORDS;
