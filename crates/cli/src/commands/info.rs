@@ -56,7 +56,7 @@ pub fn run(context: &Context, place: Option<&Path>) -> Result<ExitCode> {
     if context.json {
         output::json(&chips)?;
     } else {
-        output::line(store.board.conf_path().as_str().to_owned())?;
+        output::line(store.board.conf_path().as_str())?;
         for chip in &chips {
             output::line(format!("\n{}", describe(chip)))?;
         }
