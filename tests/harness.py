@@ -30,6 +30,20 @@ class Skipped(Exception):
     """The case cannot run here; the text says why."""
 
 
+def unavailable(text, otherwise):
+    """The reason that a script of tools/ gave for its status 75: the last of its lines "UNAVAILABLE: ..."."""
+    lines = [line for line in text.splitlines() if line.startswith("UNAVAILABLE: ")]
+    return "not to be had now: " + (lines[-1].removeprefix("UNAVAILABLE: ") if lines else otherwise)
+
+
+def want(thing, path, command):
+    """Skips where tools/test noted that a registry does not serve the optional thing now; fails where it just is not there."""
+    note = CACHE / "unavailable" / thing
+    if not path.exists() and note.exists():
+        raise Skipped(unavailable(note.read_text(), thing))
+    holds(path.exists(), f"{path} is missing: {command}")
+
+
 CASES = []
 
 

@@ -1,4 +1,4 @@
-# Shared by the scripts in this directory: progress, failure, retry. Sourced, not run.
+# Shared by the scripts in this directory: progress, failure, stamps. Sourced, not run.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -19,49 +19,21 @@ die() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+log_of() {
+  mkdir -p "$cache/log"
+  local name=${1//[^a-zA-Z0-9._-]/_}
+  printf '%s\n' "$cache/log/${name:0:80}.log"
+}
+
 # quietly NAME COMMAND...: the command's output goes to a log; on failure its end is shown.
 quietly() {
   local name=$1 log
   shift
-  mkdir -p "$cache/log"
-  log=${name//[^a-zA-Z0-9._-]/_}
-  log=$cache/log/${log:0:80}.log
+  log=$(log_of "$name")
   if "$@" >"$log" 2>&1 </dev/null; then return 0; fi
   warn "$name did not work; the end of $log:"
   tail -n "${LOG_LINES:-12}" "$log" | sed 's/^/    | /' >&2
   return 1
-}
-
-# retry NAME COMMAND...: a registry that is being updated right now answers with wrong sums or missing files for a while.
-retry() {
-  local name=$1 attempt pause=3
-  shift
-  for attempt in 1 2 3 4 5; do
-    if quietly "$name" "$@"; then return 0; fi
-    if [ "$attempt" = 5 ]; then break; fi
-    warn "$name: attempt $attempt of 5 failed, next one in $pause s"
-    sleep "$pause"
-    pause=$((pause * 3))
-  done
-  return 1
-}
-
-# cargo_retrying NAME COMMAND...: cargo shows its own progress; only trouble with the crate registry is tried again.
-cargo_retrying() {
-  local name=$1 attempt pause=5 log
-  shift
-  mkdir -p "$cache/log"
-  log=$cache/log/$name.log
-  for attempt in 1 2 3 4; do
-    if "$@" 2>&1 </dev/null | tee "$log"; then return 0; fi
-    if [ "$attempt" = 4 ] ||
-      ! grep -qiE 'failed to (download|fetch|get|query|update)|unable to update|spurious network|checksum .*(changed|fail)|registry index' "$log"; then
-      return 1
-    fi
-    warn "$name: the crate registry did not deliver; attempt $((attempt + 1)) of 4 in $pause s"
-    sleep "$pause"
-    pause=$((pause * 3))
-  done
 }
 
 # as_root COMMAND...: directly, or by a sudo that asks nothing.
@@ -87,3 +59,17 @@ record_made_from() {
   shift
   stamp_of "$@" >"$directory/.made-from"
 }
+
+# exclusively LOCK COMMAND...: several builds may run at once; what they share is made by one of them. A lock is taken
+# inside another only in the order root, headers or compiler, archives.
+exclusively() {
+  local lock=$cache/locks/$1
+  shift
+  mkdir -p "$cache/locks"
+  (
+    flock 9
+    "$@" 9>&-
+  ) 9>"$lock"
+}
+
+. "$root/tools/fetch.sh"

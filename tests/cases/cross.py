@@ -4,7 +4,7 @@ There is no engine here: a recording stand-in takes its place."""
 import os
 import shutil
 
-from harness import CACHE, TESTS, TOP, Skipped, case, holds
+from harness import CACHE, TESTS, TOP, Skipped, case, holds, want
 
 TARGET = "armv7-unknown-linux-gnueabihf"
 STAND_IN = """#!/bin/sh
@@ -39,8 +39,7 @@ def stand_in(folder, name, text):
 
 def asked_of_engine(lab):
     cross = CACHE / "cross/bin/cross"
-    if not cross.exists():
-        raise Skipped("cross is not installed: tools/get-cross")
+    want("cross", cross, "tools/get-cross")
     rustup = shutil.which("rustup")
     if not rustup:
         raise Skipped("cross needs rustup")

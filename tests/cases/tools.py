@@ -2,7 +2,7 @@
 import hashlib
 
 from boards import BOTH, NAND_BLOCK, NAND_ROOTFS_AT, NOR_FIRMWARE_AT, SMALL_NAND, SMALL_NOR, image
-from harness import CACHE, CLIENTS, SYSROOT, TESTS, case, holds, payload, same
+from harness import CACHE, CLIENTS, SYSROOT, TESTS, case, holds, payload, same, want
 
 UBOOT = CACHE / "uboot-env"
 ENV_NOR = "/dev/mtd1 0x0 0x4000 0x10000\n"
@@ -17,6 +17,8 @@ class Env:
 
     def __init__(self, lab, board, implementation, config):
         self.lab, self.board = lab, board
+        if implementation == "u-boot":
+            want("uboot-env", UBOOT, "tools/get-uboot-env")
         lab.make_file("fw_env.config", config.encode())
         lab.make_file("initial", SEED.encode())
         self.programs = {name: str(UBOOT / name if implementation == "u-boot" else SYSROOT / "usr/bin" / name)

@@ -21,7 +21,7 @@ link_glibc() {
   local tree=$1 float=$2 triplet=arm-linux-gnueabihf flags headers
   shift 2
   [ "$float" = hf ] || triplet=arm-linux-gnueabi
-  flags=$(float_flags "$float") && headers=$(kernel_headers) || return 1
+  flags=$(float_flags "$float") && headers=$(kernel_headers) || return
   glibc_client() {
     local source=$1 output=$2
     shift 2
@@ -39,7 +39,7 @@ link_glibc() {
 link_musl() {
   local tree=$1 triplet=arm-linux-musleabihf loader=/lib/ld-musl-armhf.so.1 flags headers
   [ "$2" = hf ] || { triplet=arm-linux-musleabi loader=/lib/ld-musl-arm.so.1; }
-  flags=$(float_flags "$2") && headers=$(kernel_headers) || return 1
+  flags=$(float_flags "$2") && headers=$(kernel_headers) || return
   musl_client() {
     local source=$1 output=$2 lib=$tree/usr/lib/$triplet
     shift 2
@@ -53,7 +53,7 @@ link_musl() {
 
 link_uclibc() {
   local tree=$1 hash=$3 flags headers
-  flags=$(float_flags "$2") && headers=$(kernel_headers) || return 1
+  flags=$(float_flags "$2") && headers=$(kernel_headers) || return
   uclibc_client() {
     local source=$1 output=$2 lib=$tree/usr/lib
     shift 2

@@ -1,5 +1,5 @@
 # uClibc-ng from Debian's uclibc-source, built with the cross compiler the other roots use.
-# Sourced by build after apt.sh; needs $home, $here, $gcc, kernel_headers.
+# Sourced by build; needs $home, $here, $gcc, kernel_headers.
 # shellcheck shell=bash
 
 # uclibc_config HEADERS OPTION...: what every variant has in common, then the variant's own options.
@@ -27,10 +27,10 @@ uclibc_config() {
 # thread-local storage out. The library takes minutes, so it is kept apart from the root and its clients.
 uclibc_root() {
   local root=$1 built=$home/uclibc/${1##*/} headers
-  headers=$(kernel_headers) || return 1
+  headers=$(kernel_headers) || return
   if ! made_from "$built" "$(uclibc_config "" "")" "${@:2}"; then
     rm -rf "$built" "$built.work"
-    uclibc_build "$built" "$headers" "${@:2}" || return 1
+    uclibc_build "$built" "$headers" "${@:2}" || return
     rm -rf "$built.work"
     record_made_from "$built" "$(uclibc_config "" "")" "${@:2}"
   fi
@@ -40,7 +40,7 @@ uclibc_root() {
 # uclibc_build TARGET HEADERS FLAGS OPTION...: configures, builds and installs into TARGET.
 uclibc_build() {
   local built=$1 work=$1.work headers=$2 flags=$3 name=${1##*/} deb make
-  deb=$(debs bookworm "$(dpkg --print-architecture)" uclibc-source) || return 1
+  deb=$(debs bookworm "$(dpkg --print-architecture)" uclibc-source) || return
   mkdir -p "$work" "$built"
   dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards './usr/src/uClibc-ng-*.tar.xz' |
     tar -xJ -C "$work" --strip-components=1 || return 1
