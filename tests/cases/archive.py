@@ -59,6 +59,7 @@ def served(files):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None  # a client that is ended hangs up
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
