@@ -9,7 +9,15 @@ ON_DEMAND = ["uclibc-nptl-sf", "uclibc-nptl-hf"]
 BUILD_SECONDS_MAX, RUN_SECONDS_MAX = 600, 300
 
 
-def build(lab, name, env=None):
+# What the scripts that fetch take from whoever runs the tests.
+FETCHING = ["MTDSHIM_CACHE", "MTDSHIM_DEBIAN", "MTDSHIM_DEBIAN_KEYRING", "MTDSHIM_FETCH_SECONDS", "http_proxy", "https_proxy", "no_proxy"]
+
+
+def fetching():
+    return {name: os.environ[name] for name in FETCHING if name in os.environ}
+
+
+def build(lab, name, env):
     """The archive may not serve now what a root is made of: build then ends with 75, and nothing is wrong here."""
     result = lab.host([TESTS / "roots/build", name], cwd=TOP, env=env, seconds=BUILD_SECONDS_MAX)
     if result.status == 75:
@@ -26,8 +34,8 @@ def root_case(name):
     @case(f"libc: {name}")
     def body(lab):
         holds(LIBRARY.exists(), f"{LIBRARY} is missing: make lib")
-        build(lab, name)
-        result = lab.host([TESTS / "roots/table", "--quick", name], cwd=TOP, seconds=RUN_SECONDS_MAX)
+        build(lab, name, fetching())
+        result = lab.host([TESTS / "roots/table", "--quick", name], cwd=TOP, env=fetching(), seconds=RUN_SECONDS_MAX)
         if result.status:
             raise Failed(ending(result))
 
