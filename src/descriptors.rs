@@ -46,6 +46,8 @@ const UNKNOWN: u32 = 0;
 const FOREIGN: u32 = 1;
 /// A memory file with a text of /proc or /sys: like any file, but stat must not show what it is.
 const TEXT: u32 = 2;
+/// One of the shim's own numbers: foreign as well, but a guest must not close it.
+const PRIVATE_NUMBER: u32 = 3;
 const OURS: u32 = 1 << 31;
 const READABLE: u32 = 1 << 30;
 const WRITABLE: u32 = 1 << 29;
@@ -100,7 +102,18 @@ fn slot(fd: i32) -> Option<&'static AtomicU32> {
 /// The quick answer for everything that is not flash.
 #[inline(always)]
 pub fn is_foreign(fd: i32) -> bool {
-    slot(fd).is_some_and(|slot| matches!(slot.load(Relaxed), FOREIGN | TEXT))
+    slot(fd).is_some_and(|slot| slot.load(Relaxed).wrapping_sub(FOREIGN) <= TEXT - FOREIGN)
+}
+
+/// Before the close of a number that is foreign: it is forgotten. False, with nothing done, for all others.
+#[inline(always)]
+pub fn forget_foreign(fd: i32) -> bool {
+    let Some(slot) = slot(fd) else { return false };
+    let foreign = slot.load(Relaxed).wrapping_sub(FOREIGN) <= TEXT - FOREIGN;
+    if foreign {
+        slot.store(UNKNOWN, Relaxed);
+    }
+    foreign
 }
 
 /// Foreign, and looking like what it is.
@@ -117,7 +130,7 @@ pub fn lookup(fd: i32) -> Option<Descriptor> {
         None => UNKNOWN,
     };
     match word {
-        FOREIGN | TEXT => None,
+        FOREIGN | TEXT | PRIVATE_NUMBER => None,
         UNKNOWN => recognise(fd),
         word => {
             let descriptor = unpack(word);
@@ -247,7 +260,9 @@ pub fn remember_private(fd: i32) {
     if free.is_some() {
         PRIVATE_LOWEST.fetch_min(fd, Relaxed);
     }
-    enter_foreign(fd);
+    if let Some(slot) = slot(fd) {
+        slot.store(PRIVATE_NUMBER, Relaxed);
+    }
 }
 
 pub fn forget_private(fd: i32) {

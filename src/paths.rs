@@ -111,6 +111,47 @@ pub fn may_be_ours(path: &[u8]) -> bool {
     false
 }
 
+/// The quickest test, before every open and stat of the guest: an absolute name without "//", "/./" and "/../", and not in a directory
+/// where something of ours could be. One look at each byte, and letters need two instructions more than the loop.
+///
+/// # Safety
+/// `path` is null or what the guest passed to libc as a C string.
+#[inline(never)]
+pub unsafe fn is_elsewhere(path: *const core::ffi::c_char) -> bool {
+    if (path as usize) < 4096 {
+        return false;
+    }
+    let mut at = path.cast::<u8>();
+    // SAFETY: reads no byte behind the NUL, as every test below stops at it.
+    unsafe {
+        if *at != b'/' {
+            return false;
+        }
+        let first = *at.add(1);
+        if matches!(first, b'd' | b'p' | b's')
+            && matches!(
+                (first, *at.add(2)),
+                (b'd', b'e') | (b'p', b'r') | (b's', b'y')
+            )
+        {
+            return false;
+        }
+        loop {
+            let byte = *at;
+            at = at.add(1);
+            if byte > b'/' {
+                continue;
+            }
+            match byte {
+                0 => return true,
+                b'/' if *at == b'/' => return false,
+                b'/' if *at == b'.' && matches!(*at.add(1), 0 | b'.' | b'/') => return false,
+                _ => {}
+            }
+        }
+    }
+}
+
 /// Makes a path absolute and removes ".", ".." and "//". Symbolic links are not followed.
 pub fn absolute(directory: i32, path: &[u8]) -> Option<PathBuffer> {
     let mut result = PathBuffer::new();

@@ -9,6 +9,7 @@ use crate::{files, sys};
 use core::cell::UnsafeCell;
 use core::ffi::c_char;
 use core::sync::atomic::{AtomicU8, Ordering};
+use mtd_abi::layout::Field;
 
 /// The root, asked for once: it cannot change while a program runs.
 struct Cell(UnsafeCell<Root>, AtomicU8);
@@ -30,11 +31,124 @@ fn root() -> Option<&'static Root> {
             return None;
         }
         // SAFETY: this thread alone has turned the state.
-        unsafe { *ROOT.0.get() = Root::current() };
+        let root = unsafe { &mut *ROOT.0.get() };
+        *root = Root::current();
+        note_directories(root.bytes());
         ROOT.1.store(KNOWN, Ordering::Release);
     }
     // SAFETY: never written again.
     Some(unsafe { &*ROOT.0.get() }).filter(|root| root.is_given())
+}
+
+// ----- what lies at the top of the root -----
+//
+// Most names that a program asks for below /tmp or /var/run are not in the root at all, and one look at two letters tells. The
+// emulator itself looks once for each name and remembers the answer, so a root that changes meanwhile is no different.
+
+const SLOTS: usize = 64;
+/// By the first two letters of a directory's name: how many there are in the root's top.
+static DIRECTORIES: [AtomicU8; SLOTS] = [const { AtomicU8::new(UNREAD) }; SLOTS];
+const UNREAD: u8 = 0;
+const NOTHING: u8 = 1;
+/// One, and perhaps it is empty.
+const ONE: u8 = 2;
+const SOME: u8 = 3;
+
+fn place(first: u8, second: u8) -> usize {
+    let second = if second == b'/' { 0 } else { second };
+    usize::from(first.wrapping_mul(7) ^ second) % SLOTS
+}
+
+fn slot(first: u8, second: u8) -> &'static AtomicU8 {
+    let [zero, ..] = &DIRECTORIES;
+    DIRECTORIES.get(place(first, second)).unwrap_or(zero)
+}
+
+/// Whether an absolute name can only mean the host's file. False until the root is known.
+///
+/// # Safety
+/// `path` is a C string that begins with a slash.
+#[inline(always)]
+pub unsafe fn is_outside(path: *const c_char) -> bool {
+    // SAFETY: the second byte is only read where the first is not the end.
+    let (first, second) = unsafe {
+        let first = *path.cast::<u8>().add(1);
+        if first == 0 {
+            return false;
+        }
+        (first, *path.cast::<u8>().add(2))
+    };
+    slot(first, second).load(Ordering::Relaxed) == NOTHING
+}
+
+/// Calls `body` with every name in a directory of the host but "." and ".."; false if it cannot be read.
+fn for_each_name(path: &[u8], mut body: impl FnMut(&[u8])) -> bool {
+    const LENGTH_AT: usize = 16;
+    const NAME_AT: usize = 19;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let Some(path) = PathBuffer::of(&[path]) else {
+        return false;
+    };
+    let Ok(fd) = sys::openat(sys::AT_FDCWD, path.c_str(), flags, 0) else {
+        return false;
+    };
+    let mut buffer = [0u8; 1024];
+    let complete = loop {
+        let read = sys::call!(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len());
+        let mut rest = match sys::checked(read) {
+            Ok(0) => break true,
+            Ok(length) => buffer.get(..length).unwrap_or(&[]),
+            Err(_) => break false,
+        };
+        while rest.len() > NAME_AT {
+            let length = usize::from(u16::get(rest, LENGTH_AT)).max(NAME_AT);
+            let name = rest.get(NAME_AT..length.min(rest.len())).unwrap_or(&[]);
+            let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
+            if !matches!(name, b"." | b"..") {
+                body(name);
+            }
+            rest = rest.get(length..).unwrap_or(&[]);
+        }
+    };
+    sys::close(fd);
+    complete
+}
+
+/// Without a root everything is outside.
+fn note_directories(root: &[u8]) {
+    // Counted here and shown when complete: a slot that said "nothing" too early would be believed.
+    let mut found = [NOTHING; SLOTS];
+    let complete = root.is_empty()
+        || for_each_name(root, |name| {
+            let letter = |index: usize| name.get(index).copied().unwrap_or(0);
+            if let Some(count) = found.get_mut(place(letter(0), letter(1))) {
+                *count = (*count + 1).min(SOME);
+            }
+        });
+    for (slot, found) in DIRECTORIES.iter().zip(found) {
+        slot.store(if complete { found } else { SOME }, Ordering::Relaxed);
+    }
+}
+
+/// A name was not found: an empty directory (/tmp, /mnt) is as good as none.
+#[cold]
+fn look_whether_empty(root: &[u8], path: &[u8]) {
+    let name = path.get(1..).unwrap_or(&[]);
+    let name = name.split(|&byte| byte == b'/').next().unwrap_or(&[]);
+    let [first, ..] = name else { return };
+    let slot = slot(*first, name.get(1).copied().unwrap_or(0));
+    if slot.load(Ordering::Relaxed) != ONE {
+        return;
+    }
+    let mut entries = 0;
+    let complete = PathBuffer::of(&[root, b"/", name])
+        .is_some_and(|directory| for_each_name(directory.bytes(), |_| entries += 1));
+    let state = if complete && entries == 0 {
+        NOTHING
+    } else {
+        SOME
+    };
+    slot.store(state, Ordering::Relaxed);
 }
 
 /// A name on the host that takes the place of the guest's, if there is one.
@@ -59,7 +173,10 @@ fn map_bytes(path: &[u8], follow: bool) -> Option<PathBuffer> {
     }
     let root = root()?;
     let inner = PathBuffer::of(&[root.bytes(), path])?;
-    let status = sys::stat64(inner.c_str(), false).ok()?;
+    let Ok(status) = sys::stat64(inner.c_str(), false) else {
+        look_whether_empty(root.bytes(), path);
+        return None;
+    };
     if follow && sys::stat_mode(&status) & libc::S_IFMT == libc::S_IFLNK {
         return lookup::find(root, path).ok().map(|found| found.host);
     }

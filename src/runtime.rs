@@ -350,6 +350,18 @@ impl<const N: usize> HookedSymbol<N> {
         }
     }
 
+    /// The next definition, if it was asked for before.
+    ///
+    /// # Safety
+    /// `F` is the type of the function.
+    #[inline(always)]
+    pub unsafe fn known<F: Copy>(&'static self) -> Option<F> {
+        const { assert!(size_of::<F>() == size_of::<usize>()) };
+        let address = self.address.load(Ordering::Relaxed);
+        // SAFETY: the caller's promise; a function pointer is as large as an address.
+        (address != 0).then(|| unsafe { core::mem::transmute_copy(&address) })
+    }
+
     #[inline(always)]
     pub fn next(&'static self) -> Next {
         Next((&raw const *self).cast())

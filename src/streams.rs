@@ -3,7 +3,7 @@
 use crate::calls::{self, Direction, settle};
 use crate::paths::{self, PathBuffer};
 use crate::{descriptors, runtime, sys};
-use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
 use image::os::Os;
 use libc::{FILE, c_char, c_int, c_void, off64_t, size_t, ssize_t};
 use mtd_abi::errno::Errno;
@@ -12,6 +12,8 @@ use mtd_abi::errno::Errno;
 const SNAPSHOT: c_int = 1 << 30;
 const STREAMS_MAX: usize = 64;
 static STREAMS: [AtomicUsize; STREAMS_MAX] = [const { AtomicUsize::new(0) }; STREAMS_MAX];
+/// A stream was entered, ever: until then nobody looks through the table.
+static ANY: AtomicBool = AtomicBool::new(false);
 static DESCRIPTORS: [AtomicI32; STREAMS_MAX] = [const { AtomicI32::new(-1) }; STREAMS_MAX];
 
 /// `cookie_io_functions_t`.
@@ -93,7 +95,14 @@ pub fn open(fd: c_int, mode: *const c_char) -> *mut FILE {
     stream
 }
 
+/// Whether there never was a stream of ours.
+#[inline(always)]
+pub fn is_none() -> bool {
+    !ANY.load(Relaxed)
+}
+
 fn remember(stream: usize, fd: c_int) {
+    ANY.store(true, Relaxed);
     for (slot, descriptor) in STREAMS.iter().zip(&DESCRIPTORS) {
         if slot.compare_exchange(0, stream, Relaxed, Relaxed).is_ok() {
             descriptor.store(fd, Relaxed);
@@ -104,6 +113,9 @@ fn remember(stream: usize, fd: c_int) {
 
 /// The descriptor below a stream of ours.
 pub fn descriptor(stream: usize) -> Option<c_int> {
+    if is_none() {
+        return None;
+    }
     STREAMS
         .iter()
         .zip(&DESCRIPTORS)

@@ -27,6 +27,16 @@ fn is_off() -> bool {
     }
 }
 
+/// The same without finding out.
+#[inline(always)]
+pub fn is_known_off() -> bool {
+    STATE.load(Relaxed) == OFF
+}
+
+pub fn find_out() {
+    is_off();
+}
+
 #[cold]
 fn start() -> u8 {
     use image::os::Os;

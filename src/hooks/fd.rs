@@ -7,6 +7,7 @@ use libc::{c_int, c_uint, c_void, off64_t, size_t, ssize_t};
 use mtd_abi::errno::Errno;
 
 family! {
+    quick (descriptors::forget_foreign(fd))
     fn close_any(fd: c_int) -> c_int |next| {
         if is_private(fd) {
             return settle(Err(Errno::EBADF), -1);

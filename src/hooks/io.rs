@@ -42,8 +42,9 @@ fn transfer_vector(
 }
 
 family! {
+    quick (is_foreign(fd))
     fn transfer_any(fd: c_int, buffer: usize, count: size_t) -> ssize_t |next, mark| {
-        if !is_foreign(fd) && let Some(result) = transfer(fd, mark, buffer, count, None) {
+        if let Some(result) = transfer(fd, mark, buffer, count, None) {
             return result;
         }
         next(fd, buffer, count)
@@ -51,8 +52,9 @@ family! {
     read(READ), __read(READ), __libc_read(READ), write(WRITE), __write(WRITE), __libc_write(WRITE)
 }
 family! {
+    quick (is_foreign(fd))
     fn positioned_any(fd: c_int, buffer: usize, count: size_t, offset: off64_t) -> ssize_t |next, mark| {
-        if !is_foreign(fd) && let Some(result) = transfer(fd, mark, buffer, count, Some(offset)) {
+        if let Some(result) = transfer(fd, mark, buffer, count, Some(offset)) {
             return result;
         }
         next(fd, buffer, count, offset)
@@ -60,6 +62,7 @@ family! {
     pread64(READ), __pread64(READ), __libc_pread64(READ), pwrite64(WRITE), __pwrite64(WRITE), __libc_pwrite64(WRITE)
 }
 family! {
+    quick (is_foreign(fd))
     fn plain_positioned_any(fd: c_int, buffer: usize, count: size_t, narrow: i32, low: i32, high: i32) -> ssize_t
     |next, mark| {
         if !is_foreign(fd) {
@@ -100,6 +103,7 @@ hook! {
 }
 
 family! {
+    quick (is_foreign(fd))
     fn vector_any(fd: c_int, vector: *const c_void, count: c_int) -> ssize_t |next, mark| {
         if !is_foreign(fd) && let Some(result) = transfer_vector(fd, mark, vector, count, None) {
             return result;
@@ -169,10 +173,8 @@ family! {
 const RWF_HARMLESS: c_int = 7;
 
 family! {
+    quick (is_foreign(fd))
     fn wide_seek(fd: c_int, offset: off64_t, whence: c_int) -> off64_t |next| {
-        if is_foreign(fd) {
-            return next(fd, offset, whence);
-        }
         match calls::seek(fd, offset, whence) {
             Some(result) => settle(result, -1),
             None => next(fd, offset, whence),
@@ -182,11 +184,9 @@ family! {
 }
 
 family! {
+    quick (is_foreign(fd))
     // Narrow: offset in r1, whence in r2. Wide: offset in r2 and r3, whence on the stack.
     fn plain_seek(fd: c_int, first: i32, second: i32, third: i32, fourth: i32) -> off64_t |next| {
-        if is_foreign(fd) {
-            return next(fd, first, second, third, fourth);
-        }
         let (offset, whence) = if libc_kind::wide_offsets() {
             (libc_kind::join(second, third), fourth)
         } else {

@@ -35,7 +35,8 @@ macro_rules! real {
 }
 
 /// Symbols with one body. `next` in `|next, mark|` is the next definition of the symbol that was called, and `mark` the
-/// number that the symbol has in brackets.
+/// number that the symbol has in brackets. Where `quick (test)` is given and holds, a call goes to the next definition
+/// without a frame: the test is a few instructions, and this is all that most calls of the guest ever meet.
 macro_rules! family {
     (
         fn $family:ident $arguments:tt -> $result:ty
@@ -43,7 +44,16 @@ macro_rules! family {
         $($name:ident $(($value:expr))?),* $(,)?
     ) => {
         family! { @body fn $family $arguments -> $result, $next, $($mark)?, $body }
-        $(family! { @name $name, 0 $(+ $value)?, fn $family $arguments -> $result })*
+        $(family! { @name $name, 0 $(+ $value)?, (false), fn $family $arguments -> $result })*
+    };
+    (
+        quick $test:tt
+        fn $family:ident $arguments:tt -> $result:ty
+        |$next:ident $(, $mark:ident)?| $body:block
+        $($name:ident $(($value:expr))?),* $(,)?
+    ) => {
+        family! { @body fn $family $arguments -> $result, $next, $($mark)?, $body }
+        $(family! { @name $name, 0 $(+ $value)?, $test, fn $family $arguments -> $result })*
     };
     (@body fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty, $next:ident, $($mark:ident)?, $body:block) => {
         #[inline(never)]
@@ -54,10 +64,14 @@ macro_rules! family {
             $body
         }
     };
-    (@name $name:ident, $mark:expr, fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty) => {
+    (@name $name:ident, $mark:expr, ($test:expr), fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty) => {
         hook! {
             @marked $mark,
             fn $name($($argument: $kind),*) -> $result {
+                // SAFETY: `Real` is the type of this symbol.
+                if $test && let Some(next) = unsafe { NEXT.known::<Real>() } {
+                    return next($($argument),*);
+                }
                 $family($($argument,)* NEXT.next())
             }
         }

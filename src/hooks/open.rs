@@ -12,6 +12,15 @@ fn open_with(
     real_open: impl FnOnce() -> c_int,
 ) -> c_int {
     // SAFETY: the guest's own argument to open.
+    if flags & libc::O_CREAT == 0 && unsafe { crate::paths::is_elsewhere(path) } {
+        let fd = real_open();
+        if fd < 0 {
+            return failed(directory, path, flags);
+        }
+        descriptors::enter_foreign(fd);
+        return fd;
+    }
+    // SAFETY: as above.
     let bytes = unsafe { files::path_bytes(path) };
     if let Some(result) = bytes.and_then(|bytes| files::open(directory, bytes, flags)) {
         return settle(result, -1);
@@ -22,15 +31,25 @@ fn open_with(
         return settle(result, -1);
     }
     let fd = real_open();
-    if fd >= 0 {
-        descriptors::enter_foreign(fd);
-    } else if sys::errno() == libc::ENOENT
-        && let Some(result) =
-            bytes.and_then(|bytes| files::open_through_links(directory, bytes, flags))
+    if fd < 0 {
+        return failed(directory, path, flags);
+    }
+    descriptors::enter_foreign(fd);
+    fd
+}
+
+/// The real open failed; a link may lead to ours after all.
+#[cold]
+#[inline(never)]
+fn failed(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
+    // SAFETY: the guest's own argument to open.
+    if sys::errno() == libc::ENOENT
+        && let Some(bytes) = unsafe { files::path_bytes(path) }
+        && let Some(result) = files::open_through_links(directory, bytes, flags)
     {
         return settle(result, -1);
     }
-    fd
+    -1
 }
 
 family! {

@@ -190,6 +190,15 @@ fn stat_any(
     real_stat: &dyn Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let stand_in = |path| real_stat(sys::AT_FDCWD, path);
+    // SAFETY: the guest's own argument to libc.
+    if unsafe { crate::paths::is_elsewhere(path) && root_names::is_outside(path) } {
+        // By its spelling neither ours nor in the guest's root.
+        let result = real_stat(directory, path);
+        if result == 0 || !follow {
+            return result;
+        }
+        return stat_through_links(directory, path, buffer, shape, &stand_in).unwrap_or(result);
+    }
     if let Some(result) = stat_path(directory, path, follow, buffer, shape, &stand_in) {
         return result;
     }
@@ -217,22 +226,18 @@ family! {
 }
 
 family! {
+    quick (is_plain(fd))
     fn fstat_any(fd: c_int, buffer: *mut c_void) -> c_int |next, mark| {
         let result = next(fd, buffer);
-        if is_plain(fd) {
-            return result;
-        }
         fstat_after(fd, result, buffer, shape(mark))
     }
     fstat(PLAIN), fstat64(STAT64), __fstat64_time64(TIME64), __fstat_time64(STAT64)
 }
 
 family! {
+    quick (is_plain(fd))
     fn fxstat_any(version: c_int, fd: c_int, buffer: *mut c_void) -> c_int |next, mark| {
         let result = next(version, fd, buffer);
-        if is_plain(fd) {
-            return result;
-        }
         fstat_after(fd, result, buffer, shape(mark))
     }
     __fxstat(PLAIN), __fxstat64(STAT64)

@@ -97,8 +97,30 @@ fn fopen_through_links(path: *const c_char, mode: *const c_char) -> Option<*mut 
     })
 }
 
+/// An existing file that is not ours, by the spelling of its name.
+fn is_quick(path: *const c_char, mode: *const c_char) -> bool {
+    // SAFETY: the guest's own arguments to libc.
+    unsafe { !mode.is_null() && *mode.cast::<u8>() == b'r' && crate::paths::is_elsewhere(path) }
+}
+
+fn own_fileno(stream: *mut FILE) -> c_int {
+    unsafe extern "C" {
+        fn fileno(stream: *mut FILE) -> c_int;
+    }
+    // SAFETY: an open stream.
+    unsafe { fileno(stream) }
+}
+
 family! {
     fn fopen_any(path: *const c_char, mode: *const c_char) -> *mut FILE |next| {
+        if is_quick(path, mode) {
+            let stream = next(path, mode);
+            if stream.is_null() {
+                return fopen_through_links(path, mode).unwrap_or(stream);
+            }
+            descriptors::enter_foreign(own_fileno(stream));
+            return stream;
+        }
         if let Some(stream) = fopen_ours(path, mode) {
             return stream;
         }
@@ -146,6 +168,9 @@ family! {
 
 hook! {
     fn fclose(stream: *mut FILE) -> c_int {
+        if streams::is_none() && !stream.is_null() && descriptors::forget_foreign(own_fileno(stream)) {
+            return real!(fclose(stream));
+        }
         streams::release_snapshot(stream as usize);
         if streams::descriptor(stream as usize).is_some() {
             streams::forget(stream as usize);
@@ -162,6 +187,7 @@ hook! {
 }
 
 family! {
+    quick (streams::is_none())
     fn fileno_any(stream: *mut FILE) -> c_int |next| {
         match streams::descriptor(stream as usize) {
             Some(fd) => fd,
