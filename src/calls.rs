@@ -58,6 +58,9 @@ fn transfer_one(
             fd, descriptor, direction, address, length, at,
         );
     }
+    if descriptor.node.kind == NodeKind::Answered {
+        return crate::answers::transfer(fd, descriptor, direction, address, length, at);
+    }
     let at = at
         .map(|at| u64::try_from(at).map_err(|_| Errno::EINVAL))
         .transpose()?;
@@ -180,8 +183,10 @@ pub fn seek(fd: i32, offset: i64, whence: i32) -> Answer<i64> {
     if descriptor.path_only {
         return Some(Err(Errno::EBADF));
     }
-    if descriptor.node.kind == NodeKind::Threshold {
-        return None;
+    match descriptor.node.kind {
+        NodeKind::Threshold => return None,
+        NodeKind::Answered => return Some(crate::answers::seek(fd, descriptor, whence)),
+        _ => {}
     }
     let result = world::with_device(fd, descriptor, |device, file| {
         let size = match descriptor.node.kind {
@@ -222,6 +227,14 @@ pub fn ioctl(fd: i32, command: u32, argument: usize) -> Answer<i32> {
     if is_generic(command) || descriptor.node.kind == NodeKind::Threshold {
         return None;
     }
+    if descriptor.node.kind == NodeKind::Answered {
+        return Some(crate::answers::ioctl(fd, command, argument));
+    }
+    if crate::answers::any()
+        && let Some(result) = crate::answers::before_flash(descriptor.node, command, argument)
+    {
+        return Some(result);
+    }
     if command == mtd_abi::ioctl::FIGETBSZ {
         return Some(world::copy_out(argument, &SOFT_BLOCK_SIZE.to_le_bytes()).map(|()| 0));
     }
@@ -246,7 +259,7 @@ pub fn refuse(fd: i32, char_errno: Errno, block_errno: Errno) -> Option<Errno> {
     let descriptor = descriptors::lookup(fd)?;
     match descriptor.node.kind {
         _ if descriptor.path_only => Some(Errno::EBADF),
-        NodeKind::Char | NodeKind::CharReadOnly => Some(char_errno),
+        NodeKind::Char | NodeKind::CharReadOnly | NodeKind::Answered => Some(char_errno),
         NodeKind::Block => Some(block_errno),
         NodeKind::Threshold => None,
     }
@@ -257,7 +270,7 @@ pub fn sync(fd: i32) -> Answer<i32> {
     let descriptor = descriptors::lookup(fd)?;
     Some(match descriptor.node.kind {
         _ if descriptor.path_only => Err(Errno::EBADF),
-        NodeKind::Char | NodeKind::CharReadOnly => Err(Errno::EINVAL),
+        NodeKind::Char | NodeKind::CharReadOnly | NodeKind::Answered => Err(Errno::EINVAL),
         NodeKind::Block => world::with_session(fd, descriptor, |session| {
             chardev::block::sync(session).map(|()| 0)
         })

@@ -19,6 +19,8 @@ pub enum NodeKind {
     Block,
     /// A writable attribute of sysfs, `bitflip_threshold`: its text is in a memory file.
     Threshold,
+    /// Another device, that rules of the configuration answer for; its index is that of the first rule.
+    Answered,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +69,7 @@ fn pack(descriptor: Descriptor) -> u32 {
         NodeKind::CharReadOnly => 1,
         NodeKind::Block => 2,
         NodeKind::Threshold => 3,
+        NodeKind::Answered => 4,
     };
     let bit = |set: bool, bit: u32| if set { bit } else { 0 };
     OURS | bit(descriptor.readable, READABLE)
@@ -77,11 +80,12 @@ fn pack(descriptor: Descriptor) -> u32 {
 }
 
 fn unpack(word: u32) -> Descriptor {
-    let kind = match word >> KIND_SHIFT & 3 {
+    let kind = match word >> KIND_SHIFT & 7 {
         0 => NodeKind::Char,
         1 => NodeKind::CharReadOnly,
         2 => NodeKind::Block,
-        _ => NodeKind::Threshold,
+        3 => NodeKind::Threshold,
+        _ => NodeKind::Answered,
     };
     Descriptor {
         node: Node {

@@ -41,12 +41,17 @@ pub fn find(directory: i32, path: &[u8]) -> Option<Ours> {
     }
     let as_directory = path.ends_with(b"/");
     let absolute = paths::absolute(directory, path)?;
-    let what = paths::classify(absolute.bytes())?;
-    exists(&what).then_some(Ours {
+    let what = classify(absolute.bytes())?;
+    Some(Ours {
         what,
         path: absolute,
         as_directory,
     })
+}
+
+fn classify(path: &[u8]) -> Option<Virtual> {
+    let flash = paths::classify(path).filter(exists);
+    flash.or_else(|| crate::answers::named(path).map(Virtual::Node))
 }
 
 /// A node without a device is not a file, and without any flash /proc/mtd is the system's.
@@ -80,8 +85,8 @@ pub fn find_through_links(directory: i32, path: &[u8]) -> Option<Ours> {
                 current = joined;
             }
         }
-        if let Some(what) = paths::classify(current.bytes()) {
-            return exists(&what).then_some(Ours {
+        if let Some(what) = classify(current.bytes()) {
+            return Some(Ours {
                 what,
                 path: current,
                 as_directory: false,
@@ -145,6 +150,10 @@ pub fn open(directory: i32, path: &[u8], flags: i32) -> Answer<i32> {
     }
     if let Some(fd) = named_descriptor(path) {
         let descriptor = descriptors::lookup(fd)?;
+        if descriptor.node.kind == NodeKind::Answered {
+            let name = crate::answers::name_behind(fd)?;
+            return Some(crate::answers::open(name.bytes(), descriptor.node, flags));
+        }
         return Some(open_node(descriptor.node, flags));
     }
     find(directory, path).and_then(|ours| open_ours(&ours, flags))
@@ -165,7 +174,11 @@ pub fn create_through_link(directory: i32, path: &[u8], flags: i32) -> Answer<i3
     }
     let absolute = paths::absolute(directory, path)?;
     let mut buffer = [0; PATH_MAX];
-    sys::readlink(absolute.c_str(), &mut buffer).ok()?;
+    if let Err(errno) = sys::readlink(absolute.c_str(), &mut buffer) {
+        // A shell that redirects to a device makes a file where there is none.
+        crate::trace::missing(directory, path, "open", errno);
+        return None;
+    }
     open_through_links(directory, path, flags)
 }
 
@@ -181,6 +194,9 @@ fn open_ours(ours: &Ours, flags: i32) -> Answer<i32> {
         Virtual::Node(node) if ours.as_directory => {
             let _ = node;
             Some(Err(Errno::ENOTDIR))
+        }
+        Virtual::Node(node) if node.kind == NodeKind::Answered => {
+            Some(crate::answers::open(ours.path.bytes(), node, flags))
         }
         Virtual::Node(node) => Some(open_node(node, flags)),
         Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
@@ -218,7 +234,7 @@ fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
 
 /// access and faccessat.
 pub fn access(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
-    if crate::ways_out::watchdog::is_path(path) {
+    if crate::ways_out::watchdog::is_own(path) {
         return Some(if mode & libc::X_OK != 0 {
             Err(Errno::EACCES)
         } else {
@@ -279,7 +295,9 @@ fn descriptor_name(fd: i32, buffer: &mut [u8]) -> Option<PathBuffer> {
     if let Some(descriptor) = descriptors::lookup(fd)
         && descriptor.node.kind != NodeKind::Threshold
     {
-        let name = paths::node_name(descriptor.node)?;
+        let Some(name) = paths::node_name(descriptor.node) else {
+            return crate::answers::name_behind(fd);
+        };
         return PathBuffer::of(&[b"/dev/", name.bytes()]);
     }
     let real = paths::descriptor_path(fd, buffer)?;
@@ -314,7 +332,14 @@ pub fn realpath(path: &[u8]) -> Answer<PathBuffer> {
     }
 }
 
+pub fn node(directory: i32, path: &[u8]) -> Option<Node> {
+    match find(directory, path)?.what {
+        Virtual::Node(node) => Some(node),
+        _ => None,
+    }
+}
+
 /// chmod, chown, utime: harmless on a device node, and the node is not a file of the guest's.
 pub fn is_node(directory: i32, path: &[u8]) -> bool {
-    find(directory, path).is_some_and(|ours| matches!(ours.what, Virtual::Node(_)))
+    node(directory, path).is_some()
 }

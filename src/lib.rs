@@ -17,6 +17,7 @@
 )]
 #![cfg(all(target_arch = "arm", target_os = "linux"))]
 
+mod answers;
 mod backing;
 mod calls;
 mod children;
@@ -33,6 +34,7 @@ mod paths;
 mod process_lock;
 mod root_names;
 mod runtime;
+mod settings;
 mod shadow;
 mod stand_in;
 mod streams;

@@ -159,7 +159,10 @@ fn is_ours(which: Merged, name: &[u8]) -> bool {
         Merged::Class => name == b"mtd",
         Merged::Block => paths::parse_node(name)
             .is_some_and(|node| node.kind == NodeKind::Block && world::node_exists(node)),
-        Merged::Dev => paths::parse_node(name).is_some_and(world::node_exists),
+        Merged::Dev => {
+            paths::parse_node(name).is_some_and(world::node_exists)
+                || crate::answers::is_entry(name)
+        }
         Merged::Sysfs => false,
     }
 }
@@ -183,7 +186,15 @@ fn entry_at(which: Merged, number: u32) -> Option<(paths::PathBuffer, u8)> {
         ],
         _ => &[(NodeKind::Block, libc::DT_LNK)],
     };
-    let index = world::nth_device(number / kinds.len() as u32)?;
+    let count = kinds.len() as u32;
+    let Some(index) = world::nth_device(number / count) else {
+        if which != Merged::Dev || !crate::answers::any() {
+            return None;
+        }
+        let rules_from = (0..).find(|&nth| world::nth_device(nth).is_none())? * count;
+        let number = number.checked_sub(rules_from)?;
+        return Some((crate::answers::nth_entry(number)?, libc::DT_CHR));
+    };
     let (kind, entry_type) = *kinds.get(number as usize % kinds.len())?;
     Some((paths::node_name(Node { kind, index })?, entry_type))
 }

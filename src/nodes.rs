@@ -21,6 +21,9 @@ pub fn node_path(state: &mut State, node: Node) -> Option<PathBuffer> {
 
 /// The node file, made if it is missing; the configuration stands in where nothing can be made.
 pub fn stand_in_file(node: Node) -> Option<PathBuffer> {
+    if node.kind == NodeKind::Answered {
+        return any_file();
+    }
     let path = with_state(|state| node_path(state, node))?;
     if sys::stat64(path.c_str(), true).is_ok() {
         return Some(path);
@@ -69,9 +72,8 @@ fn open_node_file(path: &PathBuffer, flags: i32) -> Result<i32, i32> {
 }
 
 /// Where the board's directory cannot be written, the node is a memory file.
-fn open_memory_node(node: Node, flags: i32) -> Result<i32, Errno> {
-    let name = paths::node_name(node).ok_or(Errno::ENAMETOOLONG)?;
-    let name = PathBuffer::of(&[paths::NODE_MEMORY, name.bytes()]).ok_or(Errno::ENAMETOOLONG)?;
+fn open_memory_node(name: &[u8], flags: i32) -> Result<i32, Errno> {
+    let name = PathBuffer::of(&[paths::NODE_MEMORY, name]).ok_or(Errno::ENAMETOOLONG)?;
     let file = sys::memfd(name.c_str()).map_err(Errno)?;
     let result = crate::text_files::reopen(file, flags);
     sys::close(file);
@@ -80,6 +82,7 @@ fn open_memory_node(node: Node, flags: i32) -> Result<i32, Errno> {
 
 /// Opens /dev/mtdN and its kin: the checks of the kernel, then a descriptor on the node file.
 pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
+    let name = paths::node_name(node).ok_or(Errno::ENAMETOOLONG)?;
     let path = with_state(|state| {
         let view = state.device(node.index).map_err(|_| Errno::ENOENT)?;
         if flags & libc::O_PATH == 0 {
@@ -93,13 +96,7 @@ pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
     if flags & libc::O_PATH != 0 {
         stand_in_file(node);
     }
-    let fd = match open_node_file(&path, flags) {
-        Ok(fd) => fd,
-        Err(
-            libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT | libc::ENOSPC | libc::EDQUOT,
-        ) => open_memory_node(node, flags)?,
-        Err(errno) => return Err(Errno(errno)),
-    };
+    let fd = open_file_or_memory(&path, name.bytes(), flags)?;
     if flags & libc::O_PATH != 0 || (descriptors::set_mark(fd) && hold_exclusively(fd, node, flags))
     {
         return Ok(fd);
@@ -108,12 +105,41 @@ pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
     if node.kind == NodeKind::Block && flags & libc::O_EXCL != 0 {
         return Err(Errno::EBUSY);
     }
-    let fd = open_memory_node(node, flags)?;
+    marked_memory_node(name.bytes(), flags)
+}
+
+fn open_file_or_memory(path: &PathBuffer, name: &[u8], flags: i32) -> Result<i32, Errno> {
+    match open_node_file(path, flags) {
+        Ok(fd) => Ok(fd),
+        Err(
+            libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT | libc::ENOSPC | libc::EDQUOT,
+        ) => open_memory_node(name, flags),
+        Err(errno) => Err(Errno(errno)),
+    }
+}
+
+fn marked_memory_node(name: &[u8], flags: i32) -> Result<i32, Errno> {
+    let fd = open_memory_node(name, flags)?;
     if descriptors::set_mark(fd) {
         Ok(fd)
     } else {
         Err(Errno::EIO)
     }
+}
+
+/// The node file of a device that is not flash.
+pub fn open_named(name: &[u8], flags: i32) -> Result<i32, Errno> {
+    let path = with_state(|state| {
+        let directory = state.board(false)?.directory();
+        PathBuffer::of(&[directory.as_bytes(), paths::NODE_DIRECTORY, name])
+    });
+    let path = path.ok_or(Errno::ENAMETOOLONG)?;
+    let fd = open_file_or_memory(&path, name, flags)?;
+    if flags & libc::O_PATH != 0 || descriptors::set_mark(fd) {
+        return Ok(fd);
+    }
+    sys::close(fd);
+    marked_memory_node(name, flags)
 }
 
 /// Byte of a block node's file that an O_EXCL holder has locked.

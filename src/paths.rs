@@ -51,6 +51,16 @@ impl PathBuffer {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
 
+    /// `prefix`, then `name` with one byte replaced wherever it stands.
+    pub fn translated(prefix: &[u8], name: &[u8], from: u8, to: u8) -> Option<PathBuffer> {
+        let mut path = PathBuffer::of(&[prefix, name])?;
+        let copied = path.bytes.get_mut(prefix.len()..path.length)?;
+        for byte in copied.iter_mut().filter(|byte| **byte == from) {
+            *byte = to;
+        }
+        Some(path)
+    }
+
     fn truncate(&mut self, length: usize) {
         self.length = length.min(self.length);
         if let Some(end) = self.bytes.get_mut(self.length) {
@@ -90,16 +100,21 @@ pub enum Virtual {
     Sys,
 }
 
-/// Names that can lead to something of ours contain "mtd", "90:" or "31:", or end like two files of /proc. One look at
-/// each byte: this stands before every open and stat of the guest.
+/// Names that can lead to something of ours contain "mtd", "90:" or "31:", or end like two files of /proc; where the
+/// configuration has rules, also those that contain "dev/". One look at each byte: this stands before every open and
+/// stat of the guest.
 pub fn may_be_ours(path: &[u8]) -> bool {
     let mut rest = path;
+    let mut is_in_dev = false;
     while let [first, tail @ ..] = rest {
         let found = match first {
             b'm' => tail.starts_with(b"td"),
             b'9' => tail.starts_with(b"0:"),
             b'3' => tail.starts_with(b"1:"),
-            b'd' => tail == b"evices",
+            b'd' => {
+                is_in_dev |= tail.starts_with(b"ev/");
+                tail == b"evices"
+            }
             b'p' => tail == b"artitions",
             _ => false,
         };
@@ -108,7 +123,7 @@ pub fn may_be_ours(path: &[u8]) -> bool {
         }
         rest = tail;
     }
-    false
+    is_in_dev && crate::answers::any()
 }
 
 /// The quickest test, before every open and stat of the guest: an absolute name without "//", "/./" and "/../", and not in a directory
@@ -160,7 +175,8 @@ pub fn absolute(directory: i32, path: &[u8]) -> Option<PathBuffer> {
         let base = if directory == sys::AT_FDCWD {
             sys::getcwd(&mut buffer).ok()?
         } else {
-            descriptor_path(directory, &mut buffer)?
+            // Directories below -L are seen with it before their name.
+            crate::root_names::guest_name(descriptor_path(directory, &mut buffer)?)
         };
         let base = crate::shadow::guest_name(base);
         for component in base.iter_components() {
@@ -242,6 +258,7 @@ pub fn node_name(node: Node) -> Option<PathBuffer> {
         NodeKind::CharReadOnly => PathBuffer::of(&[b"mtd", digits, b"ro"]),
         NodeKind::Block => PathBuffer::of(&[b"mtdblock", digits]),
         NodeKind::Threshold => PathBuffer::of(&[b"bitflip_threshold"]),
+        NodeKind::Answered => None,
     }
 }
 
@@ -305,12 +322,18 @@ pub fn node_behind(fd: i32, buffer: &mut [u8]) -> Option<Node> {
     let name = path.rsplit(|&byte| byte == b'/').next()?;
     let directory = path.get(..path.len() - name.len())?;
     if let Some(board) = directory.strip_suffix(NODE_DIRECTORY) {
-        let node = parse_node(name)?;
+        let is_ruled = name.first() == Some(&crate::answers::SLASH);
+        let node = if is_ruled {
+            None
+        } else {
+            Some(parse_node(name)?)
+        };
         crate::world::remember_board(board);
-        return Some(node);
+        return node.or_else(|| crate::answers::node_of_file(name));
     }
     let name = name.strip_prefix(b"memfd:").unwrap_or(name);
-    parse_node(name.strip_prefix(NODE_MEMORY)?)
+    let name = name.strip_prefix(NODE_MEMORY)?;
+    parse_node(name).or_else(|| crate::answers::node_of_file(name))
 }
 
 /// Splitting that also serves names that were mapped back.

@@ -167,6 +167,15 @@ pub fn map(path: *const c_char, follow: bool) -> Mapped {
     Mapped(unsafe { files::path_bytes(path) }.and_then(|path| map_bytes(path, follow)))
 }
 
+/// The guest's name of something that the system shows with the root before it.
+pub fn guest_name(name: &[u8]) -> &[u8] {
+    match root().and_then(|root| name.strip_prefix(root.bytes())) {
+        Some([]) => b"/",
+        Some(inner @ [b'/', ..]) => inner,
+        _ => name,
+    }
+}
+
 fn map_bytes(path: &[u8], follow: bool) -> Option<PathBuffer> {
     if path.first() != Some(&b'/') {
         return None;

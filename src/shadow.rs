@@ -11,7 +11,7 @@ use chardev::text;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use mtd_abi::errno::Errno;
 
-/// Whether the current directory lies in the tree. A fork inherits it with the directory; a program that was started
+/// Whether the current directory lies in the tree, or in /dev where rules name devices. A fork inherits it with the directory; a program that was started
 /// in it has to find out.
 static INSIDE: AtomicU8 = AtomicU8::new(UNKNOWN);
 const UNKNOWN: u8 = 0;
@@ -49,7 +49,7 @@ impl Attribute {
         match self.node.kind {
             NodeKind::CharReadOnly => text::Node::ReadOnly,
             NodeKind::Block => text::Node::Block,
-            NodeKind::Char | NodeKind::Threshold => text::Node::Char,
+            NodeKind::Char | NodeKind::Threshold | NodeKind::Answered => text::Node::Char,
         }
     }
 
@@ -219,7 +219,9 @@ pub fn entered(result: i32) -> i32 {
 
 fn find_out() -> bool {
     let mut buffer = [0; PATH_MAX];
-    let inside = sys::getcwd(&mut buffer).is_ok_and(contains_tree);
+    let is_ours =
+        |path: &[u8]| contains_tree(path) || path.starts_with(b"/dev") && crate::answers::any();
+    let inside = sys::getcwd(&mut buffer).is_ok_and(is_ours);
     INSIDE.store(if inside { IN_TREE } else { OUTSIDE }, Relaxed);
     inside
 }
@@ -372,7 +374,7 @@ fn attribute_kind(kind: NodeKind) -> text::Node {
     match kind {
         NodeKind::CharReadOnly => text::Node::ReadOnly,
         NodeKind::Block => text::Node::Block,
-        NodeKind::Char | NodeKind::Threshold => text::Node::Char,
+        NodeKind::Char | NodeKind::Threshold | NodeKind::Answered => text::Node::Char,
     }
 }
 

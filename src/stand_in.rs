@@ -7,6 +7,8 @@ use mtd_abi::errno::Errno;
 use mtd_abi::{MTD_BLOCK_MAJOR, MTD_CHAR_MAJOR};
 
 pub const BLOCK_SIZE: u32 = 4096;
+/// Of devices that rules answer for: the first major for local use.
+const ANSWERED_MAJOR: u32 = 240;
 /// devtmpfs makes nodes with this mode.
 const NODE_MODE: u32 = 0o600;
 
@@ -24,6 +26,7 @@ impl StandIn {
         let (kind, major, minor) = match node.kind {
             NodeKind::Char => (libc::S_IFCHR, MTD_CHAR_MAJOR, node.index * 2),
             NodeKind::CharReadOnly => (libc::S_IFCHR, MTD_CHAR_MAJOR, node.index * 2 + 1),
+            NodeKind::Answered => (libc::S_IFCHR, ANSWERED_MAJOR, node.index),
             NodeKind::Block | NodeKind::Threshold => (libc::S_IFBLK, MTD_BLOCK_MAJOR, node.index),
         };
         StandIn {

@@ -215,6 +215,11 @@ pub fn stat_mode(bytes: &Stat64) -> u32 {
     word(bytes, 16)
 }
 
+/// Of a device's number.
+pub fn stat_major(bytes: &Stat64) -> u8 {
+    mtd_abi::layout::Field::get(bytes, 33)
+}
+
 fn file_status(bytes: &Stat64) -> FileStatus {
     let time = |offset: usize| {
         i64::from(word(bytes, offset)) * 1_000_000_000 + i64::from(word(bytes, offset + 4))

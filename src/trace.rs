@@ -2,12 +2,17 @@
 //!
 //! MTDSHIM_TRACE is `stderr` or a file name (appended to); a leading `json:` makes JSON lines.
 
+mod devices;
+
+use crate::paths::PathBuffer;
+use crate::settings;
 use crate::sys;
 use crate::world;
 use chardev::Session;
 use chardev::text::Text;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicI32, AtomicU8, Ordering::Relaxed};
+pub use devices::{answered, foreign_ioctl, missing, refused};
 use mtd_abi::errno::Errno;
 
 static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
@@ -40,17 +45,19 @@ pub fn find_out() {
 #[cold]
 fn start() -> u8 {
     use image::os::Os;
-    let state = match world::environment(c"MTDSHIM_TRACE") {
+    let state = match world::environment(settings::TRACE) {
         None => OFF,
         Some(value) => {
             let bytes = value.to_bytes();
-            let (kind, target) = match bytes.strip_prefix(b"json:") {
-                Some(target) => (JSON, target),
-                None => (TEXT, bytes),
+            let target = settings::trace_target(bytes);
+            let kind = if target.len() < bytes.len() {
+                JSON
+            } else {
+                TEXT
             };
-            if target != b"stderr" && target != b"1" {
+            if !settings::is_stderr(target) {
                 let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
-                let path = crate::paths::PathBuffer::of(&[target]);
+                let path = PathBuffer::of(&[target]);
                 let opened = path
                     .ok_or(libc::ENAMETOOLONG)
                     .and_then(|path| sys::openat(sys::AT_FDCWD, path.c_str(), flags, 0o666));
@@ -134,7 +141,10 @@ fn end<T: Into<i64> + Copy>(line: &mut Text<'_>, result: &Result<T, Errno>) {
         }
     };
     line.push(b"\n");
-    let bytes = line.bytes();
+    put(line.bytes());
+}
+
+fn put(bytes: &[u8]) {
     let _ = sys::call!(
         libc::SYS_write,
         FILE.load(Relaxed),
@@ -273,46 +283,6 @@ fn fields(line: &mut Text<'_>, session: &mut Session<'_>, command: u32, argument
             };
         }
     }
-}
-
-/// An ioctl on something that is not flash, when nobody answered it: what the firmware wants next.
-#[cold]
-pub fn foreign_ioctl(fd: i32, command: u32) {
-    if is_off() {
-        return;
-    }
-    let errno = sys::errno();
-    if errno == libc::ENOTTY || errno == libc::ENOSYS {
-        let mut buffer = [0; 512];
-        let mut line = Text::new(&mut buffer);
-        begin(&mut line, None);
-        let mut name = [0; crate::paths::PATH_MAX];
-        let name = crate::paths::descriptor_path(fd, &mut name).unwrap_or(b"?");
-        let direction = match command >> 30 {
-            0 => "none",
-            1 => "write",
-            2 => "read",
-            _ => "read+write",
-        };
-        let (kind, number, size) = (command >> 8 & 0xff, command & 0xff, command >> 16 & 0x3fff);
-        if STATE.load(Relaxed) == JSON {
-            line.push(b",\"op\":\"refused-ioctl\",\"path\":");
-            json_string(&mut line, name);
-            let _ = write!(
-                line,
-                ",\"command\":{command},\"direction\":\"{direction}\",\"type\":{kind},\"number\":{number},\"size\":{size}"
-            );
-        } else {
-            line.push(b"refused ioctl on ");
-            line.push(name);
-            let _ = write!(
-                line,
-                ": {command:#010x} {direction} type={kind:#04x} nr={number} size={size}"
-            );
-        }
-        end::<i32>(&mut line, &Err(Errno(errno)));
-    }
-    sys::set_errno(errno);
 }
 
 /// Bytes that a stream had written below the hooks.

@@ -157,7 +157,7 @@ pub fn request_power_command(name: &[u8]) {
 /// Opens that are a way out; None for all others.
 pub fn open(path: &[u8], flags: i32) -> Option<Result<i32, Errno>> {
     match path.get(..6)? {
-        b"/dev/w" | b"/dev/m" if watchdog::is_path(path) => Some(watchdog::open(flags)),
+        b"/dev/w" | b"/dev/m" if watchdog::is_own(path) => Some(watchdog::open(flags)),
         b"/proc/"
             if path == b"/proc/sysrq-trigger" && flags & libc::O_ACCMODE != libc::O_RDONLY =>
         {

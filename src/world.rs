@@ -12,15 +12,14 @@ use crate::sys::{self, Kernel};
 use chardev::text::{self, Text};
 use chardev::{Device, OpenFile, Session};
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_char};
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use flash::{Chip, Ledger};
 use image::board::CHIPS_MAX;
 use image::{Board, ChipFiles, DeviceView, Os};
 use mtd_abi::errno::Errno;
 
-/// Environment variable that names the board: its directory or its configuration.
-const VARIABLE: &CStr = c"MTDSHIM";
+use crate::settings::BOARD as VARIABLE;
 const DEFAULT_DIRECTORY: &[u8] = b"/mtdshim-flash";
 const CONF_NAME: &[u8] = b"/mtdshim.conf";
 
@@ -55,18 +54,7 @@ unsafe impl Sync for Hint {}
 static HINT: Hint = Hint(UnsafeCell::new(PathBuffer::new()), AtomicBool::new(false));
 static HINT_TAKEN: AtomicBool = AtomicBool::new(false);
 
-unsafe extern "C" {
-    fn getenv(name: *const c_char) -> *const c_char;
-    fn setenv(name: *const c_char, value: *const c_char, overwrite: i32) -> i32;
-}
-
-pub fn environment<'a>(name: &CStr) -> Option<&'a CStr> {
-    // SAFETY: the guest's own environment; libc keeps the strings where they are.
-    unsafe {
-        let value = getenv(name.as_ptr());
-        (!value.is_null() && *value != 0).then(|| CStr::from_ptr(value))
-    }
-}
+pub use crate::settings::get as environment;
 
 pub fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
     let lock = ProcessLock::acquire();
@@ -168,9 +156,9 @@ impl State {
                 if environment(VARIABLE).is_none_or(|value| value.to_bytes().first() != Some(&b'/'))
                 {
                     let conf = board.conf_path();
-                    // SAFETY: two C strings; libc copies them.
-                    unsafe { setenv(VARIABLE.as_ptr(), conf.as_cstr().as_ptr(), 1) };
+                    crate::settings::set(VARIABLE, conf.as_cstr());
                 }
+                crate::answers::note(board.rules().count() as u32);
                 self.board = Some(board);
             }
             Err(problem) => {
@@ -178,6 +166,36 @@ impl State {
                 problem.report(&Kernel);
             }
         }
+    }
+
+    /// The rules of the configuration, and the way to the guest's memory. No board is made for them.
+    pub fn rules(&mut self) -> Option<(answers::Rules<'_>, &mut Window)> {
+        self.board(false)?;
+        Some((self.board.as_ref()?.rules(), &mut self.window))
+    }
+
+    /// How many rules there are. The board does not stay open for that, and mistakes in it are told to who needs it.
+    pub fn rule_count(&mut self) -> u32 {
+        let count = |board: &Board| board.rules().count() as u32;
+        if let Some(board) = &self.board {
+            return count(board);
+        }
+        let Some(Place::Found(path)) = find_board() else {
+            return 0;
+        };
+        if let Some(count) = Board::rule_count(&Kernel, path.c_str()) {
+            return count;
+        }
+        let Ok(board) = Board::open(&Kernel, path.c_str()) else {
+            return 0;
+        };
+        let rules = count(&board);
+        if board.is_read_only() {
+            self.board = Some(board);
+        } else {
+            board.close(&Kernel);
+        }
+        rules
     }
 
     pub fn device(&mut self, index: u32) -> Result<DeviceView, Errno> {
@@ -513,6 +531,9 @@ pub fn before_close(fd: i32) {
     };
     if !descriptor.writable || descriptor.node.kind == NodeKind::Threshold {
         return;
+    }
+    if descriptor.node.kind == NodeKind::Answered {
+        return crate::answers::before_close(fd);
     }
     let unseen = crate::unseen::may_leave(&descriptor) && crate::unseen::is_any(fd);
     with_state(|state| {

@@ -20,6 +20,9 @@ family! {
         }
         let result = next(fd, command, argument);
         if result < 0 {
+            if let Some(result) = crate::answers::unanswered(fd, command as u32, argument as usize) {
+                return settle(result, -1);
+            }
             if let Some(result) = crate::ways_out::watchdog::ioctl(fd, command as u32, argument as usize) {
                 return settle(result, -1);
             }

@@ -48,6 +48,8 @@ fn failed(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
         && let Some(result) = files::open_through_links(directory, bytes, flags)
     {
         return settle(result, -1);
+    } else if let Some(bytes) = bytes {
+        crate::trace::missing(directory, bytes, "open", sys::errno());
     }
     -1
 }

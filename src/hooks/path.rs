@@ -1,6 +1,7 @@
 //! Calls that take a name: access, readlink, realpath, chdir and getcwd, and what must not happen to a device node.
 
 use crate::calls::settle;
+use crate::descriptors::NodeKind;
 use crate::paths::PathBuffer;
 use crate::{files, shadow, sys};
 use libc::{c_char, c_int, c_void, mode_t, size_t, ssize_t};
@@ -11,11 +12,21 @@ fn bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
     unsafe { files::path_bytes(path) }
 }
 
+/// A device that was asked for and is not there goes into the trace.
+fn told(directory: c_int, path: *const c_char, result: c_int) -> c_int {
+    if result != 0
+        && let Some(path) = bytes(path)
+    {
+        crate::trace::missing(directory, path, "access", sys::errno());
+    }
+    result
+}
+
 family! {
     fn access_any(path: *const c_char, mode: c_int) -> c_int |next| {
         match bytes(path).and_then(|path| files::access(sys::AT_FDCWD, path, mode)) {
             Some(result) => settle(result, -1),
-            None => next(path, mode),
+            None => told(sys::AT_FDCWD, path, next(path, mode)),
         }
     }
     access, eaccess, euidaccess
@@ -25,7 +36,11 @@ hook! {
     fn faccessat(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
         match bytes(path).and_then(|path| files::access(directory, path, mode)) {
             Some(result) => settle(result, -1),
-            None => real!(faccessat(directory, crate::root_names::map(path, true).or(path), mode, flags)),
+            None => told(
+                directory,
+                path,
+                real!(faccessat(directory, crate::root_names::map(path, true).or(path), mode, flags)),
+            ),
         }
     }
 }
@@ -218,8 +233,9 @@ hook! {
 hook! {
     // Start scripts make the nodes that devtmpfs would have made.
     fn mknod(path: *const c_char, mode: mode_t, a: i32, b: i32, c: i32) -> c_int {
-        if is_node(sys::AT_FDCWD, path) {
-            return settle(Err(Errno::EEXIST), -1);
+        if let Some(node) = bytes(path).and_then(|path| files::node(sys::AT_FDCWD, path)) {
+            // What a rule is for, a firmware may make itself.
+            return if node.kind == NodeKind::Answered { 0 } else { settle(Err(Errno::EEXIST), -1) };
         }
         real!(mknod(path, mode, a, b, c))
     }

@@ -127,7 +127,10 @@ fn stat_through_links(
     }
     // SAFETY: the guest's own argument to libc.
     let path = unsafe { files::path_bytes(path) }?;
-    let found = stand_in::of_link(directory, path)?;
+    let Some(found) = stand_in::of_link(directory, path) else {
+        crate::trace::missing(directory, path, "stat", libc::ENOENT);
+        return None;
+    };
     let result = real_stat(found.file.c_str().as_ptr());
     if result == 0
         && let Some(stand_in) = &found.appearance

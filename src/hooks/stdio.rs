@@ -126,7 +126,12 @@ family! {
         }
         let stream = next(path, mode);
         if stream.is_null() {
-            return fopen_through_links(path, mode).unwrap_or(stream);
+            return fopen_through_links(path, mode).unwrap_or_else(|| {
+                if let Some(path) = bytes(path) {
+                    crate::trace::missing(sys::AT_FDCWD, path, "open", sys::errno());
+                }
+                stream
+            });
         }
         stream
     }

@@ -145,6 +145,12 @@ hook! {
             Some(result) => result,
             None => {
                 let result = real!(syscall(number, a, b, c, d, e, f));
+                if result < 0
+                    && number == libc::SYS_ioctl
+                    && let Some(answer) = crate::answers::unanswered(a as i32, b as u32, c)
+                {
+                    return settle(answer, -1).into();
+                }
                 follow(number, &words, result);
                 result
             }

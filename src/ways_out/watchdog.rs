@@ -9,7 +9,7 @@ use image::os::Os;
 use mtd_abi::errno::Errno;
 
 const NAME: &core::ffi::CStr = c"mtdshim-watchdog";
-const SHOWN_NAME: &[u8] = b"/memfd:mtdshim-watchdog (deleted)";
+pub const SHOWN_NAME: &[u8] = b"/memfd:mtdshim-watchdog (deleted)";
 /// Where the memory file keeps the timeout: behind anything a guest writes.
 const TIMEOUT_OFFSET: u64 = 1 << 40;
 const TIMEOUT_DEFAULT: u32 = 60;
@@ -32,7 +32,12 @@ const OPTIONS: u32 = 0x80 | 0x8000 | 0x100;
 const WDIOS_DISABLECARD: u32 = 1;
 const WDIOS_ENABLECARD: u32 = 2;
 
-pub fn is_path(path: &[u8]) -> bool {
+/// A watchdog that no rule answers for.
+pub fn is_own(path: &[u8]) -> bool {
+    is_path(path) && crate::answers::named(path).is_none()
+}
+
+fn is_path(path: &[u8]) -> bool {
     let rest = path
         .strip_prefix(b"/dev/misc/watchdog".as_slice())
         .or_else(|| path.strip_prefix(b"/dev/watchdog"));

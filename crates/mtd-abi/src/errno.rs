@@ -22,6 +22,7 @@ macro_rules! errnos {
 errnos! {
     EPERM = 1,
     ENOENT = 2,
+    ESRCH = 3,
     EINTR = 4,
     EIO = 5,
     ENXIO = 6,
@@ -52,11 +53,16 @@ errnos! {
     ENAMETOOLONG = 36,
     ENOSYS = 38,
     ELOOP = 40,
+    ENODATA = 61,
+    ETIME = 62,
+    EPROTO = 71,
     EOVERFLOW = 75,
     EBADMSG = 74,
     EOPNOTSUPP = 95,
     ETIMEDOUT = 110,
+    EINPROGRESS = 115,
     EUCLEAN = 117,
+    EREMOTEIO = 121,
     // Kernel-internal, but a few MTD paths let it out.
     ENOTSUPP = 524,
 }

@@ -1,15 +1,18 @@
 //! The compiled board as words of a file.
 //!
 //! ```text
-//! word 0    magic, version, checksum, number of words, number of chips
+//! word 0    magic, version, checksum, number of words, number of chips, number of rules
 //!      16   stamp of the text it was compiled from
 //!      32   live: lock, sequence
 //!      64   chips, 256 words each
 //!      ...  live: devices, 48 words each
+//!      ...  rules and their live counts, see the crate `answers`
 //! ```
 //! The checksum covers what does not live. Numbers are in the byte order of the machine.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+
+use answers::Rules;
 
 use super::chip::{CHIP_WORDS, CHIPS_MAX, ChipConfig};
 use super::device::{DEVICE_WORDS, DEVICES_MAX, DeviceTable};
@@ -17,17 +20,21 @@ use super::words::{get, put};
 use crate::stamp::{STAMP_WORDS, Stamp, checksum};
 
 const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"MTDB"), u32::from_ne_bytes(*b"OARD")];
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const CHECKSUM_AT: usize = 3;
 const WORD_COUNT_AT: usize = 4;
 const CHIP_COUNT_AT: usize = 5;
+const RULE_COUNT_AT: usize = 6;
 const STAMP_AT: usize = 16;
 const LIVE_AT: usize = 32;
 const CHIPS_AT: usize = 64;
 const DEVICES_AT: usize = CHIPS_AT + CHIPS_MAX * CHIP_WORDS;
-pub const BOARD_WORDS: usize = DEVICES_AT + DEVICES_MAX * DEVICE_WORDS;
+const RULES_AT: usize = DEVICES_AT + DEVICES_MAX * DEVICE_WORDS;
+pub const BOARD_WORDS: usize = RULES_AT + answers::WORDS;
 pub const BOARD_BYTES: usize = BOARD_WORDS * 4;
+/// What tells whether a compiled board is of this version and of this text, and whether it has rules.
+pub const FRONT_WORDS: usize = STAMP_AT + STAMP_WORDS;
 
 /// A board in memory, of whatever kind the memory is.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +47,9 @@ impl<'a> BoardWords<'a> {
         BoardWords { words }
     }
 
+    /// For new memory, in which the rules are zeros already.
     pub fn clear(&self) {
-        for word in self.words {
+        for word in self.words.iter().take(RULES_AT) {
             word.store(0, Ordering::Relaxed);
         }
     }
@@ -72,8 +80,24 @@ impl<'a> BoardWords<'a> {
 
     pub fn devices(&self) -> DeviceTable<'a> {
         DeviceTable {
-            words: self.words.get(DEVICES_AT..).unwrap_or(&[]),
+            words: self.words.get(DEVICES_AT..RULES_AT).unwrap_or(&[]),
         }
+    }
+
+    pub fn rules(&self) -> Rules<'a> {
+        Rules::new(self.words.get(RULES_AT..).unwrap_or(&[]))
+    }
+
+    /// From the front alone.
+    pub fn rule_count(&self) -> u32 {
+        get(self.words, RULE_COUNT_AT)
+    }
+
+    /// The front is of this version.
+    pub fn is_known(&self) -> bool {
+        let header = [MAGIC[0], MAGIC[1], VERSION];
+        let mut numbers = header.iter().enumerate();
+        numbers.all(|(index, &value)| get(self.words, index) == value)
     }
 
     pub fn lock_words(&self) -> Option<(&'a AtomicU32, &'a AtomicU32)> {
@@ -89,7 +113,9 @@ impl<'a> BoardWords<'a> {
             .enumerate();
         let covered = fixed
             .filter(|(index, _)| *index != CHECKSUM_AT && !(LIVE_AT..CHIPS_AT).contains(index));
-        checksum(covered.map(|(_, word)| word.load(Ordering::Relaxed)))
+        let rules = self.rules();
+        let words = covered.map(|(_, word)| word.load(Ordering::Relaxed));
+        checksum(words.chain(rules.fixed()))
     }
 
     /// Completes the header once all chips and devices are in.
@@ -98,6 +124,7 @@ impl<'a> BoardWords<'a> {
             put(self.words, index, value);
         }
         put(self.words, WORD_COUNT_AT, BOARD_WORDS as u32);
+        put(self.words, RULE_COUNT_AT, self.rules().count() as u32);
         text.store(
             self.words
                 .get(STAMP_AT..STAMP_AT + STAMP_WORDS)
@@ -108,12 +135,7 @@ impl<'a> BoardWords<'a> {
 
     /// Whole, undamaged and of this version.
     pub fn is_sound(&self) -> bool {
-        let header = [MAGIC[0], MAGIC[1], VERSION];
-        let starts_right = header
-            .iter()
-            .enumerate()
-            .all(|(index, &value)| get(self.words, index) == value);
-        starts_right
+        self.is_known()
             && self.words.len() >= BOARD_WORDS
             && get(self.words, WORD_COUNT_AT) == BOARD_WORDS as u32
             && get(self.words, CHECKSUM_AT) == self.sum()

@@ -68,6 +68,16 @@ impl Board {
         open::open(os, directory)
     }
 
+    /// How many rules the board at `path` has, without opening it. None where only opening it tells.
+    pub fn rule_count(os: &impl Os, path: &CStr) -> Option<u32> {
+        open::rule_count(os, path)
+    }
+
+    /// Rules that answer for devices other than flash.
+    pub fn rules(&self) -> answers::Rules<'_> {
+        self.words().rules()
+    }
+
     /// Forgets the compiled form, so that the next `open` starts like a reboot. Processes that have the board open
     /// keep what they have.
     pub fn discard_compiled(os: &impl Os, path: &CStr) -> Result<(), Problem> {

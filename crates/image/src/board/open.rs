@@ -1,9 +1,10 @@
 //! Finding, compiling and mapping a board.
 
 use core::ffi::CStr;
+use core::sync::atomic::AtomicU32;
 
 use super::Board;
-use super::layout::{BOARD_BYTES, BoardWords};
+use super::layout::{BOARD_BYTES, BoardWords, FRONT_WORDS};
 use crate::chip_files::NewFile;
 use crate::conf;
 use crate::lock::LockState;
@@ -110,6 +111,25 @@ fn open_compiled(os: &impl Os, place: &Place, text: &Stamp) -> Option<Board> {
             None
         }
     }
+}
+
+/// From the front of the compiled form, if it is there and of this text.
+pub fn rule_count(os: &impl Os, path: &CStr) -> Option<u32> {
+    let place = find(os, path).ok()?;
+    let text = Stamp::of(&os.stat(place.conf.as_cstr()).ok()?);
+    let fd = os.open(place.compiled.as_cstr(), OpenMode::ReadOnly).ok()?;
+    let mut front = [0; FRONT_WORDS * 4];
+    let read = pread_exact(os, fd, &mut front, 0);
+    os.close(fd);
+    read.ok()?;
+    let words: [AtomicU32; FRONT_WORDS] = core::array::from_fn(|index| {
+        let bytes = front.get(index * 4..index * 4 + 4);
+        AtomicU32::new(bytes.map_or(0, |bytes| {
+            u32::from_ne_bytes(bytes.try_into().unwrap_or_default())
+        }))
+    });
+    let board = BoardWords::new(&words);
+    (board.is_known() && board.is_of(&text)).then(|| board.rule_count())
 }
 
 fn board_of(os: &impl Os, place: &Place, mapping: Mapping, fd: Fd) -> Board {

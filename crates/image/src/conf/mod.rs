@@ -34,11 +34,26 @@
 //! size = "256K"                 # default: the rest
 //! readonly = true
 //! image = "mtd3.bin"            # bytes of this partition in a file of their own
+//!
+//! [[answer]]                    # what a program gets that uses a device of another kind; see the crate `answers`
+//! path = "/dev/gpio*"           # below /dev; * is any part of one component
+//! command = 0x80046701          # a number, "*" (all but those for terminals), "read", "write" or "open"
+//! argument = 5                  # only calls with this argument
+//! return = 0                    # or errno = "EBUSY", a name or a number
+//! data = "01 00 00 00"          # bytes behind the pointer, or of a read; text = "..." for text
+//! offset = 0                    # where behind the pointer
+//! cycle = false                 # behind the last answer comes the first again; else the last stays
+//!
+//! [[answer.step]]               # the answers to the next calls: return, errno, data, text, offset
+//! errno = "EAGAIN"
 //! ```
 //! Numbers are given to devices in the order of the text, the whole chip before its partitions.
 //!
 //! Must not know: how the compiled form is stored beyond "a chip" and "a device".
 
+mod answer;
+#[cfg(test)]
+mod answer_tests;
 mod chip;
 mod lex;
 mod mtdparts;
@@ -50,6 +65,7 @@ mod units;
 
 use core::fmt;
 
+use answer::AnswerDraft;
 pub use chip::{Driver, lock_name};
 use lex::{Item, Lexer, Value};
 use partition::{ChipInWork, PartitionDraft};
@@ -175,6 +191,7 @@ enum Table<'a> {
     None,
     Chip(chip::ChipDraft<'a>),
     Partition(PartitionDraft<'a>),
+    Answer(AnswerDraft<'a>),
 }
 
 /// Compiles the text into an empty board.
@@ -207,7 +224,7 @@ pub fn compile(
     }
     compiler.end_table()?;
     compiler.end_chip()?;
-    if board.chip_count() == 0 {
+    if board.chip_count() == 0 && board.rules().count() == 0 {
         return Err(start.problem(
             format_args!("no chip is described"),
             format_args!("write [chip.nor0]"),
@@ -230,6 +247,9 @@ impl<'a, O: Os> Compiler<'a, '_, O> {
         match (item, &mut self.table) {
             (Item::Entry { key, value }, Table::Chip(draft)) => draft.set(key, value, at),
             (Item::Entry { key, value }, Table::Partition(draft)) => draft.set(key, value, at),
+            (Item::Entry { key, value }, Table::Answer(draft)) => {
+                draft.set(key, value, at, &self.board.rules())
+            }
             (Item::Entry { key, .. }, Table::None) => {
                 let what = format_args!("{key} stands before the first table");
                 Err(at.problem(what, format_args!("write [chip.nor0] above it")))
@@ -272,11 +292,20 @@ impl<'a, O: Os> Compiler<'a, '_, O> {
                 let what = format_args!("a chip has several partitions");
                 Err(at.problem(what, format_args!("write [[chip.{name}.partition]]")))
             }
+            (["answer", step @ ("" | "step"), ""], true) => {
+                let is_step = !step.is_empty();
+                if is_step && self.board.rules().count() == 0 {
+                    let what = format_args!("this step does not follow its [[answer]]");
+                    return Err(at.problem(what, format_args!("write [[answer]] above it")));
+                }
+                self.table = Table::Answer(AnswerDraft::new(at, is_step));
+                Ok(())
+            }
             _ => {
                 let what = format_args!("this table is not known");
                 Err(at.problem(
                     what,
-                    format_args!("write [chip.NAME] or [[chip.NAME.partition]]"),
+                    format_args!("write [chip.NAME], [[chip.NAME.partition]] or [[answer]]"),
                 ))
             }
         }
@@ -315,6 +344,7 @@ impl<'a, O: Os> Compiler<'a, '_, O> {
                 Some(chip) => chip.add(self.os, self.board, &draft),
                 None => Ok(()),
             },
+            Table::Answer(draft) => draft.end(&self.board.rules()),
         }
     }
 

@@ -1,0 +1,61 @@
+//! Settings in the environment that name files: made absolute before the program begins, because a shell hands on what
+//! it found at its start, to children that it starts elsewhere.
+
+use crate::paths::{self, PathBuffer};
+use crate::sys;
+use core::ffi::{CStr, c_char};
+
+/// The board: its directory or its configuration.
+pub const BOARD: &CStr = c"MTDSHIM";
+/// `stderr` or a file, behind `json:` if one likes.
+pub const TRACE: &CStr = c"MTDSHIM_TRACE";
+pub const JSON: &[u8] = b"json:";
+
+unsafe extern "C" {
+    fn getenv(name: *const c_char) -> *const c_char;
+    fn setenv(name: *const c_char, value: *const c_char, overwrite: i32) -> i32;
+}
+
+pub fn get<'a>(name: &CStr) -> Option<&'a CStr> {
+    // SAFETY: the guest's own environment; libc keeps the strings where they are.
+    unsafe {
+        let value = getenv(name.as_ptr());
+        (!value.is_null() && *value != 0).then(|| CStr::from_ptr(value))
+    }
+}
+
+pub fn set(name: &CStr, value: &CStr) {
+    // SAFETY: two C strings; libc copies them.
+    unsafe { setenv(name.as_ptr(), value.as_ptr(), 1) };
+}
+
+/// What of a trace's setting is the name of a file.
+pub fn trace_target(value: &[u8]) -> &[u8] {
+    value.strip_prefix(JSON).unwrap_or(value)
+}
+
+pub fn is_stderr(target: &[u8]) -> bool {
+    target == b"stderr" || target == b"1"
+}
+
+fn make_absolute(name: &CStr) -> Option<()> {
+    let value = get(name)?.to_bytes();
+    let file = trace_target(value);
+    if file.first() == Some(&b'/') || name == TRACE && is_stderr(file) {
+        return None;
+    }
+    let absolute = paths::absolute(sys::AT_FDCWD, file)?;
+    let front = value.get(..value.len() - file.len())?;
+    set(name, PathBuffer::of(&[front, absolute.bytes()])?.c_str());
+    Some(())
+}
+
+extern "C" fn at_load() {
+    for name in [BOARD, TRACE] {
+        make_absolute(name);
+    }
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = at_load;
