@@ -79,7 +79,7 @@ fn mistakes_in_rules_are_told_with_their_line() {
             "x.conf:2: path = \"/etc/a\" is no device",
         ),
         ("[[answer]]\npath = '/dev/../a'".to_owned(), "is no device"),
-        (rule("command = 'ioctl'"), "x.conf:3: this is no command"),
+        (rule("command = 'erase'"), "x.conf:3: this is no command"),
         (rule("command = 0x1_0000_0000"), "this is no command"),
         (
             rule("command = 1\nerrno = 'EFOO'"),
