@@ -8,7 +8,8 @@ macro_rules! errnos {
         impl Errno {
             $(pub const $name: Errno = Errno($number);)*
 
-            /// The symbolic name, for traces.
+            /// The symbolic name, for traces and configurations; one copy of this table is enough.
+            #[inline(never)]
             pub fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $($number => Some(stringify!($name)),)*
