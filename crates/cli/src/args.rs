@@ -60,6 +60,8 @@ pub enum Command {
     Map(MapArgs),
     /// Tell what a trace recorded
     Log(LogArgs),
+    /// Rules that answer for other devices than flash: list, propose, add
+    Answer(AnswerArgs),
     /// Is this machine ready: QEMU, namespaces, binfmt_misc, the library
     Doctor(DoctorArgs),
     /// Print shell completions
@@ -300,6 +302,59 @@ pub struct LogArgs {
     /// Every line by itself, nothing drawn together
     #[arg(long)]
     pub all: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Without PATH: the rules of the board with their counts, and rules for what the last run was refused.\n\n\
+Examples:\n  mtdshim answer                                    # what is there, what is proposed\n  mtdshim answer --add                              # take all proposals\n  \
+mtdshim answer /dev/gpio 0x80046702 --data '01 00 00 00' --add\n  mtdshim answer /dev/nvram0 read --text 'mac=00:11:22:33:44:55' --add"
+)]
+pub struct AnswerArgs {
+    /// A device, with * for any part of a name
+    pub path: Option<String>,
+    /// What is answered: the number of an ioctl, `*` for every ioctl, read, write, open
+    pub command: Option<String>,
+    /// Only an ioctl with this number as its argument
+    #[arg(long, value_name = "NUMBER", requires = "command")]
+    pub argument: Option<String>,
+    /// What the call returns [default: success]
+    #[arg(long = "return", value_name = "NUMBER", requires = "command")]
+    pub value: Option<String>,
+    /// The call fails with this error: a name or a number
+    #[arg(
+        long,
+        value_name = "ERRNO",
+        requires = "command",
+        conflicts_with = "value"
+    )]
+    pub errno: Option<String>,
+    /// Bytes behind the pointer, or of a read: '01 00 ff'
+    #[arg(long, value_name = "HEX", requires = "command")]
+    pub data: Option<String>,
+    /// The same as text
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "command",
+        conflicts_with = "data"
+    )]
+    pub text: Option<String>,
+    /// Where behind the pointer the bytes go
+    #[arg(long, value_name = "NUMBER", requires = "command")]
+    pub offset: Option<String>,
+    /// Put the rule, or all that are proposed, into the board's configuration
+    #[arg(long)]
+    pub add: bool,
+    /// All rules start with their first answer and a count of 0 again
+    #[arg(long, conflicts_with_all = ["add", "path"])]
+    pub reset: bool,
+    /// Propose from this trace (JSON lines) [default: the one of the last run]
+    #[arg(long, value_name = "FILE", conflicts_with = "path")]
+    pub trace: Option<PathBuf>,
+    /// Propose from this run
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["path", "trace"])]
+    pub run: Option<String>,
 }
 
 #[derive(Args, Debug)]

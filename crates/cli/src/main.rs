@@ -9,6 +9,7 @@ mod interrupt;
 mod output;
 mod picture;
 mod progress;
+mod proposals;
 mod runs;
 mod sandbox;
 mod store;

@@ -40,11 +40,11 @@ impl Event {
     pub fn is_unanswered(&self) -> bool {
         let is_ioctl =
             self.op == "refused-ioctl" || self.op == "ioctl" || self.fields.contains_key("command");
-        is_ioctl
-            && self
-                .errno
-                .as_deref()
-                .is_some_and(|errno| UNANSWERED.contains(&errno))
+        // What flash itself finds wrong is an answer.
+        let is_refusal = |errno: &str| {
+            UNANSWERED.contains(&errno) || errno == "EINVAL" && self.op == "refused-ioctl"
+        };
+        is_ioctl && self.errno.as_deref().is_some_and(is_refusal)
     }
 
     /// `0x80045705 ('W' 5, reads 4 bytes) on /dev/watchdog`.
@@ -62,9 +62,18 @@ impl Event {
     }
 
     /// Programs ask everything whether it is a terminal; that no one says yes is no news.
-    fn asks_for_terminal(&self) -> bool {
+    pub fn asks_for_terminal(&self) -> bool {
         self.number("command")
             .is_some_and(|command| command >> 8 & 0xff == u64::from(b'T'))
+    }
+
+    /// A device was looked for that does not exist.
+    pub fn is_missing(&self) -> bool {
+        self.op == "missing-device"
+    }
+
+    pub fn path(&self) -> Option<&str> {
+        self.fields.get("path")?.as_str()
     }
 
     pub fn device(&self) -> String {
@@ -94,7 +103,7 @@ pub fn read(path: &Path) -> Result<(Vec<Event>, usize)> {
 }
 
 /// The parts of an ioctl's number. Source: `asm-generic/ioctl.h`.
-fn ioctl_words(command: u64) -> String {
+pub fn ioctl_words(command: u64) -> String {
     let (number, size) = (command & 0xff, command >> 16 & 0x3fff);
     let letter = match (command >> 8) as u8 {
         letter if letter.is_ascii_graphic() => format!("'{}'", letter as char),

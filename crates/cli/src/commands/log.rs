@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use super::Context;
 use crate::args::LogArgs;
@@ -59,6 +60,7 @@ fn of_run(context: &Context, args: &LogArgs) -> Result<PathBuf> {
 fn is_wanted(args: &LogArgs, event: &Event) -> bool {
     let device = |wanted: &String| {
         event.name == *wanted
+            || event.path() == Some(wanted)
             || event
                 .mtd
                 .is_some_and(|index| format!("mtd{index}") == wanted.trim_start_matches("/dev/"))
@@ -69,7 +71,7 @@ fn is_wanted(args: &LogArgs, event: &Event) -> bool {
             .as_ref()
             .is_none_or(|text| event.op.to_lowercase().contains(&text.to_lowercase()))
         && (!args.failed || event.failed())
-        && (!args.unanswered || event.is_unanswered())
+        && (!args.unanswered || event.is_unanswered() || event.is_missing())
 }
 
 /// One operation, or several of a kind in a row.
@@ -117,11 +119,16 @@ impl<'a> Step<'a> {
         }
         if event.is_unanswered() && event.op == "refused-ioctl" {
             text += &format!("nobody answered ioctl {}", event.unanswered_words());
+        } else if event.is_missing() {
+            text += &format!("there is no {}", event.path().unwrap_or("?"));
+        } else if event.op == "answered" {
+            text += &answered(event);
         } else {
             text += &event.op;
         }
         match self.range {
             Some((from, to)) => text += &format!(" {from:#x}..{to:#x} ({} bytes)", to - from),
+            None if event.op == "answered" || event.is_missing() => {}
             None => text += &fields(event),
         }
         if self.count > 1 {
@@ -136,6 +143,25 @@ impl<'a> Step<'a> {
         }
         text
     }
+}
+
+/// A call that a rule answered, or that a ruled device has no rule for.
+fn answered(event: &Event) -> String {
+    let path = event.path().unwrap_or("?");
+    let call = event.fields.get("call").and_then(Value::as_str);
+    let mut text = match (event.number("command"), event.number("length")) {
+        (Some(command), _) => format!("{path} ioctl {command:#010x}"),
+        (None, Some(length)) => format!("{path} {} of {length} bytes", call.unwrap_or("?")),
+        (None, None) => format!("{path} {}", call.unwrap_or("?")),
+    };
+    let data = event.fields.get("data").and_then(Value::as_str);
+    if let Some(data) = data.filter(|data| !data.is_empty()) {
+        text += &format!(" ({data})");
+    }
+    if let Some(line) = event.number("line") {
+        text += &format!(", answered by the rule in line {line}");
+    }
+    text
 }
 
 fn range(event: &Event) -> Option<(u64, u64)> {

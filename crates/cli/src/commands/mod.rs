@@ -1,5 +1,6 @@
 //! One module a command. A command reads its arguments, works through `store`, and prints.
 
+mod answer;
 mod check;
 mod diff;
 mod doctor;
@@ -64,6 +65,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Diff(args) => diff::run(&context, &args),
         Command::Map(args) => map::run(&context, &args),
         Command::Log(args) => log::run(&context, &args),
+        Command::Answer(args) => answer::run(&context, &args),
         Command::Doctor(args) => doctor::run(&context, &args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { directory } => manual::pages(&directory),

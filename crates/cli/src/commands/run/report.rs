@@ -8,6 +8,7 @@ use super::{Ended, REBOOT_STATUS};
 use crate::bytes;
 use crate::commands::Context;
 use crate::compare::{self, AreaDiff};
+use crate::proposals::{self, Proposal};
 use crate::runs::Run;
 use crate::sandbox::changes::{Change, How};
 use crate::store::Store;
@@ -23,17 +24,24 @@ struct Summary<'a> {
     flash: Vec<AreaDiff>,
     root: Option<&'a [Change]>,
     unanswered_ioctls: Vec<(String, usize)>,
+    calls_answered_by_rules: usize,
+    proposed_rules: Vec<Proposal>,
 }
 
 /// To stderr: standard output is the program's.
 pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Result<()> {
-    let areas = compare::boards(&Store::open(&run.before())?, &Store::open(&flash.board)?)?;
+    let after = Store::open(&flash.board)?;
+    let areas = compare::boards(&Store::open(&run.before())?, &after)?;
     let events = if run.trace().exists() {
         trace::read(&run.trace())?.0
     } else {
         Vec::new()
     };
     let unanswered = trace::unanswered(&events);
+    let proposed = proposals::of(&events, Some(after.board.rules()));
+    let is_answer =
+        |event: &&trace::Event| event.op == "answered" && event.number("line").is_some();
+    let answered = events.iter().filter(is_answer).count();
     if context.json {
         let summary = Summary {
             run: run.number,
@@ -42,6 +50,8 @@ pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Resul
             flash: areas,
             root: ended.changes.as_deref(),
             unanswered_ioctls: unanswered,
+            calls_answered_by_rules: answered,
+            proposed_rules: proposed,
         };
         eprintln!("{}", serde_json::to_string(&summary)?);
         return Ok(());
@@ -63,6 +73,17 @@ pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Resul
             bytes::count(*count as u64, "time")
         ));
     }
+    if answered > 0 {
+        let calls = bytes::count(answered as u64, "call");
+        lines.push(format!("rules answered {calls} on other devices"));
+    }
+    for proposal in proposed.iter().filter(|one| one.command.is_none()) {
+        let times = bytes::count(proposal.asked as u64, "time");
+        lines.push(format!(
+            "missing device: {}, looked for {times}",
+            proposal.path
+        ));
+    }
     let place = if flash.is_kept() && run.is_kept() {
         format!(
             "mtdshim -b {} diff --since {}",
@@ -80,6 +101,17 @@ pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Resul
     );
     for line in lines {
         eprintln!("    {line}");
+    }
+    if !proposed.is_empty() {
+        let add = if flash.is_kept() && run.is_kept() {
+            format!(", or: mtdshim -b {} answer --add", flash.board.display())
+        } else {
+            String::new()
+        };
+        eprintln!("--- rules that would answer (for mtdshim.conf{add})");
+        for proposal in &proposed {
+            eprint!("{}", proposal.rule);
+        }
     }
     Ok(())
 }
