@@ -153,7 +153,7 @@ mod tests {
             told,
             [
                 ("/dev/nvram0", None, 2),
-                ("/dev/gpio", Some(0x8000_1001), 2),
+                ("/dev/gpio", Some(0x8004_6701), 2),
                 ("/dev/mtd2", Some(0x6799), 1)
             ]
         );
