@@ -64,7 +64,7 @@ struct All {
 
 pub fn run(context: &Context, args: &AnswerArgs) -> Result<ExitCode> {
     let store = context.open(None)?;
-    let conf = PathBuf::from(store.board.conf_path().as_text().as_str());
+    let conf = PathBuf::from(store.board.conf_path().as_str());
     if args.reset {
         let rules = store.board.rules();
         rules.reset();
