@@ -42,15 +42,17 @@ fn open_with(
 #[cold]
 #[inline(never)]
 fn failed(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
+    let errno = sys::errno();
     // SAFETY: the guest's own argument to open.
-    if sys::errno() == libc::ENOENT
-        && let Some(bytes) = unsafe { files::path_bytes(path) }
+    let Some(bytes) = (unsafe { files::path_bytes(path) }) else {
+        return -1;
+    };
+    if errno == libc::ENOENT
         && let Some(result) = files::open_through_links(directory, bytes, flags)
     {
         return settle(result, -1);
-    } else if let Some(bytes) = bytes {
-        crate::trace::missing(directory, bytes, "open", sys::errno());
     }
+    crate::trace::missing(directory, bytes, "open", errno);
     -1
 }
 
