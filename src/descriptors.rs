@@ -4,6 +4,7 @@
 //! (see docs/ARCHITECTURE.md). The table below is only a cache indexed by number: the mark decides. It is made of
 //! single words, so threads, signals and vfork children need no lock.
 
+use crate::late::AtomicFd;
 use crate::sys;
 use chardev::{FileMode, OpenFile};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
@@ -248,19 +249,17 @@ pub fn set_mark(fd: i32) -> bool {
 // ----- descriptors of the shim itself -----
 
 const PRIVATE_MAX: usize = 64;
-static PRIVATE: [AtomicI32; PRIVATE_MAX] = [const { AtomicI32::new(-1) }; PRIVATE_MAX];
+static PRIVATE: [AtomicFd; PRIVATE_MAX] = [const { AtomicFd::none() }; PRIVATE_MAX];
 static PRIVATE_LOWEST: AtomicI32 = AtomicI32::new(i32::MAX);
 
 /// Whether the number belongs to the shim: guests that close everything they find must not close it.
 #[inline(always)]
 pub fn is_private(fd: i32) -> bool {
-    fd >= PRIVATE_LOWEST.load(Relaxed) && PRIVATE.iter().any(|private| private.load(Relaxed) == fd)
+    fd >= PRIVATE_LOWEST.load(Relaxed) && PRIVATE.iter().any(|private| private.get() == fd)
 }
 
 pub fn remember_private(fd: i32) {
-    let free = PRIVATE
-        .iter()
-        .find(|slot| slot.compare_exchange(-1, fd, Relaxed, Relaxed).is_ok());
+    let free = PRIVATE.iter().find(|slot| slot.change(AtomicFd::NONE, fd));
     if free.is_some() {
         PRIVATE_LOWEST.fetch_min(fd, Relaxed);
     }
@@ -271,7 +270,7 @@ pub fn remember_private(fd: i32) {
 
 pub fn forget_private(fd: i32) {
     for slot in &PRIVATE {
-        let _ = slot.compare_exchange(fd, -1, Relaxed, Relaxed);
+        slot.change(fd, AtomicFd::NONE);
     }
     forget(fd);
 }
@@ -280,7 +279,7 @@ pub fn forget_private(fd: i32) {
 pub fn next_private(from: u32, to: u32) -> Option<u32> {
     PRIVATE
         .iter()
-        .filter_map(|slot| u32::try_from(slot.load(Relaxed)).ok())
+        .filter_map(|slot| u32::try_from(slot.get()).ok())
         .filter(|fd| (from..=to).contains(fd))
         .min()
 }

@@ -10,7 +10,7 @@ use image::os::Os;
 
 const WINDOW_SIZE: usize = 16 * 1024;
 
-/// The memory file: its descriptor and where it is mapped. Made on first use, under the process lock.
+/// The memory file: its descriptor, once it is mapped, and where that is. Made on first use, under the process lock.
 pub struct Window {
     fd: i32,
     map: Option<memmap2::MmapMut>,
@@ -18,7 +18,7 @@ pub struct Window {
 
 impl Window {
     pub const fn new() -> Window {
-        Window { fd: -1, map: None }
+        Window { fd: 0, map: None }
     }
 
     fn open(&mut self) -> Result<(), GuestFault> {

@@ -26,6 +26,7 @@ mod files;
 mod globbing;
 mod guest_memory;
 mod hooks;
+mod late;
 mod libc_kind;
 mod merged;
 mod node_files;

@@ -162,7 +162,7 @@ impl State {
         let files = self
             .chips
             .get(view.chip)
-            .and_then(Option::as_ref)
+            .and_then(crate::late::Late::as_ref)
             .ok_or(Errno::ENODEV)?;
         if node.kind == NodeKind::Block {
             return Ok(());

@@ -1,9 +1,10 @@
 //! Streams (`FILE *`) over flash descriptors: fopencookie with our functions, and a table from stream to descriptor.
 
 use crate::calls::{self, Direction, settle};
+use crate::late::AtomicFd;
 use crate::paths::{self, PathBuffer};
 use crate::{descriptors, runtime, sys};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use image::os::Os;
 use libc::{FILE, c_char, c_int, c_void, off64_t, size_t, ssize_t};
 use mtd_abi::errno::Errno;
@@ -14,7 +15,7 @@ const STREAMS_MAX: usize = 64;
 static STREAMS: [AtomicUsize; STREAMS_MAX] = [const { AtomicUsize::new(0) }; STREAMS_MAX];
 /// A stream was entered, ever: until then nobody looks through the table.
 static ANY: AtomicBool = AtomicBool::new(false);
-static DESCRIPTORS: [AtomicI32; STREAMS_MAX] = [const { AtomicI32::new(-1) }; STREAMS_MAX];
+static DESCRIPTORS: [AtomicFd; STREAMS_MAX] = [const { AtomicFd::none() }; STREAMS_MAX];
 
 /// `cookie_io_functions_t`.
 #[repr(C)]
@@ -105,7 +106,7 @@ fn remember(stream: usize, fd: c_int) {
     ANY.store(true, Relaxed);
     for (slot, descriptor) in STREAMS.iter().zip(&DESCRIPTORS) {
         if slot.compare_exchange(0, stream, Relaxed, Relaxed).is_ok() {
-            descriptor.store(fd, Relaxed);
+            descriptor.set(fd);
             return;
         }
     }
@@ -120,7 +121,7 @@ pub fn descriptor(stream: usize) -> Option<c_int> {
         .iter()
         .zip(&DESCRIPTORS)
         .find(|(slot, _)| stream != 0 && slot.load(Relaxed) == stream)
-        .map(|(_, descriptor)| descriptor.load(Relaxed) & !SNAPSHOT)
+        .map(|(_, descriptor)| descriptor.get() & !SNAPSHOT)
 }
 
 /// A stream of libc's own on a memory file, as freopen leaves it: the flash descriptor beside it is given up, and the
@@ -129,7 +130,7 @@ pub fn release_snapshot(stream: usize) -> bool {
     let slots = STREAMS.iter().zip(&DESCRIPTORS);
     let found = slots
         .filter(|(slot, _)| stream != 0 && slot.load(Relaxed) == stream)
-        .map(|(_, fd)| fd.load(Relaxed))
+        .map(|(_, fd)| fd.get())
         .next();
     match found {
         Some(fd) if fd & SNAPSHOT != 0 => {

@@ -5,6 +5,7 @@
 use crate::backing::{Files, Table};
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
 use crate::guest_memory::{self, Window};
+use crate::late::Late;
 use crate::paths::{self, PATH_MAX, PathBuffer};
 use crate::process_lock::ProcessLock;
 use crate::shadow::Attribute;
@@ -27,10 +28,10 @@ const CONF_NAME: &[u8] = b"/mtdshim.conf";
 pub struct State {
     pid: u32,
     window: Window,
-    board: Option<Board>,
+    board: Late<Board>,
     /// The board could not be opened, and the person knows.
     hopeless: bool,
-    pub chips: [Option<ChipFiles>; CHIPS_MAX],
+    pub chips: [Late<ChipFiles>; CHIPS_MAX],
     /// Chips that could not be opened, a bit each.
     broken: u32,
 }
@@ -41,9 +42,9 @@ unsafe impl Sync for Cell {}
 static STATE: Cell = Cell(UnsafeCell::new(State {
     pid: 0,
     window: Window::new(),
-    board: None,
+    board: Late::none(),
     hopeless: false,
-    chips: [const { None }; CHIPS_MAX],
+    chips: [const { Late::none() }; CHIPS_MAX],
     broken: 0,
 }));
 
@@ -135,7 +136,7 @@ fn beside_program() -> Option<PathBuffer> {
 impl State {
     /// `create`: a default board may be made when nothing is configured.
     pub fn board(&mut self, create: bool) -> Option<&Board> {
-        if self.board.is_none() && !self.hopeless {
+        if !self.board.is_some() && !self.hopeless {
             self.open_board(create);
         }
         self.board.as_ref()
@@ -159,7 +160,7 @@ impl State {
                     crate::settings::set(VARIABLE, conf.as_cstr());
                 }
                 crate::answers::note(board.rules().count() as u32);
-                self.board = Some(board);
+                self.board.set(board);
             }
             Err(problem) => {
                 self.hopeless = true;
@@ -217,7 +218,7 @@ impl State {
         }
         match ChipFiles::open(&Kernel, board, chip) {
             Ok(files) => {
-                *slot = Some(files);
+                slot.set(files);
                 Ok(())
             }
             Err(problem) => {
@@ -254,7 +255,7 @@ impl State {
         let board = board.as_ref().ok_or(Errno::ENODEV)?;
         let files = chips
             .get(view.chip)
-            .and_then(Option::as_ref)
+            .and_then(Late::as_ref)
             .ok_or(Errno::ENODEV)?;
         let scratch = guest_memory::scratch(flash::SCRATCH_SIZE).ok_or(Errno::ENOMEM)?;
         let lock = files.lock();
@@ -511,7 +512,7 @@ pub fn any_file() -> Option<PathBuffer> {
 
 impl State {
     fn record_stamp(&mut self, chip: usize) {
-        if let Some(files) = self.chips.get(chip).and_then(Option::as_ref) {
+        if let Some(files) = self.chips.get(chip).and_then(Late::as_ref) {
             let lock = files.lock();
             if lock.acquire(&Kernel).is_ok() {
                 files.record_stamp(&Kernel);

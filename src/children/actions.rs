@@ -3,22 +3,23 @@
 //!
 //! The difference shows only where one set of actions serves several spawns: they share a position.
 
+use crate::late::AtomicFd;
 use crate::{descriptors, files, runtime, sys};
 use core::ffi::{c_char, c_void};
-use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use image::os::Os;
 use mtd_abi::errno::Errno;
 
 /// A descriptor that lives as long as a set of actions.
 struct Held {
     actions: AtomicUsize,
-    fd: AtomicI32,
+    fd: AtomicFd,
 }
 const HELD_MAX: usize = 16;
 static HELD: [Held; HELD_MAX] = [const {
     Held {
         actions: AtomicUsize::new(0),
-        fd: AtomicI32::new(-1),
+        fd: AtomicFd::none(),
     }
 }; HELD_MAX];
 
@@ -52,7 +53,7 @@ pub unsafe fn add_open(
         sys::Kernel.close(opened);
         return Some(Errno::ENOMEM.0);
     };
-    held.fd.store(opened, Relaxed);
+    held.fd.set(opened);
     // SAFETY: libc's function of this name has this type, and the set is initialised.
     Some(unsafe {
         let dup2: AddDup2 = core::mem::transmute(dup2);
@@ -66,7 +67,7 @@ pub fn release(actions: usize) {
         .iter()
         .filter(|held| held.actions.load(Relaxed) == actions)
     {
-        sys::Kernel.close(held.fd.swap(-1, Relaxed));
+        sys::Kernel.close(held.fd.replace(AtomicFd::NONE));
         held.actions.store(0, Relaxed);
     }
 }

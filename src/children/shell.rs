@@ -3,6 +3,7 @@
 //! Source: POSIX; `sh` is the guest root's.
 
 use super::{Strings, environment, execute, exit_group, fork, launch};
+use crate::late::AtomicFd;
 use crate::process_lock::ProcessLock;
 use crate::sys;
 use core::ffi::{CStr, c_char};
@@ -131,7 +132,7 @@ pub unsafe fn system(command: *const c_char) -> Result<i32, Errno> {
 /// A stream of popen.
 struct Pipe {
     stream: AtomicUsize,
-    fd: AtomicI32,
+    fd: AtomicFd,
     pid: AtomicI32,
 }
 const PIPES_MAX: usize = 64;
@@ -139,7 +140,7 @@ const RESERVED: usize = 1;
 static PIPES: [Pipe; PIPES_MAX] = [const {
     Pipe {
         stream: AtomicUsize::new(0),
-        fd: AtomicI32::new(-1),
+        fd: AtomicFd::none(),
         pid: AtomicI32::new(0),
     }
 }; PIPES_MAX];
@@ -224,7 +225,7 @@ fn open_pipe(
             if !closes {
                 let _ = sys::fcntl(own, libc::F_SETFD, 0);
             }
-            pipe.fd.store(own, Relaxed);
+            pipe.fd.set(own);
             pipe.pid.store(pid, Relaxed);
             pipe.stream.store(stream as usize, Relaxed);
             Ok(stream)
@@ -240,7 +241,7 @@ fn become_pipe_end(command: *const c_char, end: i32, target: i32) -> ! {
         .iter()
         .filter(|pipe| pipe.stream.load(Relaxed) > RESERVED)
     {
-        let fd = pipe.fd.load(Relaxed);
+        let fd = pipe.fd.get();
         if fd != target && fd != end {
             sys::close(fd);
         }

@@ -11,10 +11,10 @@ macro_rules! errnos {
             /// The symbolic name, for traces and configurations; one copy of this table is enough.
             #[inline(never)]
             pub fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($number => Some(stringify!($name)),)*
-                    _ => None,
-                }
+                const NUMBERS: &[u16] = &[$($number),*];
+                const NAMES: &str = concat!($(stringify!($name), " "),*);
+                let index = NUMBERS.iter().position(|&number| i32::from(number) == self.0)?;
+                crate::nth_word(NAMES, index)
             }
         }
     };

@@ -7,10 +7,10 @@ macro_rules! commands {
 
         /// The symbolic name, for traces.
         pub fn name(command: u32) -> Option<&'static str> {
-            match command {
-                $($number => Some(stringify!($name)),)*
-                _ => None,
-            }
+            const NUMBERS: &[u32] = &[$($number),*];
+            const NAMES: &str = concat!($(stringify!($name), " "),*);
+            let index = NUMBERS.iter().position(|&number| number == command)?;
+            crate::nth_word(NAMES, index)
         }
     };
 }

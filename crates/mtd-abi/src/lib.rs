@@ -9,6 +9,21 @@ pub mod errno;
 pub mod ioctl;
 pub mod layout;
 
+/// Names lie in one text, each with a blank behind it: a table of slices would be twice as large, and relocated.
+fn nth_word(list: &'static str, mut index: usize) -> Option<&'static str> {
+    let mut start = 0;
+    for (at, byte) in list.bytes().enumerate() {
+        if byte == b' ' {
+            if index == 0 {
+                return list.get(start..at);
+            }
+            index -= 1;
+            start = at + 1;
+        }
+    }
+    None
+}
+
 /// Character device major of /dev/mtdN and /dev/mtdNro.
 pub const MTD_CHAR_MAJOR: u32 = 90;
 /// Block device major of /dev/mtdblockN.
