@@ -19,7 +19,7 @@ const KINDS: [Kind; 6] = [
     Kind::MlcNand,
     Kind::Dataflash,
 ];
-const LOCKS: [LockScheme; 8] = [
+pub const LOCKS: [LockScheme; 8] = [
     LockScheme::None,
     LockScheme::NandUnsupported,
     LockScheme::PerBlock,

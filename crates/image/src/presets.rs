@@ -4,179 +4,97 @@
 //! default: 4 KiB where its table of chips knows the 4 KiB erase command (CONFIG_MTD_SPI_NOR_USE_4K_SECTORS), else 64
 //! KiB. Many vendor kernels switch that option off: then write `erasesize = "64K"` below the preset. Locks and OTP are
 //! given where Linux 6.1 drives them on that chip: a chip it knows without the flag for locks answers "no such method".
+//!
+//! * Linux takes every chip of Micron and ST to have block-protect bits.
+//! * sst25vf016b is as the recorded chip, QEMU's: protected sectors can be erased.
+//! * CFI of Intel's kind: every block can be locked by itself; of AMD's: Linux does not drive sector protection without
+//!   being told in the device tree.
+//! * am29lv320db boots from the bottom: eight 8 KiB parameter blocks below 64 KiB ones.
+//! * mtdram is the kernel's with its default parameters.
 
-use flash::{BlockProtect, Ecc, Kind, LockScheme, OtpArea};
+use crate::conf::At;
+use crate::problem::Problem;
 
-use crate::conf::Driver;
+/// Name, driver, size, erasesize, lock, writesize, oobsize, ecc, otp_user, erase_regions, as the configuration writes them;
+/// a dash is what the type has anyway.
+pub const PRESETS: &str = "\
+w25q32 spi-nor 4M 4K
+w25q64 spi-nor 8M 4K
+w25q128 spi-nor 16M 4K block-protect-tb
+w25q256 spi-nor 32M 4K
+w25q32dw spi-nor 4M 4K block-protect-tb - - - 3x256
+w25q32jwm spi-nor 4M 4K block-protect-tb - - - 3x256
+w25q64dw spi-nor 8M 4K block-protect-tb
+w25q128jv spi-nor 16M 4K block-protect-tb
+mx25l1606e spi-nor 2M 4K
+mx25l6405d spi-nor 8M 4K
+mx25l12805d spi-nor 16M 4K block-protect-4bit
+mx25l25635e spi-nor 32M 4K
+m25p64 spi-nor 8M 64K block-protect
+n25q064a spi-nor 8M 4K block-protect
+n25q128a spi-nor 16M 4K block-protect-4bit-tb
+n25q256a spi-nor 32M 4K block-protect
+s25fl128s spi-nor 16M 64K
+s25fl256s spi-nor 32M 64K
+sst25vf016b spi-nor 2M 4K block-protect-programs
+gd25q64 spi-nor 8M 4K block-protect-tb
+gd25q128 spi-nor 16M 4K block-protect-tb
+en25q64 spi-nor 8M 4K
+s29gl128p cfi-amd 16M 128K
+s29gl256p cfi-amd 32M 128K
+28f640j3 cfi 8M 128K per-block
+28f128j3 cfi 16M 128K per-block
+am29lv320db cfi-amd 4M 64K - - - - - 8x8K,63x64K
+nand256w3a nand 32M 16K - 512 16
+k9f5608 nand 32M 16K - 512 16
+k9f1208 nand 64M 16K - 512 16
+k9f1g08 nand 128M 128K - 2048 64
+k9f2g08 nand 256M 128K - 2048 64
+mt29f2g08 nand 256M 128K - 2048 64 bch4
+s34ml01g1 nand 128M 128K - 2048 64
+tc58nvg0s3e nand 128M 128K - 2048 64
+w25n01gv spi-nand 128M 128K none 2048 64
+gd5f1gq4u spi-nand 128M 128K none 2048 128
+mtdram mtdram 4M 128K
+";
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Preset {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub driver: Driver,
-    pub size: u64,
-    pub erasesize: u32,
-    pub writesize: u32,
-    pub oobsize: u32,
-    pub ecc: Ecc,
-    pub lock: LockScheme,
-    pub otp_user: OtpArea,
-    /// Erase regions as the configuration writes them; empty for blocks of one size.
-    pub regions: &'static str,
+fn lines() -> impl Iterator<Item = &'static str> {
+    PRESETS.split_terminator('\n')
 }
 
-const KIB: u32 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const NO_LOCK: LockScheme = LockScheme::None;
-const LOCK: LockScheme = LockScheme::BlockProtect(BlockProtect::TOP);
-const LOCK_TB: LockScheme = LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM);
-const LOCK_4: LockScheme = LockScheme::BlockProtect(BlockProtect::TOP_4);
-const LOCK_4_TB: LockScheme = LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM_4);
-/// As the recorded chip, QEMU's: protected sectors can be erased.
-const LOCK_PROGRAMS: LockScheme = LockScheme::BlockProtect(BlockProtect::PROGRAMS_ONLY);
-const NO_OTP: OtpArea = OtpArea {
-    region_length: 0,
-    region_count: 0,
-};
+fn name_of(line: &str) -> &str {
+    line.split_ascii_whitespace().next().unwrap_or("")
+}
 
-const fn spi_nor(name: &'static str, size: u64, erasesize: u32, lock: LockScheme) -> Preset {
-    Preset {
-        name,
-        kind: Kind::Nor,
-        driver: Driver::SpiNor,
-        size,
-        erasesize,
-        writesize: 1,
-        oobsize: 0,
-        ecc: Ecc::None,
-        lock,
-        otp_user: NO_OTP,
-        regions: "",
+pub fn names() -> impl Iterator<Item = &'static str> {
+    lines().map(name_of)
+}
+
+/// The line of a preset.
+pub fn find(name: &str) -> Option<&'static str> {
+    lines().find(|line| name_of(line) == name)
+}
+
+/// Whether there is such a preset, and which is the nearest.
+pub fn check(at: At<'_>, name: &str) -> Result<(), Problem> {
+    if find(name).is_some() {
+        return Ok(());
     }
-}
-
-/// With the three security registers that Linux drives on some Winbond chips.
-const fn winbond_otp(name: &'static str, size: u64) -> Preset {
-    let otp_user = OtpArea {
-        region_length: 256,
-        region_count: 3,
-    };
-    Preset {
-        otp_user,
-        ..spi_nor(name, size, 4 * KIB, LOCK_TB)
+    let what = format_args!("no preset is called '{name}'");
+    // A chip of the same family is more useful than one whose name looks alike elsewhere; the shortest of them.
+    let mut near = ("", 0);
+    for known in names() {
+        let pairs = known.bytes().zip(name.bytes());
+        let shared = pairs.take_while(|(a, b)| a == b).count();
+        if shared > near.1 || shared == near.1 && known.len() <= near.0.len() {
+            near = (known, shared);
+        }
     }
-}
-
-/// Intel StrataFlash: every block can be locked by itself.
-const fn cfi_intel(name: &'static str, size: u64, erasesize: u32) -> Preset {
-    Preset {
-        driver: Driver::Cfi,
-        ..spi_nor(name, size, erasesize, LockScheme::PerBlock)
-    }
-}
-
-/// Sector protection that Linux does not drive without being told in the device tree.
-const fn cfi_amd(name: &'static str, size: u64, erasesize: u32, regions: &'static str) -> Preset {
-    Preset {
-        driver: Driver::CfiAmd,
-        regions,
-        ..spi_nor(name, size, erasesize, NO_LOCK)
-    }
-}
-
-const fn nand(
-    name: &'static str,
-    size: u64,
-    erasesize: u32,
-    writesize: u32,
-    oobsize: u32,
-    ecc: Ecc,
-) -> Preset {
-    Preset {
-        name,
-        kind: Kind::Nand,
-        driver: Driver::Nand,
-        size,
-        erasesize,
-        writesize,
-        oobsize,
-        ecc,
-        lock: LockScheme::NandUnsupported,
-        otp_user: NO_OTP,
-        regions: "",
-    }
-}
-
-const fn spi_nand(
-    name: &'static str,
-    size: u64,
-    erasesize: u32,
-    writesize: u32,
-    oobsize: u32,
-) -> Preset {
-    let base = nand(name, size, erasesize, writesize, oobsize, Ecc::OnDie);
-    Preset {
-        driver: Driver::SpiNand,
-        lock: LockScheme::None,
-        ..base
-    }
-}
-
-pub const PRESETS: &[Preset] = &[
-    spi_nor("w25q32", 4 * MIB, 4 * KIB, NO_LOCK),
-    spi_nor("w25q64", 8 * MIB, 4 * KIB, NO_LOCK),
-    spi_nor("w25q128", 16 * MIB, 4 * KIB, LOCK_TB),
-    spi_nor("w25q256", 32 * MIB, 4 * KIB, NO_LOCK),
-    winbond_otp("w25q32dw", 4 * MIB),
-    winbond_otp("w25q32jwm", 4 * MIB),
-    spi_nor("w25q64dw", 8 * MIB, 4 * KIB, LOCK_TB),
-    spi_nor("w25q128jv", 16 * MIB, 4 * KIB, LOCK_TB),
-    spi_nor("mx25l1606e", 2 * MIB, 4 * KIB, NO_LOCK),
-    spi_nor("mx25l6405d", 8 * MIB, 4 * KIB, NO_LOCK),
-    spi_nor("mx25l12805d", 16 * MIB, 4 * KIB, LOCK_4),
-    spi_nor("mx25l25635e", 32 * MIB, 4 * KIB, NO_LOCK),
-    // Linux takes every chip of Micron and ST to have block-protect bits.
-    spi_nor("m25p64", 8 * MIB, 64 * KIB, LOCK),
-    spi_nor("n25q064a", 8 * MIB, 4 * KIB, LOCK),
-    spi_nor("n25q128a", 16 * MIB, 4 * KIB, LOCK_4_TB),
-    spi_nor("n25q256a", 32 * MIB, 4 * KIB, LOCK),
-    spi_nor("s25fl128s", 16 * MIB, 64 * KIB, NO_LOCK),
-    spi_nor("s25fl256s", 32 * MIB, 64 * KIB, NO_LOCK),
-    spi_nor("sst25vf016b", 2 * MIB, 4 * KIB, LOCK_PROGRAMS),
-    spi_nor("gd25q64", 8 * MIB, 4 * KIB, LOCK_TB),
-    spi_nor("gd25q128", 16 * MIB, 4 * KIB, LOCK_TB),
-    spi_nor("en25q64", 8 * MIB, 4 * KIB, NO_LOCK),
-    cfi_amd("s29gl128p", 16 * MIB, 128 * KIB, ""),
-    cfi_amd("s29gl256p", 32 * MIB, 128 * KIB, ""),
-    cfi_intel("28f640j3", 8 * MIB, 128 * KIB),
-    cfi_intel("28f128j3", 16 * MIB, 128 * KIB),
-    // Bottom boot: eight 8 KiB parameter blocks below 64 KiB ones.
-    cfi_amd("am29lv320db", 4 * MIB, 64 * KIB, "8x8K,63x64K"),
-    nand("nand256w3a", 32 * MIB, 16 * KIB, 512, 16, Ecc::Hamming),
-    nand("k9f5608", 32 * MIB, 16 * KIB, 512, 16, Ecc::Hamming),
-    nand("k9f1208", 64 * MIB, 16 * KIB, 512, 16, Ecc::Hamming),
-    nand("k9f1g08", 128 * MIB, 128 * KIB, 2048, 64, Ecc::Hamming),
-    nand("k9f2g08", 256 * MIB, 128 * KIB, 2048, 64, Ecc::Hamming),
-    nand(
-        "mt29f2g08",
-        256 * MIB,
-        128 * KIB,
-        2048,
-        64,
-        Ecc::Bch { strength: 4 },
-    ),
-    nand("s34ml01g1", 128 * MIB, 128 * KIB, 2048, 64, Ecc::Hamming),
-    nand("tc58nvg0s3e", 128 * MIB, 128 * KIB, 2048, 64, Ecc::Hamming),
-    spi_nand("w25n01gv", 128 * MIB, 128 * KIB, 2048, 64),
-    spi_nand("gd5f1gq4u", 128 * MIB, 128 * KIB, 2048, 128),
-    // The kernel's mtdram with its default parameters.
-    Preset {
-        kind: Kind::Ram,
-        driver: Driver::Mtdram,
-        ..spi_nor("mtdram", 4 * MIB, 128 * KIB, NO_LOCK)
-    },
-];
-
-pub fn preset(name: &str) -> Option<&'static Preset> {
-    PRESETS.iter().find(|preset| preset.name == name)
+    Err(match near {
+        (near, 3..) => at.problem(
+            what,
+            format_args!("the nearest is '{near}'; else give type and size"),
+        ),
+        _ => at.problem(what, format_args!("give type, size, erasesize ... instead")),
+    })
 }

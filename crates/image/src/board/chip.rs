@@ -42,6 +42,36 @@ pub struct ChipConfig {
 }
 
 impl ChipConfig {
+    /// A chip of which nothing is known yet.
+    pub fn empty() -> ChipConfig {
+        ChipConfig {
+            name: Text::new(),
+            mtd_name: Text::new(),
+            geometry: Geometry {
+                kind: flash::Kind::Nor,
+                size: 0,
+                erasesize: 0,
+                writesize: 0,
+                oobsize: 0,
+                subpage_shift: 0,
+                ecc: flash::Ecc::None,
+                erase_alignment: flash::EraseAlignment::StartAndLength,
+                command_set: flash::CommandSet::Other,
+                lock: flash::LockScheme::None,
+                otp_user: Default::default(),
+                otp_factory: Default::default(),
+                otp_erasable: false,
+                region_count: 0,
+                regions: Default::default(),
+            },
+            mtd_flags: 0,
+            image: Text::new(),
+            oob: Text::new(),
+            bad_block_list: [0; BAD_BLOCKS_MAX],
+            bad_block_count: 0,
+        }
+    }
+
     /// Blocks that the maker of the chip marked bad.
     pub fn bad_blocks(&self) -> &[u32] {
         self.bad_block_list

@@ -3,15 +3,15 @@
 use answers::{Draft, Full, Kind, Outcome, POOL_BYTES_MAX, RULES_MAX, Rules, Step};
 use mtd_abi::errno::Errno;
 
-use super::At;
 use super::lex::Value;
+use super::{At, keys};
 use crate::problem::Problem;
 
 /// Those of a step come first.
-const KEYS: &[&str] = &[
-    "return", "errno", "data", "text", "offset", "path", "command", "argument", "cycle",
-];
-const STEP_KEYS: usize = 5;
+const KEYS: &str = "return errno data text offset path command argument cycle";
+const STEP_KEYS: &str = "return errno data text offset";
+const STEP_KEY_COUNT: usize = 5;
+const KEY_COUNT: usize = 9;
 const RETURN: usize = 0;
 const ERRNO: usize = 1;
 const DATA: usize = 2;
@@ -30,7 +30,7 @@ pub struct AnswerDraft<'a> {
     at: At<'a>,
     is_step: bool,
     /// The line of each key, 0 when it is not there; in the order of `KEYS`.
-    lines: [u32; KEYS.len()],
+    lines: [u32; KEY_COUNT],
     path: &'a str,
     kind: Kind,
     argument: u32,
@@ -43,7 +43,7 @@ impl<'a> AnswerDraft<'a> {
         AnswerDraft {
             at,
             is_step,
-            lines: [0; KEYS.len()],
+            lines: [0; KEY_COUNT],
             path: "",
             kind: Kind::AnyCommand,
             argument: 0,
@@ -63,8 +63,8 @@ impl<'a> AnswerDraft<'a> {
         at: At<'a>,
         rules: &Rules<'_>,
     ) -> Result<(), Problem> {
-        let known = if self.is_step { STEP_KEYS } else { KEYS.len() };
-        let index = at.index_of_key(KEYS.get(..known).unwrap_or(KEYS), key)?;
+        let known = if self.is_step { STEP_KEYS } else { KEYS };
+        let index = at.index_of_key(known, key)?;
         if let Some(line) = self.lines.get_mut(index) {
             at.check_first(key, *line)?;
             *line = at.line;
@@ -78,7 +78,7 @@ impl<'a> AnswerDraft<'a> {
             PATH => self.path = path(at, at.text(key, value)?)?,
             COMMAND => self.kind = kind(at, value)?,
             ARGUMENT => self.argument = number(at, key, value, u32::MAX.into())?,
-            _ => self.cycles = at.flag(key, value)?,
+            _ => self.cycles = keys::flag(at, key, value)?,
         }
         Ok(())
     }
@@ -110,7 +110,7 @@ impl<'a> AnswerDraft<'a> {
             kept(self.at, rules.add(&draft))?;
         }
         self.check_kind(rules)?;
-        if self.is_step || (0..STEP_KEYS).any(|key| self.has(key)) {
+        if self.is_step || (0..STEP_KEY_COUNT).any(|key| self.has(key)) {
             kept(self.at, rules.add_step(&self.step))?;
         }
         Ok(())

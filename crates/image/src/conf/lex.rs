@@ -7,6 +7,7 @@
 //! Must not know: which tables and keys there are.
 
 use super::At;
+use super::scan::{Scan, str_of};
 use crate::problem::Problem;
 
 pub const TABLE_DEPTH_MAX: usize = 3;
@@ -45,14 +46,23 @@ pub enum Item<'a> {
 }
 
 pub struct Lexer<'a> {
-    rest: &'a str,
+    scan: Scan<'a>,
     pub at: At<'a>,
+}
+
+/// Where a line ends, behind a possible carriage return.
+fn is_end(rest: &[u8]) -> bool {
+    matches!(rest, [] | [b'\n' | b'#', ..] | [b'\r', b'\n', ..])
 }
 
 impl<'a> Lexer<'a> {
     pub fn new(text: &'a str, at: At<'a>) -> Self {
+        let mut scan = Scan {
+            rest: text.as_bytes(),
+        };
+        scan.eat("\u{feff}");
         Lexer {
-            rest: text.strip_prefix('\u{feff}').unwrap_or(text),
+            scan,
             at: At { line: 1, ..at },
         }
     }
@@ -60,38 +70,33 @@ impl<'a> Lexer<'a> {
     /// None at the end of the text. The line of the item is in `self.at` until the next call.
     pub fn next_item(&mut self) -> Result<Option<(u32, Item<'a>)>, Problem> {
         loop {
-            self.skip_blanks();
+            self.scan.skip_blanks();
             let line = self.at.line;
-            match self.rest.chars().next() {
-                None => return Ok(None),
-                Some('\n') => self.advance_line(),
-                Some('\r') if self.rest.starts_with("\r\n") => {
-                    self.rest = self.rest.get(1..).unwrap_or("")
-                }
-                Some('#') => self.skip_comment(),
-                Some('[') => {
-                    let item = self.table()?;
-                    return self.end_of_line().map(|()| Some((line, item)));
-                }
-                Some(_) => {
-                    let item = self.entry()?;
-                    return self.end_of_line().map(|()| Some((line, item)));
-                }
+            if self.scan.rest.is_empty() {
+                return Ok(None);
             }
+            if is_end(self.scan.rest) {
+                self.skip_line();
+                continue;
+            }
+            let item = match self.scan.peek() {
+                Some(b'[') => self.table()?,
+                _ => self.entry()?,
+            };
+            self.scan.skip_blanks();
+            if !is_end(self.scan.rest) {
+                return Err(self.problem(
+                    "something follows where the line should end",
+                    "put it on a line of its own",
+                ));
+            }
+            return Ok(Some((line, item)));
         }
     }
 
-    fn skip_blanks(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t']);
-    }
-
-    fn skip_comment(&mut self) {
-        let end = self.rest.find('\n').unwrap_or(self.rest.len());
-        self.rest = self.rest.get(end..).unwrap_or("");
-    }
-
-    fn advance_line(&mut self) {
-        self.rest = self.rest.get(1..).unwrap_or("");
+    /// What is left of this line.
+    fn skip_line(&mut self) {
+        self.scan.take_until(b'\n');
         self.at.line = self.at.line.saturating_add(1);
     }
 
@@ -100,55 +105,33 @@ impl<'a> Lexer<'a> {
             .problem(format_args!("{what}"), format_args!("{fix}"))
     }
 
-    fn end_of_line(&mut self) -> Result<(), Problem> {
-        self.skip_blanks();
-        match self.rest.chars().next() {
-            None | Some('\n' | '#') => Ok(()),
-            Some('\r') if self.rest.starts_with("\r\n") => Ok(()),
-            Some(_) => Err(self.problem(
-                "something follows where the line should end",
-                "put it on a line of its own",
-            )),
-        }
-    }
-
-    fn eat(&mut self, token: &str) -> bool {
-        let rest = self.rest.strip_prefix(token);
-        self.rest = rest.unwrap_or(self.rest);
-        rest.is_some()
-    }
-
     fn bare_word(&mut self) -> &'a str {
-        let is_other = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        let (word, rest) = self
-            .rest
-            .split_at_checked(self.rest.find(is_other).unwrap_or(self.rest.len()))
-            .unwrap_or(("", ""));
-        self.rest = rest;
+        let is_letter = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-');
+        let word = self.scan.take_while(&is_letter);
+        self.scan.skip_blanks();
         word
     }
 
     fn table(&mut self) -> Result<Item<'a>, Problem> {
-        let is_array = self.eat("[[");
+        let is_array = self.scan.eat("[[");
         if !is_array {
-            self.eat("[");
+            self.scan.eat("[");
         }
         let mut path = [""; TABLE_DEPTH_MAX];
         let mut places = path.iter_mut();
         let form = "write [chip.NAME] or [[chip.NAME.partition]], NAME of letters, digits, - and _";
         loop {
-            self.skip_blanks();
+            self.scan.skip_blanks();
             let word = self.bare_word();
             match places.next() {
                 Some(place) if !word.is_empty() => *place = word,
                 _ => return Err(self.problem("this is no name of a table", form)),
             }
-            self.skip_blanks();
-            if !self.eat(".") {
+            if !self.scan.eat(".") {
                 break;
             }
         }
-        if !self.eat(if is_array { "]]" } else { "]" }) {
+        if !self.scan.eat(if is_array { "]]" } else { "]" }) {
             return Err(self.problem("the name of the table is not closed", form));
         }
         Ok(Item::Table { path, is_array })
@@ -156,83 +139,72 @@ impl<'a> Lexer<'a> {
 
     fn entry(&mut self) -> Result<Item<'a>, Problem> {
         let key = self.bare_word();
-        self.skip_blanks();
-        if key.is_empty() || !self.eat("=") {
+        if key.is_empty() || !self.scan.eat("=") {
             return Err(self.problem(
                 "this is neither a table nor a key",
                 "write key = value, or start a comment with #",
             ));
         }
-        self.skip_blanks();
-        let value = self.value()?;
+        self.scan.skip_blanks();
+        let value = match self.scan.peek() {
+            Some(quote @ (b'"' | b'\'')) => self.quoted(quote)?,
+            Some(b'[') => self.list()?,
+            _ => self.word()?,
+        };
         Ok(Item::Entry { key, value })
     }
 
-    fn value(&mut self) -> Result<Value<'a>, Problem> {
-        match self.rest.chars().next() {
-            Some('"') => self.quoted('"'),
-            Some('\'') => self.quoted('\''),
-            Some('[') => self.list(),
-            _ => {
-                let is_end = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n' | '#');
-                let end = self.rest.find(is_end).unwrap_or(self.rest.len());
-                let (word, rest) = self.rest.split_at_checked(end).unwrap_or(("", ""));
-                let value = match word {
-                    "true" => Some(Value::Flag(true)),
-                    "false" => Some(Value::Flag(false)),
-                    _ => number(word).map(Value::Number),
-                };
-                let value = value.ok_or_else(|| {
-                    self.problem(
-                        "this value is no whole number, true or false",
-                        "put \"...\" around a text or a size with a unit",
-                    )
-                })?;
-                self.rest = rest;
-                Ok(value)
-            }
-        }
+    fn word(&mut self) -> Result<Value<'a>, Problem> {
+        let is_inside = |c: u8| !matches!(c, b' ' | b'\t' | b'\r' | b'\n' | b'#');
+        let value = match self.scan.take_while(&is_inside) {
+            "true" => Some(Value::Flag(true)),
+            "false" => Some(Value::Flag(false)),
+            word => number(word).map(Value::Number),
+        };
+        value.ok_or_else(|| {
+            self.problem(
+                "this value is no whole number, true or false",
+                "put \"...\" around a text or a size with a unit",
+            )
+        })
     }
 
-    fn quoted(&mut self, quote: char) -> Result<Value<'a>, Problem> {
-        let inside = self.rest.get(1..).unwrap_or("");
-        let is_stop =
-            |c: char| c == quote || c.is_control() && c != '\t' || c == '\\' && quote == '"';
-        let end = inside.find(is_stop).unwrap_or(inside.len());
-        let (text, rest) = inside.split_at_checked(end).unwrap_or(("", ""));
-        match rest.chars().next() {
-            Some(c) if c == quote => {}
-            Some('\\') => {
-                return Err(self.problem(
-                    "a backslash in \"...\" is not understood",
-                    "use '...' instead",
-                ));
+    fn quoted(&mut self, quote: u8) -> Result<Value<'a>, Problem> {
+        self.scan.skip(1);
+        let is_inside = |c: u8| {
+            c != quote && (!c.is_ascii_control() || c == b'\t') && (c != b'\\' || quote != b'"')
+        };
+        let text = self.scan.take_while(&is_inside);
+        match self.scan.peek() {
+            Some(c) if c == quote => {
+                self.scan.skip(1);
+                Ok(Value::Text(text))
             }
-            _ => {
-                return Err(self.problem(
-                    "the text is not closed on its line",
-                    "end it with the same quote",
-                ));
-            }
+            Some(b'\\') => Err(self.problem(
+                "a backslash in \"...\" is not understood",
+                "use '...' instead",
+            )),
+            _ => Err(self.problem(
+                "the text is not closed on its line",
+                "end it with the same quote",
+            )),
         }
-        self.rest = rest.get(1..).unwrap_or("");
-        Ok(Value::Text(text))
     }
 
     fn list(&mut self) -> Result<Value<'a>, Problem> {
-        let start = self.rest.get(1..).unwrap_or("");
-        self.rest = start;
+        self.scan.skip(1);
+        let start = self.scan.rest;
         loop {
-            match self.rest.chars().next() {
+            self.scan.take_while(&|c| !matches!(c, b']' | b'\n' | b'#'));
+            match self.scan.peek() {
                 None => return Err(self.problem("the list is not closed", "end it with ]")),
-                Some(']') => break,
-                Some('\n') => self.advance_line(),
-                Some('#') => self.skip_comment(),
-                Some(c) => self.rest = self.rest.get(c.len_utf8()..).unwrap_or(""),
+                Some(b']') => break,
+                Some(_) => self.skip_line(),
             }
         }
-        let inside = start.get(..start.len() - self.rest.len()).unwrap_or("");
-        self.eat("]");
+        let inside = start.get(..start.len() - self.scan.rest.len());
+        let inside = str_of(inside.unwrap_or(&[]));
+        self.scan.skip(1);
         match numbers(inside).all(|number| number.is_some()) {
             true => Ok(Value::List(inside)),
             false => Err(self.problem(
@@ -244,35 +216,53 @@ impl<'a> Lexer<'a> {
 }
 
 /// The numbers of a list; None for what is none.
-pub fn numbers(inside: &str) -> impl Iterator<Item = Option<u64>> + '_ {
-    // Comments are whole ends of lines, so what is left of a line before # counts.
-    let lines = inside
-        .split('\n')
-        .map(|line| line.split('#').next().unwrap_or(""));
-    lines
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-        .filter(|word| !word.is_empty())
-        .map(number)
+pub struct Numbers<'a>(Scan<'a>);
+
+pub fn numbers(inside: &str) -> Numbers<'_> {
+    Numbers(Scan::of(inside))
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = Option<u64>;
+
+    fn next(&mut self) -> Option<Option<u64>> {
+        loop {
+            let word = self
+                .0
+                .take_while(&|c| !matches!(c, b',' | b'\n' | b'#'))
+                .trim_ascii();
+            match self.0.peek() {
+                // Comments are whole ends of lines.
+                Some(b'#') => {
+                    self.0.take_while(&|c| c != b'\n');
+                }
+                None if word.is_empty() => return None,
+                _ => self.0.skip(1),
+            }
+            if !word.is_empty() {
+                return Some(number(word));
+            }
+        }
+    }
 }
 
 /// A whole number as TOML writes it.
 pub fn number(word: &str) -> Option<u64> {
-    let (digits, base) = match word.strip_prefix("0x") {
-        Some(digits) => (digits, 16),
-        None => (word.strip_prefix('+').unwrap_or(word), 10),
-    };
-    let has_leading_zero = base == 10 && digits.len() > 1 && digits.starts_with('0');
-    let is_misplaced = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
-    if digits.is_empty() || has_leading_zero || is_misplaced {
+    let mut scan = Scan::of(word);
+    // A base is written with a small letter, and a sign before decimal numbers alone.
+    let base = if scan.eat("0x") { 16 } else { 10 };
+    if base == 10 {
+        scan.eat("+");
+    }
+    let has_leading_zero = base == 10 && matches!(scan.rest, [b'0', _, ..]);
+    if has_leading_zero {
         return None;
     }
-    let mut value = 0u64;
-    for c in digits.chars().filter(|&c| c != '_') {
-        value = value
-            .checked_mul(base)?
-            .checked_add(u64::from(c.to_digit(base as u32)?))?;
+    let mut value = scan.number(base)?;
+    // Underscores stand between digits.
+    while scan.eat("_") {
+        value = scan.number_after(value, base)?;
     }
     // TOML numbers are signed.
-    (value <= i64::MAX as u64).then_some(value)
+    (scan.rest.is_empty() && value <= i64::MAX as u64).then_some(value)
 }

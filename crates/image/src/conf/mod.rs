@@ -55,10 +55,12 @@ mod answer;
 #[cfg(test)]
 mod answer_tests;
 mod chip;
+mod keys;
 mod lex;
 mod mtdparts;
 mod partition;
 mod proc_mtd;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -66,9 +68,10 @@ mod units;
 use core::fmt;
 
 use answer::AnswerDraft;
-pub use chip::{Driver, lock_name};
+pub use chip::{Driver, lock_name, of_preset};
+use keys::Draft;
 use lex::{Item, Lexer, Value};
-use partition::{ChipInWork, PartitionDraft};
+use partition::ChipInWork;
 
 use crate::board::layout::BoardWords;
 use crate::os::Os;
@@ -101,69 +104,11 @@ impl<'a> At<'a> {
         }
     }
 
-    /// A text that is kept in `N` bytes.
-    fn short_text<const N: usize>(&self, key: &str, value: Value<'a>) -> Result<&'a str, Problem> {
-        let text = self.text(key, value)?;
-        if text.len() >= N || text.is_empty() {
-            let what = format_args!("{key} has {} bytes", text.len());
-            return Err(self.problem(what, format_args!("1 to {} are possible", N - 1)));
-        }
-        Ok(text)
-    }
-
-    fn flag(&self, key: &str, value: Value<'_>) -> Result<bool, Problem> {
-        match value {
-            Value::Flag(flag) => Ok(flag),
-            _ => Err(self.wrong_kind(key, value, "true or false")),
-        }
-    }
-
-    fn list(&self, key: &str, value: Value<'a>) -> Result<&'a str, Problem> {
-        match value {
-            Value::List(inside) => Ok(inside),
-            _ => Err(self.wrong_kind(key, value, "[1, 2]")),
-        }
-    }
-
-    fn size(&self, key: &str, value: Value<'_>) -> Result<u64, Problem> {
-        match value {
-            Value::Number(number) => Ok(number),
-            Value::Text(text) => units::size(text).ok_or_else(|| {
-                let what = format_args!("{key} = \"{text}\" is no size");
-                self.problem(
-                    what,
-                    format_args!("write a number, with K, M or G if you like: \"64K\""),
-                )
-            }),
-            _ => Err(self.wrong_kind(key, value, "\"64K\"")),
-        }
-    }
-
-    fn choice<'c, T>(
-        &self,
-        key: &str,
-        value: Value<'a>,
-        choices: impl Iterator<Item = (&'c str, T)> + Clone,
-    ) -> Result<T, Problem> {
-        let text = self.text(key, value)?;
-        let found = choices.clone().find(|(name, _)| *name == text);
-        found.map(|(_, choice)| choice).ok_or_else(|| {
-            let mut names = crate::text::Text::<256>::new();
-            for (name, _) in choices {
-                names.push(" ");
-                names.push(name);
-            }
-            self.problem(
-                format_args!("{key} = \"{text}\" is not known"),
-                format_args!("possible are:{names}"),
-            )
-        })
-    }
-
-    fn index_of_key(&self, keys: &[&str], key: &str) -> Result<usize, Problem> {
-        keys.iter().position(|known| *known == key).ok_or_else(|| {
+    fn index_of_key(&self, keys: &str, key: &str) -> Result<usize, Problem> {
+        scan::index_of(keys, key).ok_or_else(|| {
             let what = format_args!("there is no key '{key}' here");
-            match keys.iter().find(|known| units::is_similar(key, known)) {
+            let mut keys = keys.split_ascii_whitespace();
+            match keys.find(|known| units::is_similar(key, known)) {
                 Some(known) => self.problem(what, format_args!("did you mean '{known}'?")),
                 None => self.problem(
                     what,
@@ -185,12 +130,11 @@ impl<'a> At<'a> {
     }
 }
 
-/// Which table the keys belong to. There is one, on the stack: without an allocator nothing can be boxed.
-#[allow(clippy::large_enum_variant)]
+/// Which table the keys belong to.
 enum Table<'a> {
     None,
-    Chip(chip::ChipDraft<'a>),
-    Partition(PartitionDraft<'a>),
+    Chip,
+    Partition,
     Answer(AnswerDraft<'a>),
 }
 
@@ -216,7 +160,8 @@ pub fn compile(
         directory,
         board,
         table: Table::None,
-        chip: None,
+        part: Draft::new(&partition::KEYS, "", start),
+        chip: ChipInWork::new("", start),
     };
     let mut lexer = Lexer::new(text, start);
     while let Some((line, item)) = lexer.next_item()? {
@@ -238,15 +183,16 @@ struct Compiler<'a, 'o, O: Os> {
     directory: &'o PathText,
     board: &'o BoardWords<'o>,
     table: Table<'a>,
-    /// The chip whose partitions may follow.
-    chip: Option<ChipInWork<'a>>,
+    part: Draft<'a>,
+    /// The chip whose partitions may follow; without a name when there is none.
+    chip: ChipInWork<'a>,
 }
 
 impl<'a, O: Os> Compiler<'a, '_, O> {
     fn take(&mut self, at: At<'a>, item: Item<'a>) -> Result<(), Problem> {
         match (item, &mut self.table) {
-            (Item::Entry { key, value }, Table::Chip(draft)) => draft.set(key, value, at),
-            (Item::Entry { key, value }, Table::Partition(draft)) => draft.set(key, value, at),
+            (Item::Entry { key, value }, Table::Chip) => self.chip.draft.set(key, value, at),
+            (Item::Entry { key, value }, Table::Partition) => self.part.set(key, value, at),
             (Item::Entry { key, value }, Table::Answer(draft)) => {
                 draft.set(key, value, at, &self.board.rules())
             }
@@ -271,23 +217,23 @@ impl<'a, O: Os> Compiler<'a, '_, O> {
             (["chip", name, ""], false) if !name.is_empty() => {
                 self.end_chip()?;
                 self.check_name(at, name)?;
-                self.table = Table::Chip(chip::ChipDraft::new(name, at));
+                self.chip = ChipInWork::new(name, at);
+                self.table = Table::Chip;
                 Ok(())
             }
-            (["chip", name, "partition"], true) => match &mut self.chip {
-                Some(chip) if chip.name() == name => {
-                    chip.begin_partition(at)?;
-                    self.table = Table::Partition(PartitionDraft::new(at));
-                    Ok(())
-                }
-                _ => {
+            (["chip", name, "partition"], true) => {
+                if self.chip.name() != name {
                     let what = format_args!("this partition does not follow its chip");
-                    Err(at.problem(
+                    return Err(at.problem(
                         what,
                         format_args!("put it below [chip.{name}] and before the next chip"),
-                    ))
+                    ));
                 }
-            },
+                self.chip.begin_partition(at)?;
+                self.part = Draft::new(&partition::KEYS, "", at);
+                self.table = Table::Partition;
+                Ok(())
+            }
             (["chip", name, "partition"], false) => {
                 let what = format_args!("a chip has several partitions");
                 Err(at.problem(what, format_args!("write [[chip.{name}.partition]]")))
@@ -331,28 +277,17 @@ impl<'a, O: Os> Compiler<'a, '_, O> {
     fn end_table(&mut self) -> Result<(), Problem> {
         match core::mem::replace(&mut self.table, Table::None) {
             Table::None => Ok(()),
-            Table::Chip(draft) => {
-                self.chip = Some(ChipInWork::begin(
-                    self.os,
-                    self.directory,
-                    self.board,
-                    draft,
-                )?);
-                Ok(())
-            }
-            Table::Partition(draft) => match &mut self.chip {
-                Some(chip) => chip.add(self.os, self.board, &draft),
-                None => Ok(()),
-            },
+            Table::Chip => self.chip.begin(self.os, self.directory, self.board),
+            Table::Partition => self.chip.add_draft(self.os, self.board, &self.part),
             Table::Answer(draft) => draft.end(&self.board.rules()),
         }
     }
 
     /// All partitions of the chip have been seen.
     fn end_chip(&mut self) -> Result<(), Problem> {
-        match self.chip.take() {
-            Some(chip) => chip.end(self.board),
-            None => Ok(()),
+        match self.chip.name() {
+            "" => Ok(()),
+            _ => self.chip.end(self.board),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `mtdparts=` as the kernel's command line writes it (`drivers/mtd/parsers/cmdlinepart.c`, Linux 6.1):
 //! `[mtdparts=]ID:size[@offset][(name)][ro][lk][slc],...[;ID:...]`, size `-` for the rest.
 
+use super::scan::{Scan, str_of};
 use super::units;
 
 /// The kernel refuses partitions smaller than a page.
@@ -22,136 +23,125 @@ pub struct Part<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Definition<'a> {
     pub id: &'a str,
-    parts: &'a str,
+    parts: &'a [u8],
 }
 
 /// All definitions of the text: one a chip.
-pub fn definitions(text: &str) -> impl Iterator<Item = Result<Definition<'_>, &'static str>> {
-    let text = text.trim();
-    let text = text.strip_prefix("mtdparts=").unwrap_or(text);
-    text.split(';')
-        .filter(|definition| !definition.is_empty())
-        .map(definition)
+pub struct Definitions<'a>(Scan<'a>);
+
+pub fn definitions(text: &str) -> Definitions<'_> {
+    let mut scan = Scan::of(text);
+    scan.eat("mtdparts=");
+    Definitions(scan)
 }
 
-fn definition(text: &str) -> Result<Definition<'_>, &'static str> {
-    // A name in brackets may hold a colon, and so may the ID.
-    let before_names = text
-        .find('(')
-        .map_or(Some(text), |end| text.get(..end))
-        .unwrap_or(text);
-    let before_names = before_names
-        .split_once(',')
-        .map_or(before_names, |(first, _)| first);
-    let colon = before_names
-        .rfind(':')
-        .ok_or("there is no ID: before the first partition")?;
-    let id = text.get(..colon).unwrap_or("");
-    let parts = text.get(colon + 1..).unwrap_or("");
-    if id.is_empty() {
-        return Err("there is no ID: before the first partition");
+impl<'a> Iterator for Definitions<'a> {
+    type Item = Result<Definition<'a>, &'static str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.0.rest.is_empty() {
+            let text = self.0.take_until(b';');
+            if !text.is_empty() {
+                return Some(definition(text.as_bytes()));
+            }
+        }
+        None
     }
-    Ok(Definition { id, parts })
+}
+
+fn definition(text: &[u8]) -> Result<Definition<'_>, &'static str> {
+    // A name in brackets may hold a colon, and so may the ID.
+    let mut scan = Scan { rest: text };
+    let before_names = scan.take_while(&|byte| !matches!(byte, b'(' | b','));
+    let colon = before_names.bytes().rposition(|byte| byte == b':');
+    match colon.and_then(|colon| Some((text.get(..colon)?, text.get(colon + 1..)?))) {
+        Some((id, parts)) if !id.is_empty() => Ok(Definition {
+            id: str_of(id),
+            parts,
+        }),
+        _ => Err("there is no ID: before the first partition"),
+    }
 }
 
 impl<'a> Definition<'a> {
     pub fn parts(&self) -> Parts<'a> {
         Parts {
-            rest: Some(self.parts),
+            scan: Scan { rest: self.parts },
+            is_over: false,
         }
     }
 }
 
 pub struct Parts<'a> {
-    rest: Option<&'a str>,
+    scan: Scan<'a>,
+    is_over: bool,
 }
 
 impl<'a> Iterator for Parts<'a> {
     type Item = Result<Part<'a>, &'static str>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let result = part(self.rest?);
-        match result {
-            Ok((part, rest)) => {
-                let after = rest.strip_prefix(',');
-                self.rest = after;
-                if after.is_none() && !rest.is_empty() {
-                    return Some(Err("after a partition a comma, ro or lk is expected"));
-                }
-                if part.size.is_none() && after.is_some() {
-                    self.rest = None;
-                    return Some(Err("no partition can follow the one that takes the rest"));
-                }
-                Some(Ok(part))
-            }
-            Err(what) => {
-                self.rest = None;
-                Some(Err(what))
-            }
+        if self.is_over {
+            return None;
         }
+        let result = part(&mut self.scan);
+        let more = self.scan.eat(",");
+        self.is_over = !more || result.is_err();
+        Some(result.and_then(|part| {
+            if !more && !self.scan.rest.is_empty() {
+                return Err("after a partition a comma, ro or lk is expected");
+            }
+            if part.size.is_none() && more {
+                self.is_over = true;
+                return Err("no partition can follow the one that takes the rest");
+            }
+            Ok(part)
+        }))
     }
 }
 
-fn part(text: &str) -> Result<(Part<'_>, &str), &'static str> {
-    let (size, text) = match text.strip_prefix('-') {
-        Some(rest) => (None, rest),
-        None => {
-            let (size, rest) = amount(text).ok_or("a size is expected, such as 256k or -")?;
-            (Some(size), rest)
-        }
+fn part<'a>(scan: &mut Scan<'a>) -> Result<Part<'a>, &'static str> {
+    let size = match scan.eat("-") {
+        true => None,
+        false => Some(amount(scan).ok_or("a size is expected, such as 256k or -")?),
     };
     if size.is_some_and(|size| size < SIZE_MIN) {
         return Err("a partition is smaller than 4096 bytes, which the kernel refuses");
     }
-    let (offset, text) = match text.strip_prefix('@') {
-        Some(rest) => amount(rest)
-            .map(|(at, rest)| (Some(at), rest))
-            .ok_or("an offset is expected after @")?,
-        None => (None, text),
+    let offset = match scan.eat("@") {
+        true => Some(amount(scan).ok_or("an offset is expected after @")?),
+        false => None,
     };
-    let (name, mut text) = match text.strip_prefix('(') {
-        Some(rest) => rest.split_once(')').ok_or("a name is not closed with )")?,
-        None => ("", text),
-    };
-    let mut part = Part {
+    let mut name = "";
+    if scan.eat("(") {
+        name = scan.take_while(&|byte| byte != b')');
+        if !scan.eat(")") {
+            return Err("a name is not closed with )");
+        }
+    }
+    let part = Part {
         size,
         offset,
         name,
-        is_read_only: false,
-        keeps_lock: false,
+        is_read_only: scan.eat("ro"),
+        keeps_lock: scan.eat("lk"),
     };
-    if let Some(rest) = text.strip_prefix("ro") {
-        part.is_read_only = true;
-        text = rest;
-    }
-    if let Some(rest) = text.strip_prefix("lk") {
-        part.keeps_lock = true;
-        text = rest;
-    }
-    if text.starts_with("slc") {
+    if scan.eat("slc") {
         return Err("slc (SLC mode on MLC) is not emulated");
     }
-    Ok((part, text))
+    Ok(part)
 }
 
 /// A number as the kernel reads it: 0x is hexadecimal, a leading 0 octal, k m g multiply.
-fn amount(text: &str) -> Option<(u64, &str)> {
-    let (digits, base) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => (digits, 16),
-        None if text.len() > 1 && text.starts_with('0') => (text, 8),
-        None => (text, 10),
+fn amount(scan: &mut Scan<'_>) -> Option<u64> {
+    let base = match (scan.base(), scan.rest) {
+        (10, [b'0', _, ..]) => 8,
+        (base, _) => base,
     };
-    let end = digits
-        .find(|c: char| !c.is_digit(base))
-        .unwrap_or(digits.len());
-    let (digits, rest) = digits.split_at_checked(end)?;
-    let value = u64::from_str_radix(digits, base).ok()?;
-    let unit = rest
-        .get(..1)
-        .filter(|unit| matches!(*unit, "k" | "K" | "m" | "M" | "g" | "G"))
-        .unwrap_or("");
-    Some((
-        value.checked_mul(units::size_of_unit(unit))?,
-        rest.get(unit.len()..)?,
-    ))
+    let value = scan.number(base)?;
+    let shift = scan.peek().and_then(units::shift_of_unit);
+    if shift.is_some() {
+        scan.skip(1);
+    }
+    value.checked_mul(1 << shift.unwrap_or(0))
 }

@@ -5,69 +5,48 @@
 
 use mtd_abi::flag;
 
-use super::chip::ChipDraft;
-use super::lex::Value;
-use super::{At, mtdparts, proc_mtd};
+use super::keys::{Draft, Keys, Takes};
+use super::scan::Scan;
+use super::{At, chip, mtdparts, proc_mtd};
 use crate::board::layout::BoardWords;
-use crate::board::{ChipConfig, FILE_NAME_BYTES, MTD_NAME_BYTES, Request, master_request, place};
+use crate::board::{ChipConfig, MTD_NAME_BYTES, Placed, Request, master_request, place};
 use crate::mapping::buffer;
 use crate::os::{OpenMode, Os, errno, pread_exact};
 use crate::problem::Problem;
 use crate::text::{PathText, Text};
 
-const KEYS: &[&str] = &["name", "offset", "size", "readonly", "image", "oob"];
+const NAME: usize = 0;
+const OFFSET: usize = 1;
+const SIZE: usize = 2;
+const READONLY: usize = 3;
+const IMAGE: usize = 4;
+const OOB: usize = 5;
+
+pub static KEYS: Keys = Keys {
+    names: "name offset size readonly image oob",
+    takes: &[
+        Takes::Name,
+        Takes::Size,
+        Takes::Size,
+        Takes::Flag,
+        Takes::File,
+        Takes::File,
+    ],
+};
 const PROC_MTD_BYTES_MAX: u64 = 1 << 16;
 
 /// One `[[chip.NAME.partition]]`, or a part from elsewhere.
 #[derive(Clone, Copy)]
-pub struct PartitionDraft<'a> {
+struct Part<'a> {
     at: At<'a>,
-    lines: [u32; KEYS.len()],
-    name: Option<&'a str>,
-    offset: Option<u64>,
-    size: Option<u64>,
-    is_read_only: bool,
-    keeps_lock: bool,
+    part: mtdparts::Part<'a>,
     image: Option<&'a str>,
     oob: Option<&'a str>,
 }
 
-impl<'a> PartitionDraft<'a> {
-    pub fn new(at: At<'a>) -> Self {
-        PartitionDraft {
-            at,
-            lines: [0; KEYS.len()],
-            name: None,
-            offset: None,
-            size: None,
-            is_read_only: false,
-            keeps_lock: false,
-            image: None,
-            oob: None,
-        }
-    }
-
-    pub fn set(&mut self, key: &'a str, value: Value<'a>, at: At<'a>) -> Result<(), Problem> {
-        let index = at.index_of_key(KEYS, key)?;
-        if let Some(line) = self.lines.get_mut(index) {
-            at.check_first(key, *line)?;
-            *line = at.line;
-        }
-        match key {
-            "name" => self.name = Some(at.short_text::<MTD_NAME_BYTES>(key, value)?),
-            "offset" => self.offset = Some(at.size(key, value)?),
-            "size" => self.size = Some(at.size(key, value)?),
-            "readonly" => self.is_read_only = at.flag(key, value)?,
-            "image" => self.image = Some(at.short_text::<FILE_NAME_BYTES>(key, value)?),
-            _ => self.oob = Some(at.short_text::<FILE_NAME_BYTES>(key, value)?),
-        }
-        Ok(())
-    }
-}
-
 /// A chip whose partitions are being collected.
 pub struct ChipInWork<'a> {
-    draft: ChipDraft<'a>,
+    pub draft: Draft<'a>,
     index: usize,
     chip: ChipConfig,
     /// Where the last partition ended.
@@ -76,48 +55,55 @@ pub struct ChipInWork<'a> {
 }
 
 impl<'a> ChipInWork<'a> {
+    pub fn new(name: &'a str, at: At<'a>) -> Self {
+        ChipInWork {
+            draft: Draft::new(&chip::KEYS, name, at),
+            index: 0,
+            chip: ChipConfig::empty(),
+            end: 0,
+            partition_count: 0,
+        }
+    }
+
+    /// The chip's own keys are complete.
     pub fn begin(
+        &mut self,
         os: &impl Os,
         directory: &PathText,
         board: &BoardWords<'_>,
-        mut draft: ChipDraft<'a>,
-    ) -> Result<Self, Problem> {
-        let sources = [("mtdparts", draft.mtdparts), ("proc_mtd", draft.proc_mtd)];
-        if sources.iter().all(|(_, source)| source.is_some()) {
-            return Err(draft.at_key("proc_mtd").problem(
+    ) -> Result<(), Problem> {
+        let draft = &mut self.draft;
+        let definition = find_definition(draft)?;
+        let proc_mtd = draft.text(chip::PROC_MTD);
+        if definition.is_some() && proc_mtd.is_some() {
+            return Err(draft.at_key(chip::PROC_MTD).problem(
                 format_args!("chip {} has both mtdparts and proc_mtd", draft.name),
                 format_args!("keep one of them"),
             ));
         }
-        let definition = find_definition(&mut draft)?;
-        let name = draft.image.unwrap_or("");
-        let image = PathText::join(directory, if name.is_empty() { draft.name } else { name });
-        let image = if name.is_empty() {
-            image.with_suffix(".bin")
-        } else {
-            image
+        let image = match draft.text(chip::IMAGE) {
+            Some(name) => PathText::join(directory, name),
+            None => PathText::join(directory, draft.name).with_suffix(".bin"),
         };
         let size_of_image = os.stat(image.as_cstr()).ok().map(|status| status.size);
-        let chip = draft.resolve(board.chip_count(), size_of_image)?;
-        let index = add_chip(board, &chip, draft.at)?;
-        let mut work = ChipInWork {
-            draft,
-            index,
-            chip,
-            end: 0,
-            partition_count: 0,
-        };
-        if work.draft.keep_master {
-            let at = work.draft.at;
-            register(board, &master_request(index, &work.chip), at)?;
+        chip::resolve(draft, board.chip_count(), size_of_image, &mut self.chip)?;
+        if let Some(definition) = &definition
+            && !draft.is_said(chip::NAME)
+        {
+            self.chip.mtd_name = Text::of(definition.id);
+        }
+        self.index = add_chip(board, &self.chip, draft.at)?;
+        if self.draft.flag(chip::KEEP_MASTER) {
+            let request = master_request(self.index, &self.chip);
+            register(board, &request, self.draft.at)?;
         }
         if let Some(definition) = definition {
-            work.add_mtdparts(os, board, definition)?;
+            self.add_mtdparts(os, board, definition)?;
         }
-        if let Some(name) = work.draft.proc_mtd {
-            work.add_proc_mtd(os, board, &PathText::join(directory, name))?;
+        match proc_mtd {
+            Some(name) => self.add_proc_mtd(os, board, &PathText::join(directory, name)),
+            None => Ok(()),
         }
-        Ok(work)
     }
 
     pub fn name(&self) -> &'a str {
@@ -125,7 +111,7 @@ impl<'a> ChipInWork<'a> {
     }
 
     pub fn begin_partition(&self, at: At<'_>) -> Result<(), Problem> {
-        if self.draft.mtdparts.or(self.draft.proc_mtd).is_none() {
+        if !self.draft.is_said(chip::MTDPARTS) && !self.draft.is_said(chip::PROC_MTD) {
             return Ok(());
         }
         let what = format_args!(
@@ -136,28 +122,72 @@ impl<'a> ChipInWork<'a> {
     }
 
     /// Without partitions, the chip itself is the device.
-    pub fn end(self, board: &BoardWords<'_>) -> Result<(), Problem> {
-        if self.partition_count == 0 && !self.draft.keep_master {
+    pub fn end(&self, board: &BoardWords<'_>) -> Result<(), Problem> {
+        if self.partition_count == 0 && !self.draft.flag(chip::KEEP_MASTER) {
             let mut request = master_request(self.index, &self.chip);
-            request.is_partition = self.draft.is_one_partition();
+            // The simulator makes one partition of the whole chip when nobody asks for others.
+            request.is_partition = chip::is_simulator(&self.draft);
             register(board, &request, self.draft.at)?;
         }
         Ok(())
     }
 
-    pub fn add(
+    /// A table of the text.
+    pub fn add_draft(
         &mut self,
         os: &impl Os,
         board: &BoardWords<'_>,
-        part: &PartitionDraft<'_>,
+        draft: &Draft<'_>,
     ) -> Result<(), Problem> {
-        let ordinal = self.partition_count;
-        let mut name = Text::<MTD_NAME_BYTES>::new();
-        // Writing to a Text never fails.
-        let _ = match part.name {
-            Some(name_said) => core::fmt::Write::write_str(&mut name, name_said),
-            None => core::fmt::Write::write_fmt(&mut name, format_args!("Partition_{ordinal:03}")),
+        let part = Part {
+            at: draft.at,
+            part: mtdparts::Part {
+                size: draft.number(SIZE),
+                offset: draft.number(OFFSET),
+                name: draft.text(NAME).unwrap_or(""),
+                is_read_only: draft.flag(READONLY),
+                keeps_lock: false,
+            },
+            image: draft.text(IMAGE),
+            oob: draft.text(OOB),
         };
+        self.add(os, board, &part)
+    }
+
+    fn add_part(
+        &mut self,
+        os: &impl Os,
+        board: &BoardWords<'_>,
+        at: At<'_>,
+        part: mtdparts::Part<'_>,
+    ) -> Result<(), Problem> {
+        let part = Part {
+            at,
+            part,
+            image: None,
+            oob: None,
+        };
+        self.add(os, board, &part)
+    }
+
+    #[inline(never)]
+    fn add(
+        &mut self,
+        os: &impl Os,
+        board: &BoardWords<'_>,
+        &Part {
+            at,
+            ref part,
+            image,
+            oob,
+        }: &Part<'_>,
+    ) -> Result<(), Problem> {
+        let mut name = Text::<MTD_NAME_BYTES>::of(part.name);
+        if name.is_empty() {
+            let ordinal = self.partition_count;
+            // Writing to a Text never fails.
+            let _ = core::fmt::Write::write_fmt(&mut name, format_args!("Partition_{ordinal:03}"));
+        }
         let offset = part.offset.unwrap_or(self.end);
         let geometry = &self.chip.geometry;
         let wanted = part.size.unwrap_or(geometry.size.saturating_sub(offset));
@@ -176,7 +206,7 @@ impl<'a> ChipInWork<'a> {
         let placed = place(geometry, parent_flags, offset, wanted);
         self.warn(
             os,
-            part.at,
+            at,
             name.as_str(),
             wanted,
             placed.size,
@@ -193,11 +223,12 @@ impl<'a> ChipInWork<'a> {
             is_partition: true,
             bitflip_threshold: geometry.bitflip_threshold_default(),
         };
-        if part.image.is_some() {
-            request.chip = self.add_own_chip(board, part, &name, placed.size, placed.erasesize)?;
+        if let Some(image) = image {
+            let files = (image, oob.unwrap_or(""));
+            request.chip = self.add_own_chip(board, at, files, &name, &placed)?;
             request.offset = 0;
         }
-        register(board, &request, part.at)?;
+        register(board, &request, at)?;
         self.end = offset.saturating_add(placed.size);
         self.partition_count += 1;
         Ok(())
@@ -245,10 +276,10 @@ impl<'a> ChipInWork<'a> {
     fn add_own_chip(
         &self,
         board: &BoardWords<'_>,
-        part: &PartitionDraft<'_>,
+        at: At<'_>,
+        (image, oob): (&str, &str),
         name: &Text<MTD_NAME_BYTES>,
-        size: u64,
-        erasesize: u32,
+        placed: &Placed,
     ) -> Result<usize, Problem> {
         let mut chip = self.chip.clone();
         chip.name = Text::new();
@@ -258,24 +289,23 @@ impl<'a> ChipInWork<'a> {
             format_args!("{}.{ordinal}", self.draft.name),
         );
         chip.mtd_name = *name;
-        chip.image = Text::of(part.image.unwrap_or(""));
-        chip.oob = Text::of(part.oob.unwrap_or(""));
+        chip.image = Text::of(image);
+        chip.oob = Text::of(oob);
         chip.bad_block_count = 0;
-        chip.geometry.size = size;
-        chip.geometry.erasesize = erasesize;
-        chip.geometry.region_count = 0;
-        chip.geometry.regions = Default::default();
-        chip.geometry.otp_user = Default::default();
-        chip.geometry.otp_factory = Default::default();
-        chip.geometry.check().map_err(|what| {
-            let what =
-                format_args!("partition \"{name}\" with a file of its own cannot be: {what}");
-            part.at.problem(
-                what,
-                format_args!("make its size a multiple of {erasesize}"),
+        let geometry = &mut chip.geometry;
+        geometry.size = placed.size;
+        geometry.erasesize = placed.erasesize;
+        geometry.region_count = 0;
+        geometry.regions = Default::default();
+        geometry.otp_user = Default::default();
+        geometry.otp_factory = Default::default();
+        geometry.check().map_err(|what| {
+            at.problem(
+                format_args!("partition \"{name}\" with a file of its own cannot be: {what}"),
+                format_args!("make its size a multiple of {}", placed.erasesize),
             )
         })?;
-        add_chip(board, &chip, part.at)
+        add_chip(board, &chip, at)
     }
 
     fn add_mtdparts(
@@ -284,21 +314,15 @@ impl<'a> ChipInWork<'a> {
         board: &BoardWords<'_>,
         definition: mtdparts::Definition<'_>,
     ) -> Result<(), Problem> {
-        let at = self.draft.at_key("mtdparts");
+        let at = self.draft.at_key(chip::MTDPARTS);
         for part in definition.parts() {
             let part = part.map_err(|what| mtdparts_problem(at, what))?;
-            let mut draft = PartitionDraft::new(at);
-            draft.name = (!part.name.is_empty()).then_some(part.name);
-            draft.offset = part.offset;
-            draft.size = part.size;
-            draft.is_read_only = part.is_read_only;
-            draft.keeps_lock = part.keeps_lock;
             if part.name.len() >= MTD_NAME_BYTES {
                 return Err(mtdparts_problem(at, "a name is longer than 63 bytes"));
             }
             // The rest of a chip that is used up: the kernel skips it.
             if part.size.is_some() || part.offset.unwrap_or(self.end) != self.chip.geometry.size {
-                self.add(os, board, &draft)?;
+                self.add_part(os, board, at, part)?;
             }
         }
         Ok(())
@@ -358,11 +382,11 @@ impl<'a> ChipInWork<'a> {
         })?;
         let erasesize = self.chip.geometry.erasesize;
         let mut total = 0u64;
-        for (index, line) in text.lines().enumerate() {
-            let at = At {
-                line: index as u32 + 1,
-                ..start
-            };
+        let mut scan = Scan::whole(text);
+        let mut at = At { line: 0, ..start };
+        while !scan.rest.is_empty() {
+            let line = scan.take_until(b'\n');
+            at.line += 1;
             let fix = format_args!("capture it again with: cat /proc/mtd");
             let Some(row) =
                 proc_mtd::row(line).map_err(|what| at.problem(format_args!("{what}"), fix))?
@@ -386,10 +410,14 @@ impl<'a> ChipInWork<'a> {
                     format_args!("shorten it"),
                 ));
             }
-            let mut draft = PartitionDraft::new(at);
-            draft.name = Some(row.name);
-            draft.size = Some(row.size);
-            self.add(os, board, &draft)?;
+            let part = mtdparts::Part {
+                size: Some(row.size),
+                offset: None,
+                name: row.name,
+                is_read_only: false,
+                keeps_lock: false,
+            };
+            self.add_part(os, board, at, part)?;
         }
         if total > self.chip.geometry.size {
             let what = format_args!(
@@ -406,30 +434,31 @@ impl<'a> ChipInWork<'a> {
     }
 }
 
-/// The definition of `mtdparts` that is meant for this chip; it also tells the chip's name when nothing else does.
-fn find_definition<'a>(
-    draft: &mut ChipDraft<'a>,
-) -> Result<Option<mtdparts::Definition<'a>>, Problem> {
-    let Some(text) = draft.mtdparts else {
+/// The definition of `mtdparts` that is meant for this chip.
+fn find_definition<'a>(draft: &Draft<'a>) -> Result<Option<mtdparts::Definition<'a>>, Problem> {
+    let Some(text) = draft.text(chip::MTDPARTS) else {
         return Ok(None);
     };
-    let at = draft.at_key("mtdparts");
+    let at = draft.at_key(chip::MTDPARTS);
+    let name = draft.text(chip::NAME);
     let mut only = None;
     let mut count = 0;
     for definition in mtdparts::definitions(text) {
         let definition = definition.map_err(|what| mtdparts_problem(at, what))?;
-        if draft.mtd_name == Some(definition.id) {
+        if name == Some(definition.id) {
             return Ok(Some(definition));
         }
         only = Some(definition);
         count += 1;
     }
-    match (only, draft.mtd_name) {
-        (Some(definition), None) if count == 1 && definition.id.len() < MTD_NAME_BYTES => {
-            draft.mtd_name = Some(definition.id);
-            Ok(Some(definition))
+    match only {
+        // It also tells the chip's name when nothing else does.
+        Some(definition)
+            if name.is_none() && count == 1 && definition.id.len() < MTD_NAME_BYTES =>
+        {
+            Ok(only)
         }
-        (Some(definition), _) => {
+        Some(definition) => {
             let what = format_args!("mtdparts does not name chip {} clearly", draft.name);
             Err(at.problem(
                 what,
@@ -439,7 +468,7 @@ fn find_definition<'a>(
                 ),
             ))
         }
-        (None, _) => Err(mtdparts_problem(at, "it is empty")),
+        None => Err(mtdparts_problem(at, "it is empty")),
     }
 }
 

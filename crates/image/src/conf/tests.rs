@@ -4,7 +4,6 @@ use super::*;
 use crate::board::layout::{BOARD_BYTES, BoardWords};
 use crate::board::{ChipConfig, SAMPLE_CONF};
 use crate::mapping::Mapping;
-use crate::presets::PRESETS;
 use crate::testing::{Noise, TestDirectory, TestOs};
 use flash::{BlockProtect, CommandSet, Ecc, EraseAlignment, Kind, LockScheme};
 
@@ -147,16 +146,42 @@ fn type_and_driver_decide_flags_and_alignment() {
 
 #[test]
 fn every_preset_is_a_possible_chip() {
-    for preset in PRESETS {
-        let chip = compiled(&format!("[chip.c]\npreset=\"{}\"", preset.name)).chip(0);
+    let mut count = 0;
+    for name in crate::presets::names() {
+        let chip = compiled(&format!("[chip.c]\npreset=\"{name}\"")).chip(0);
         assert_eq!(
-            (chip.geometry.size, chip.geometry.kind),
-            (preset.size, preset.kind),
-            "{}",
-            preset.name
+            Some(chip.geometry),
+            of_preset(name).map(|chip| chip.geometry)
         );
+        let line = crate::presets::find(name).unwrap();
+        let [_, driver, size, erasesize, rest @ ..] = &*line.split(' ').collect::<Vec<_>>() else {
+            panic!("{line}");
+        };
+        assert_eq!(units::size(size), Some(chip.geometry.size), "{line}");
+        let erasesize = units::size(erasesize).unwrap();
+        assert_eq!(erasesize, chip.geometry.erasesize.into(), "{line}");
+        assert_eq!(driver.contains("nand"), chip.geometry.is_nand(), "{line}");
+        let said_lock = rest.first().filter(|lock| **lock != "-");
+        let lock = super::lock_name(chip.geometry.lock);
+        assert_eq!(said_lock.copied().unwrap_or("none"), lock, "{line}");
+        if let [_, writesize, oobsize, rest @ ..] = rest
+            && *writesize != "-"
+        {
+            let (page, spare) = (chip.geometry.writesize, chip.geometry.oobsize);
+            assert_eq!(
+                (page.to_string(), spare.to_string()),
+                ((*writesize).into(), (*oobsize).into())
+            );
+            let ecc = match rest {
+                ["bch4"] => Ecc::Bch { strength: 4 },
+                _ if *driver == "spi-nand" => Ecc::OnDie,
+                _ => Ecc::Hamming,
+            };
+            assert_eq!(chip.geometry.ecc, ecc, "{line}");
+        }
+        count += 1;
     }
-    assert!(PRESETS.len() >= 25);
+    assert!(count >= 38);
 }
 
 #[test]

@@ -1,41 +1,40 @@
 //! Sizes and counts inside texts: "64K", "0x1000", "8x8K".
 
+use super::scan::Scan;
+
+/// What K, M or G shift by.
+pub fn shift_of_unit(unit: u8) -> Option<u32> {
+    match unit | 0x20 {
+        b'k' => Some(10),
+        b'm' => Some(20),
+        b'g' => Some(30),
+        _ => None,
+    }
+}
+
 /// Bytes: a number in decimal or 0x, with K, M, G (also KiB, MiB, GiB, k, m, g) behind it or not.
 pub fn size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-    let (digits, base) = hex.map_or((text, 10), |digits| (digits, 16));
-    let end = digits
-        .find(|c: char| !c.is_digit(base))
-        .unwrap_or(digits.len());
-    let (digits, unit) = digits.split_at_checked(end)?;
-    let value = u64::from_str_radix(digits, base).ok()?;
-    let shift = match unit.trim_start() {
-        "" | "B" => 0,
-        "K" | "k" | "KiB" => 10,
-        "M" | "m" | "MiB" => 20,
-        "G" | "g" | "GiB" => 30,
+    let mut scan = Scan::of(text);
+    let base = scan.base();
+    let value = scan.number(base)?;
+    scan.skip_blanks();
+    let shift = match *scan.rest {
+        [] | [b'B'] => 0,
+        [unit] | [unit @ b'A'..=b'Z', b'i', b'B'] => shift_of_unit(unit)?,
         _ => return None,
     };
     value.checked_mul(1 << shift)
 }
 
-/// What K, M or G multiply by; 1 for anything else.
-pub fn size_of_unit(unit: &str) -> u64 {
-    match unit {
-        "K" | "k" => 1 << 10,
-        "M" | "m" => 1 << 20,
-        "G" | "g" => 1 << 30,
-        _ => 1,
-    }
-}
-
 /// "8x64K": how many of which size.
 pub fn times(text: &str) -> Option<(u32, u32)> {
-    let (count, length) = text.trim().split_once('x')?;
+    let mut scan = Scan::of(text);
+    let count = scan.number(10)?;
+    scan.skip_blanks();
     // "0x1000" is a number, not zero pieces.
-    let count = count.trim().parse().ok().filter(|&count: &u32| count > 0)?;
-    Some((count, u32::try_from(size(length)?).ok()?))
+    let length = (scan.eat("x") && count > 0).then_some(scan.rest)?;
+    let length = size(super::scan::str_of(length))?;
+    Some((u32::try_from(count).ok()?, u32::try_from(length).ok()?))
 }
 
 /// How far two words are apart, as far as it matters for "did you mean".
@@ -68,10 +67,11 @@ pub fn is_similar(word: &str, known: &str) -> bool {
 
 /// A number of bytes as people write it, exactly.
 pub fn words_of_size(bytes: u64) -> (u64, &'static str) {
-    for (shift, unit) in [(30, "G"), (20, "M"), (10, "K")] {
-        if bytes != 0 && bytes.is_multiple_of(1 << shift) {
-            return (bytes >> shift, unit);
-        }
+    let unit = |shift: u32| bytes != 0 && bytes.trailing_zeros() >= shift;
+    match () {
+        () if unit(30) => (bytes >> 30, "G"),
+        () if unit(20) => (bytes >> 20, "M"),
+        () if unit(10) => (bytes >> 10, "K"),
+        () => (bytes, ""),
     }
-    (bytes, "")
 }

@@ -171,13 +171,17 @@ fn named_chip(args: &NewArgs) -> Result<ChipDraft> {
             ChipDraft::nor("nor0", size, 0x10000)
         });
     };
-    let preset = image::presets::preset(name).ok_or_else(|| {
+    let preset = image::conf::of_preset(name).ok_or_else(|| {
         anyhow!(
             "no chip is known as '{name}'; see: mtdshim new --preset list {}",
             args.directory.display()
         )
     })?;
-    let chip = if preset.oobsize > 0 { "nand0" } else { "nor0" };
+    let chip = if preset.geometry.oobsize > 0 {
+        "nand0"
+    } else {
+        "nor0"
+    };
     Ok(ChipDraft {
         name: chip.to_owned(),
         preset: Some(name.clone()),
@@ -186,19 +190,20 @@ fn named_chip(args: &NewArgs) -> Result<ChipDraft> {
 }
 
 fn list_presets() -> Result<ExitCode> {
-    let rows = image::presets::PRESETS.iter().map(|preset| {
+    let rows = image::presets::names().filter_map(|name| {
+        let preset = image::conf::of_preset(name)?.geometry;
         let page = if preset.oobsize > 0 {
             format!("{}+{}", preset.writesize, preset.oobsize)
         } else {
             String::new()
         };
-        vec![
-            preset.name.to_owned(),
+        Some(vec![
+            name.to_owned(),
             super::info::kind_words(preset.kind).to_owned(),
             bytes::exact(preset.size),
             bytes::exact(preset.erasesize.into()),
             page,
-        ]
+        ])
     });
     output::table(
         &["CHIP", "TYPE", ">SIZE", ">BLOCK", ">PAGE"],

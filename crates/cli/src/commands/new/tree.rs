@@ -146,8 +146,8 @@ fn chip(node: &FdtNode<'_, '_>, draft: &BoardDraft, partitions: Vec<PartitionDra
     let known = names
         .iter()
         .filter_map(|name| name.rsplit(',').next())
-        .find_map(image::presets::preset)
-        .filter(|preset| preset.size >= end);
+        .find_map(|name| Some((name.to_owned(), image::conf::of_preset(name)?.geometry)))
+        .filter(|(_, preset)| preset.size >= end);
     let mut chip = if is_nand {
         let nand = ChipDraft::nand(
             &format!("nand{same}"),
@@ -174,12 +174,12 @@ fn chip(node: &FdtNode<'_, '_>, draft: &BoardDraft, partitions: Vec<PartitionDra
         }
         nor
     };
-    if let Some(preset) = known {
+    if let Some((known, preset)) = known {
         let (name, mtd_name) = (chip.name, chip.mtd_name);
         chip = ChipDraft {
             name,
             mtd_name,
-            preset: Some(preset.name.to_owned()),
+            preset: Some(known),
             ..ChipDraft::default()
         };
         // Offsets in trees are written for the blocks that the vendor's kernel uses.
