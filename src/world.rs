@@ -178,7 +178,7 @@ impl State {
     /// How many rules there are. The board does not stay open for that, and mistakes in it are told to who needs it.
     pub fn rule_count(&mut self) -> u32 {
         let count = |board: &Board| board.rules().count() as u32;
-        if let Some(board) = &self.board {
+        if let Some(board) = self.board.as_ref() {
             return count(board);
         }
         let Some(Place::Found(path)) = find_board() else {
@@ -192,7 +192,7 @@ impl State {
         };
         let rules = count(&board);
         if board.is_read_only() {
-            self.board = Some(board);
+            self.board.set(board);
         } else {
             board.close(&Kernel);
         }
