@@ -6,7 +6,7 @@
 clients_of() {
   local tree=$1 compile=$2 client
   shift 2
-  for client in threads stdio forkexec dirs sh dd; do
+  for client in threads stdio forkexec dirs answers sh dd; do
     "$compile" "$top/tests/roots/clients/$client.c" "$tree/bin/$client" "$@" || return 1
   done
   "$compile" "$top/tests/clients/mtdprobe.c" "$tree/bin/mtdprobe" -D_FILE_OFFSET_BITS=64 "$@" || return 1
