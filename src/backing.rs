@@ -231,6 +231,18 @@ pub fn bitflip_threshold(board: &Board, device: u32) -> u32 {
         .map_or(0, |stats| sys::load(stats.bitflip_threshold))
 }
 
+pub fn block_settings(board: &Board, device: u32, mask: u32, value: u32) -> u32 {
+    let Some(stats) = board.stats(device) else {
+        return 0;
+    };
+    let old = sys::load(stats.block_settings);
+    let new = old & !mask | value;
+    if new != old {
+        stats.block_settings.store(new, Relaxed);
+    }
+    new
+}
+
 impl Registry for Table<'_> {
     fn ecc_stats(&self, device: u32) -> EccStats {
         ecc_stats(self.board, device)
@@ -251,6 +263,10 @@ impl Registry for Table<'_> {
 
     fn bitflip_threshold(&self, device: u32) -> u32 {
         bitflip_threshold(self.board, device)
+    }
+
+    fn block_settings(&self, device: u32, mask: u32, value: u32) -> u32 {
+        block_settings(self.board, device, mask, value)
     }
 
     fn add_partition(

@@ -38,6 +38,10 @@ pub fn transfer(
     length: usize,
     at: Option<i64>,
 ) -> Answer<isize> {
+    if fd < 0 && at.is_none_or(|at| at >= 0) {
+        // QEMU would look at the buffer first.
+        return Some(Err(Errno::EBADF));
+    }
     let descriptor = descriptors::lookup(fd)?;
     Some(transfer_one(fd, descriptor, direction, address, length, at).map(|count| count as isize))
 }
@@ -64,9 +68,17 @@ fn transfer_one(
     let at = at
         .map(|at| u64::try_from(at).map_err(|_| Errno::EINVAL))
         .transpose()?;
-    let length = (length as u64).min(COUNT_MAX);
+    let asked = length as u64;
+    let length = asked.min(COUNT_MAX);
     if at.is_some_and(|at| i64::try_from(at + length).is_err()) {
         return Err(Errno::EINVAL);
+    }
+    let allowed = match direction {
+        Direction::Read => descriptor.readable,
+        Direction::Write => descriptor.writable,
+    };
+    if allowed && !is_memory(address, asked) {
+        return Err(Errno::EFAULT);
     }
     let block = descriptor.node.kind == NodeKind::Block;
     let operation = match (direction, at) {
@@ -78,11 +90,22 @@ fn transfer_one(
     world::with_session(fd, descriptor, |session| {
         let position = at.unwrap_or(session.file.position);
         let address = address as u64;
+        let unaligned = !(position | address | length).is_multiple_of(SECTOR_SIZE);
+        if block && unaligned && length != 0 && is_set(fd, libc::O_DIRECT) {
+            return Err(Errno::EINVAL);
+        }
         let result = match (direction, block) {
             (Direction::Read, false) => chardev::read(session, position, address, length),
             (Direction::Read, true) => chardev::block::read(session, position, address, length),
             (Direction::Write, false) => chardev::write(session, position, address, length),
-            (Direction::Write, true) => chardev::block::write(session, position, address, length),
+            (Direction::Write, true) => chardev::block::write(session, position, address, length)
+                .and_then(|count| {
+                    // What is synchronous tells at once what the flash refused.
+                    if chardev::block::has_failed(session.file) && is_set(fd, libc::O_DSYNC) {
+                        chardev::block::sync(session)?;
+                    }
+                    Ok(count)
+                }),
         };
         crate::trace::transfer(session, operation, position, length, &result);
         let count = result?;
@@ -93,6 +116,20 @@ fn transfer_one(
     })?
 }
 
+const SECTOR_SIZE: u64 = chardev::block::SECTOR_SIZE;
+
+fn is_set(fd: i32, flag: i32) -> bool {
+    sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags as i32 & flag != 0)
+}
+
+/// Where a guest's memory ends: above lies the page of the kernel's helpers.
+const MEMORY_END: u64 = 0xffff_0000;
+
+/// What the kernel asks before anything else of a buffer, even of one without length.
+fn is_memory(address: usize, length: u64) -> bool {
+    address as u64 + length <= MEMORY_END
+}
+
 /// readv, writev, preadv, pwritev: the char device has no vector methods, so the kernel makes one call per segment.
 pub fn transfer_vector(
     fd: i32,
@@ -100,12 +137,49 @@ pub fn transfer_vector(
     vector: usize,
     count: i32,
     at: Option<i64>,
+    flags: i32,
 ) -> Answer<isize> {
+    if fd < 0 && at.is_none_or(|at| at >= 0) {
+        return Some(Err(Errno::EBADF));
+    }
     let descriptor = descriptors::lookup(fd)?;
     Some(transfer_segments(
-        fd, descriptor, direction, vector, count, at,
+        fd, descriptor, direction, vector, count, at, flags,
     ))
 }
+
+/// One `struct iovec`: address and length.
+fn segment(vector: usize, index: usize) -> Result<(usize, u32), Errno> {
+    let mut words = [0; 8];
+    world::copy_in(vector.wrapping_add(index * words.len()), &mut words)?;
+    let base: u32 = mtd_abi::layout::Field::get(&words, 0);
+    Ok((base as usize, mtd_abi::layout::Field::get(&words, 4)))
+}
+
+/// The vector as a whole is judged before the first byte moves: lengths, then addresses. Returns the sum of the lengths.
+fn check_vector(vector: usize, count: usize) -> Result<u64, Errno> {
+    let mut total = 0;
+    let mut is_good = true;
+    let mut lengths = Ok(());
+    for index in 0..count {
+        let (base, length) = segment(vector, index)?;
+        if length > i32::MAX as u32 {
+            lengths = Err(Errno::EINVAL);
+        }
+        is_good &= is_memory(base, length.into());
+        total += u64::from(length);
+    }
+    lengths?;
+    if is_good {
+        Ok(total)
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
+
+/// RWF_HIPRI is all that a driver without iterators takes; the block device takes all that Linux 6.1 knows.
+const FLAGS_CHAR: i32 = 1;
+const FLAGS_BLOCK: i32 = 0x1f;
 
 fn transfer_segments(
     fd: i32,
@@ -114,6 +188,7 @@ fn transfer_segments(
     vector: usize,
     count: i32,
     mut at: Option<i64>,
+    flags: i32,
 ) -> Result<isize, Errno> {
     // The position is looked at before the descriptor.
     if at.is_some_and(|at| at < 0) {
@@ -129,28 +204,22 @@ fn transfer_segments(
     if !(0..=IOV_MAX).contains(&count) {
         return Err(Errno::EINVAL);
     }
+    if check_vector(vector, count as usize)? == 0 {
+        return Ok(0);
+    }
+    let is_block = descriptor.node.kind == NodeKind::Block;
+    if flags & !(if is_block { FLAGS_BLOCK } else { FLAGS_CHAR }) != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let mut total = 0u64;
     for index in 0..count as usize {
-        let mut words = [0; 8];
-        world::copy_in(vector.wrapping_add(index * words.len()), &mut words)?;
-        let base: u32 = mtd_abi::layout::Field::get(&words, 0);
-        let length: u32 = mtd_abi::layout::Field::get(&words, 4);
-        if length > i32::MAX as u32 {
-            return Err(Errno::EINVAL);
-        }
+        let (base, length) = segment(vector, index)?;
         if length == 0 {
             continue;
         }
         // Each segment is a call of its own, at the position the one before left.
         let descriptor = descriptors::lookup(fd).ok_or(Errno::EBADF)?;
-        match transfer_one(
-            fd,
-            descriptor,
-            direction,
-            base as usize,
-            length as usize,
-            at,
-        ) {
+        match transfer_one(fd, descriptor, direction, base, length as usize, at) {
             Ok(moved) => {
                 total += moved;
                 at = at.map(|at| at + moved as i64);
@@ -160,7 +229,8 @@ fn transfer_segments(
             }
             Err(errno) if total > 0 => {
                 // The driver has moved the position before it finds the buffer bad, and the call as a whole succeeds.
-                if errno == Errno::EFAULT && direction == Direction::Read && at.is_none() {
+                let is_late = errno == Errno::EFAULT && direction == Direction::Read && !is_block;
+                if is_late && at.is_none() {
                     let descriptor = descriptors::lookup(fd).ok_or(Errno::EBADF)?;
                     skip_read(fd, descriptor, length.into())?;
                 }
@@ -220,6 +290,9 @@ pub fn correct_refusal(fd: i32, command: u32) {
 }
 
 pub fn ioctl(fd: i32, command: u32, argument: usize) -> Answer<i32> {
+    if fd < 0 {
+        return Some(Err(Errno::EBADF));
+    }
     let descriptor = descriptors::lookup(fd)?;
     if descriptor.path_only {
         return Some(Err(Errno::EBADF));

@@ -19,6 +19,7 @@
 
 mod answers;
 mod backing;
+mod block_copies;
 mod calls;
 mod children;
 mod descriptors;

@@ -2,10 +2,12 @@
 //!
 //! Must not know: what happens on the descriptor afterwards.
 
+use crate::backing::block_settings;
 use crate::descriptors::{self, Node, NodeKind};
 use crate::paths::{self, PathBuffer};
 use crate::sys::{self, Kernel};
 use crate::world::{State, any_file, device_of, with_state};
+use chardev::block::BLOCK_SIZE_SET;
 use chardev::{Access, OpenRequest};
 use image::{DeviceView, Os};
 use mtd_abi::errno::Errno;
@@ -54,7 +56,15 @@ fn open_node_file(path: &PathBuffer, flags: i32) -> Result<i32, i32> {
     } else {
         libc::O_CREAT
     };
-    let attempt = || sys::openat(sys::AT_FDCWD, path.c_str(), kept | create, 0o666);
+    let direct = flags & libc::O_DIRECT;
+    let attempt = || {
+        let open = |flags| sys::openat(sys::AT_FDCWD, path.c_str(), flags | create, 0o666);
+        match open(kept | direct) {
+            // Only remembered there; not every file system would hold it.
+            Err(libc::EINVAL) if direct != 0 => open(kept),
+            other => other,
+        }
+    };
     match attempt() {
         Err(libc::ENOENT) if create != 0 => {
             let slash = path
@@ -157,6 +167,16 @@ fn hold_exclusively(fd: i32, node: Node, flags: i32) -> bool {
 }
 
 impl State {
+    /// What BLKBSZSET chose lasts while somebody has the device open.
+    fn forget_block_size(&mut self, index: u32) {
+        if let Some(board) = self.board(true)
+            && block_settings(board, index, 0, 0) & BLOCK_SIZE_SET != 0
+            && !crate::node_files::is_open(&board.directory(), index)
+        {
+            block_settings(board, index, BLOCK_SIZE_SET, 0);
+        }
+    }
+
     fn check_open(&mut self, node: Node, view: &DeviceView, flags: i32) -> Result<(), Errno> {
         self.open_chip(view.chip)?;
         let files = self
@@ -165,6 +185,7 @@ impl State {
             .and_then(crate::late::Late::as_ref)
             .ok_or(Errno::ENODEV)?;
         if node.kind == NodeKind::Block {
+            self.forget_block_size(node.index);
             return Ok(());
         }
         let mut device = device_of(view, &files.geometry);

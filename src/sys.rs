@@ -134,6 +134,14 @@ pub fn pwrite(fd: i32, address: usize, length: usize, offset: u64) -> Result<usi
     })
 }
 
+pub fn read(fd: i32, address: usize, length: usize) -> Result<usize, i32> {
+    retry(|| call!(libc::SYS_read, fd, address, length))
+}
+
+pub fn write(fd: i32, address: usize, length: usize) -> Result<usize, i32> {
+    retry(|| call!(libc::SYS_write, fd, address, length))
+}
+
 pub fn lseek(fd: i32, offset: i64, whence: i32) -> Result<u64, i32> {
     let mut result = 0u64;
     let (high, low) = ((offset >> 32) as u32, offset as u32);

@@ -119,7 +119,7 @@ fn program(state: &mut State, node: Node, position: u64, bytes: &[u8]) -> Option
             _ => chardev::write(session, position, address, length),
         }
     });
-    (written == Ok(Ok(length))).then_some(())
+    (written == Ok(Ok(length)) && !chardev::block::has_failed(&file)).then_some(())
 }
 
 fn tell(node: Node, taken: Option<u64>) {

@@ -84,15 +84,17 @@ class Result:
         return self
 
 
-def run(command, stdin=None, cwd=None, env=None, seconds=GUEST_SECONDS_MAX, preexec=None):
-    """stdin: None for nothing, bytes, or a path. A program that hangs is killed with all it started."""
+def run(command, stdin=None, cwd=None, env=None, seconds=GUEST_SECONDS_MAX, preexec=None, merged=False):
+    """stdin: None for nothing, bytes, or a path. A program that hangs is killed with all it started.
+    merged: the messages stand among the output, in their order."""
     source = subprocess.DEVNULL
     if isinstance(stdin, bytes):
         source = subprocess.PIPE
     elif stdin is not None:
         source = open(stdin, "rb")
     words = [str(word) for word in command]
-    process = subprocess.Popen(words, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=env,
+    process = subprocess.Popen(words, stdin=source, stdout=subprocess.PIPE, cwd=cwd, env=env,
+                               stderr=subprocess.STDOUT if merged else subprocess.PIPE,
                                start_new_session=True, preexec_fn=preexec)
     if source not in (subprocess.DEVNULL, subprocess.PIPE):
         source.close()
@@ -101,9 +103,9 @@ def run(command, stdin=None, cwd=None, env=None, seconds=GUEST_SECONDS_MAX, pree
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
-        err += f"\n[harness] killed after {seconds} s\n".encode()
+        err = (err or b"") + f"\n[harness] killed after {seconds} s\n".encode()
     status = process.returncode
-    return Result(command, out.decode("latin-1"), err.decode("latin-1"), status if status >= 0 else 128 - status)
+    return Result(command, out.decode("latin-1"), (err or b"").decode("latin-1"), status if status >= 0 else 128 - status)
 
 
 class Board:
@@ -133,7 +135,7 @@ class Lab:
         return Board(path)
 
     def guest(self, board, command, stdin=None, env=None, root=SYSROOT, preload=LIBRARY, seconds=GUEST_SECONDS_MAX,
-              options=(), preexec=None):
+              options=(), preexec=None, merged=False):
         """Runs an ARM program under qemu-arm. board None: without the library."""
         if board is not None and preload == LIBRARY and not LIBRARY.exists():
             # The loader would only warn, and the program would then work on the host's own /dev.
@@ -146,7 +148,7 @@ class Lab:
         # The program's name as a shell would give it, not as a path of this machine: tools print it.
         program = find_program(command[0], root)
         qemu += ["-0", pathlib.Path(program[0]).name]
-        result = run([*qemu, *program, *command[1:]], stdin, self.work, host_environment(), seconds, preexec)
+        result = run([*qemu, *program, *command[1:]], stdin, self.work, host_environment(), seconds, preexec, merged)
         result.command = list(command)
         if "cannot be preloaded" in result.err and "wrong ELF class" not in result.err:  # the latter is a child: a host program
             raise Failed("the guest ran without the library:\n" + result.transcript())

@@ -2,7 +2,7 @@
 
 use crate::calls::{self, refuse, settle};
 use crate::descriptors::{self, is_foreign, is_private};
-use crate::sys;
+use crate::{block_copies, libc_kind, sys};
 use libc::{c_int, c_uint, c_void, off64_t, size_t, ssize_t};
 use mtd_abi::errno::Errno;
 
@@ -118,7 +118,7 @@ family! {
     fn fcntl_any(fd: c_int, command: c_int, argument: usize) -> c_int |next| {
         let copies = matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC);
         let direct = command == libc::F_SETFL && argument as c_int & libc::O_DIRECT != 0;
-        if direct && refuse(fd, Errno::EINVAL, Errno::EINVAL).is_some() {
+        if direct && refuse(fd, Errno::EINVAL, NO_ERROR) == Some(Errno::EINVAL) {
             return settle(Err(Errno::EINVAL), -1);
         }
         let result = next(fd, command, argument);
@@ -148,13 +148,13 @@ family! {
 
 // What follows passes every word on, because off_t is 32 or 64 bits wide (see libc_kind).
 family! {
-    fn truncate_any(fd: c_int, a: i32, b: i32, c: i32, d: i32) -> c_int |next| {
+    fn truncate_any(fd: c_int, a: i32, b: i32, c: i32) -> c_int |next| {
         match refuse(fd, Errno::EINVAL, Errno::EINVAL) {
             Some(errno) => settle(Err(errno), -1),
-            None => next(fd, a, b, c, d),
+            None => next(fd, a, b, c),
         }
     }
-    ftruncate, ftruncate64, readahead
+    ftruncate, ftruncate64
 }
 family! {
     fn fallocate_any(fd: c_int, mode: i32, a: i32, b: i32, c: i32, d: i32) -> c_int |next| {
@@ -165,14 +165,23 @@ family! {
     }
     fallocate, fallocate64
 }
-hook! {
-    fn sync_file_range(fd: c_int, a: i32, b: i32, c: i32, d: i32, e: i32, f: i32) -> c_int {
-        match refuse(fd, Errno::ESPIPE, Errno::EINVAL) {
+/// The mark of sync_file_range, which the char device refuses as something without positions.
+const RANGE: u8 = 1;
+
+family! {
+    // Advice to the page cache: the char device has none, the block device takes it.
+    fn advise_any(fd: c_int, a: i32, b: i32, c: i32, d: i32, e: i32, f: i32) -> c_int |next, mark| {
+        let char_errno = if mark == RANGE { Errno::ESPIPE } else { Errno::EINVAL };
+        match refuse(fd, char_errno, NO_ERROR) {
+            Some(NO_ERROR) => 0,
             Some(errno) => settle(Err(errno), -1),
-            None => real!(sync_file_range(fd, a, b, c, d, e, f)),
+            None => next(fd, a, b, c, d, e, f),
         }
     }
+    sync_file_range(RANGE), readahead
 }
+
+const NO_ERROR: Errno = Errno(0);
 
 // These return the error number itself.
 family! {
@@ -197,48 +206,64 @@ family! {
     fchmod, fchown, futimens, __futimens64
 }
 
-/// What moves bytes between two descriptors is refused when one of them is flash.
-fn refuse_either(a: c_int, b: c_int) -> Option<ssize_t> {
-    let einval = Errno::EINVAL;
-    let errno = refuse(a, einval, einval).or_else(|| refuse(b, einval, einval))?;
-    Some(settle(Err(errno), -1))
-}
+/// The mark of symbols with a narrow off_t, except in musl.
+const NARROW: u8 = 1;
 
 family! {
-    fn sendfile_any(to: c_int, from: c_int, offset: *mut c_void, count: size_t) -> ssize_t |next| {
-        match refuse_either(to, from) {
-            Some(failure) => failure,
+    fn sendfile_any(to: c_int, from: c_int, offset: usize, count: size_t) -> ssize_t |next, mark| {
+        let width = if mark == NARROW && !libc_kind::wide_offsets() { 4 } else { 8 };
+        match block_copies::send(to, from, offset, width, count) {
+            Some(result) => settle(result, -1),
             None => next(to, from, offset, count),
         }
     }
-    sendfile, sendfile64
+    sendfile(NARROW), sendfile64
 }
+
+/// The mark of copy_file_range, which knows files only.
+const FILES_ONLY: u8 = 1;
 
 family! {
-    fn splice_any(
-        from: c_int,
-        from_offset: *mut off64_t,
-        to: c_int,
-        to_offset: *mut off64_t,
-        count: size_t,
-        flags: c_uint,
-    ) -> ssize_t |next| {
-        match refuse_either(from, to) {
-            Some(failure) => failure,
-            None => next(from, from_offset, to, to_offset, count, flags),
+    fn splice_any(from: c_int, from_at: usize, to: c_int, to_at: usize, count: size_t, flags: c_uint) -> ssize_t
+    |next, mark| {
+        let einval = Errno::EINVAL;
+        let result = if mark == FILES_ONLY {
+            refuse(from, einval, einval).or_else(|| refuse(to, einval, einval)).map(Err)
+        } else {
+            block_copies::splice(from, from_at, to, to_at, count)
+        };
+        match result {
+            Some(result) => settle(result, -1),
+            None => next(from, from_at, to, to_at, count, flags),
         }
     }
-    splice, copy_file_range
+    splice, copy_file_range(FILES_ONLY)
 }
 
-/// ENODEV for flash, after the length check that comes before any driver.
-fn refuse_mapping(length: size_t, fd: c_int, flags: c_int) -> Option<*mut c_void> {
-    if flags & libc::MAP_ANONYMOUS != 0 || fd < 0 {
+/// ENODEV for the char device, after the length check that comes before any driver; a copy of the block device.
+fn map_flash(
+    address: *mut c_void,
+    length: size_t,
+    protection: c_int,
+    flags: c_int,
+    fd: c_int,
+    offset: impl FnOnce() -> off64_t,
+) -> Option<*mut c_void> {
+    if flags & libc::MAP_ANONYMOUS != 0 || is_foreign(fd) {
         return None;
+    }
+    if fd < 0 {
+        // QEMU would look at the length first.
+        return Some(settle(Err(Errno::EBADF), libc::MAP_FAILED));
     }
     let errno = refuse(fd, Errno::ENODEV, Errno::ENODEV)?;
     let errno = if length == 0 { Errno::EINVAL } else { errno };
-    Some(settle(Err(errno), libc::MAP_FAILED))
+    let copied = block_copies::map(address as usize, length, protection, flags, fd, offset());
+    let result = copied.unwrap_or(Err(errno));
+    Some(settle(
+        result.map(|address| address as *mut c_void),
+        libc::MAP_FAILED,
+    ))
 }
 
 hook! {
@@ -252,8 +277,9 @@ hook! {
         b: i32,
         c: i32,
     ) -> *mut c_void {
-        match refuse_mapping(length, fd, flags) {
-            Some(failure) => failure,
+        let offset = || libc_kind::offset(a, b, c);
+        match map_flash(address, length, protection, flags, fd, offset) {
+            Some(answer) => answer,
             None => real!(mmap(address, length, protection, flags, fd, a, b, c)),
         }
     }
@@ -267,8 +293,8 @@ hook! {
         fd: c_int,
         offset: off64_t,
     ) -> *mut c_void {
-        match refuse_mapping(length, fd, flags) {
-            Some(failure) => failure,
+        match map_flash(address, length, protection, flags, fd, || offset) {
+            Some(answer) => answer,
             None => real!(mmap64(address, length, protection, flags, fd, offset)),
         }
     }

@@ -34,9 +34,10 @@ fn transfer_vector(
     vector: *const c_void,
     count: c_int,
     at: Option<i64>,
+    flags: c_int,
 ) -> Option<ssize_t> {
     Some(settle(
-        calls::transfer_vector(fd, direction(mark), vector as usize, count, at)?,
+        calls::transfer_vector(fd, direction(mark), vector as usize, count, at, flags)?,
         -1,
     ))
 }
@@ -105,7 +106,7 @@ hook! {
 family! {
     quick (is_foreign(fd))
     fn vector_any(fd: c_int, vector: *const c_void, count: c_int) -> ssize_t |next, mark| {
-        if !is_foreign(fd) && let Some(result) = transfer_vector(fd, mark, vector, count, None) {
+        if !is_foreign(fd) && let Some(result) = transfer_vector(fd, mark, vector, count, None, 0) {
             return result;
         }
         next(fd, vector, count)
@@ -114,7 +115,7 @@ family! {
 }
 family! {
     fn positioned_vector_any(fd: c_int, vector: *const c_void, count: c_int, offset: off64_t) -> ssize_t |next, mark| {
-        if !is_foreign(fd) && let Some(result) = transfer_vector(fd, mark, vector, count, Some(offset)) {
+        if !is_foreign(fd) && let Some(result) = transfer_vector(fd, mark, vector, count, Some(offset), 0) {
             return result;
         }
         next(fd, vector, count, offset)
@@ -126,7 +127,7 @@ family! {
     |next, mark| {
         if !is_foreign(fd) {
             let offset = libc_kind::vector_offset(narrow, low, high);
-            if let Some(result) = transfer_vector(fd, mark, vector, count, Some(offset)) {
+            if let Some(result) = transfer_vector(fd, mark, vector, count, Some(offset), 0) {
                 return result;
             }
         }
@@ -147,14 +148,9 @@ fn flagged_vector(
     if is_foreign(fd) {
         return None;
     }
-    // -1 is "at the file position"; RWF_HIPRI and its kin mean nothing to a driver without iterators.
+    // -1 is "at the file position".
     let at = Some(offset).filter(|&at| at != -1);
-    let result = transfer_vector(fd, mark, vector, count, at)?;
-    Some(if result >= 0 && flags & !RWF_HARMLESS != 0 {
-        settle(Err(mtd_abi::errno::Errno::EOPNOTSUPP), -1)
-    } else {
-        result
-    })
+    transfer_vector(fd, mark, vector, count, at, flags)
 }
 family! {
     fn narrow_flagged_vector(fd: c_int, vector: *const c_void, count: c_int, offset: i32, flags: c_int) -> ssize_t |next, mark| {
@@ -169,9 +165,6 @@ family! {
     }
     preadv64v2(READ), pwritev64v2(WRITE)
 }
-/// RWF_HIPRI, RWF_DSYNC and RWF_SYNC.
-const RWF_HARMLESS: c_int = 7;
-
 family! {
     quick (is_foreign(fd))
     fn wide_seek(fd: c_int, offset: off64_t, whence: c_int) -> off64_t |next| {

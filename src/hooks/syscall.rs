@@ -2,7 +2,7 @@
 
 use crate::calls::{self, Direction, settle};
 use crate::descriptors::{self, is_private};
-use crate::{files, libc_kind, sys};
+use crate::{block_copies, files, libc_kind, sys};
 use libc::{c_char, c_long};
 use mtd_abi::errno::Errno;
 
@@ -23,8 +23,8 @@ fn refuse_either(a: usize, b: usize) -> Option<Errno> {
     refuse(a).or_else(|| refuse(b))
 }
 
-fn vector(direction: Direction, words: &Words) -> Option<c_long> {
-    let [fd, segments, count, low, high, _] = *words;
+fn vector(direction: Direction, words: &Words, has_flags: bool) -> Option<c_long> {
+    let [fd, segments, count, low, high, flags] = *words;
     let at = Some(libc_kind::join(low as i32, high as i32)).filter(|&at| at != -1);
     answer(calls::transfer_vector(
         fd as i32,
@@ -32,6 +32,7 @@ fn vector(direction: Direction, words: &Words) -> Option<c_long> {
         segments,
         count as i32,
         at,
+        if has_flags { flags as i32 } else { 0 },
     )?)
 }
 
@@ -63,6 +64,7 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
             b,
             c as i32,
             None,
+            0,
         )?),
         libc::SYS_writev => answer(calls::transfer_vector(
             fd,
@@ -70,6 +72,7 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
             b,
             c as i32,
             None,
+            0,
         )?),
         libc::SYS_ioctl => answer(wide(calls::ioctl(fd, b as u32, c))?),
         libc::SYS_lseek => {
@@ -91,12 +94,16 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
         libc::SYS_ftruncate | libc::SYS_ftruncate64 => {
             answer(Err(calls::refuse(fd, Errno::EINVAL, Errno::EINVAL)?))
         }
-        libc::SYS_sendfile | libc::SYS_sendfile64 => answer(Err(refuse_either(a, b)?)),
-        libc::SYS_splice | libc::SYS_copy_file_range => answer(Err(refuse_either(a, c)?)),
+        libc::SYS_sendfile => answer(block_copies::send(fd, b as i32, c, 4, d)?),
+        libc::SYS_sendfile64 => answer(block_copies::send(fd, b as i32, c, 8, d)?),
+        libc::SYS_splice => answer(block_copies::splice(fd, b, c as i32, d, e)?),
+        libc::SYS_copy_file_range => answer(Err(refuse_either(a, c)?)),
         libc::SYS_fallocate => answer(Err(calls::refuse(fd, Errno::ENODEV, Errno::EOPNOTSUPP)?)),
         // The offset is given as two words, low and high, also on 64 bits.
-        libc::SYS_preadv | libc::SYS_preadv2 => vector(Direction::Read, words),
-        libc::SYS_pwritev | libc::SYS_pwritev2 => vector(Direction::Write, words),
+        libc::SYS_preadv => vector(Direction::Read, words, false),
+        libc::SYS_pwritev => vector(Direction::Write, words, false),
+        libc::SYS_preadv2 => vector(Direction::Read, words, true),
+        libc::SYS_pwritev2 => vector(Direction::Write, words, true),
         libc::SYS_fstat64 => super::stat::emulate_fstat64(fd, b).map(|result| result as c_long),
         libc::SYS_statx => {
             let result = super::stat::emulate_statx(fd, b as *const c_char, c as i32, d as u32, e)?;

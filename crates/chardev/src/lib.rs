@@ -129,6 +129,8 @@ pub trait Registry {
     fn count_ecc(&self, device: u32, corrected: u32, failed: u32);
     fn count_bad_block(&self, device: u32);
     fn bitflip_threshold(&self, device: u32) -> u32;
+    /// What programs set on the block device: the bits of `mask` become those of `value`, and all of them are told.
+    fn block_settings(&self, device: u32, mask: u32, value: u32) -> u32;
     /// BLKPG: the checks of mtdpart.c; `parent` is a master.
     fn add_partition(&self, parent: u32, name: &[u8], start: i64, length: i64)
     -> Result<(), Errno>;

@@ -8,7 +8,8 @@ use crate::geometry::Piece;
 use crate::{Area, FlashError, Kind, LockScheme, Source};
 
 impl Chip<'_> {
-    /// Replaces bytes. A bad or locked block is an I/O error, except that block protect is not noticed.
+    /// Replaces bytes. Blocks that are bad (Io), locked (ReadOnly) or cannot be loaded (Io) keep what they hold, the
+    /// others are written all the same; that block protect refuses is not noticed.
     pub fn replace(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
         self.check_range(at, from.length())?;
         match self.geometry.kind {
@@ -18,14 +19,18 @@ impl Chip<'_> {
         }
         self.check_source(&from)?;
         let geometry = self.geometry;
+        let mut result = Ok(());
         for piece in geometry.pieces(at, from.length()) {
             let part = from.part(
                 piece.start().saturating_sub(at),
                 u64::from(piece.to - piece.from),
             );
-            self.replace_in_block(&piece, part.ok_or(FlashError::Invalid)?)?;
+            match self.replace_in_block(&piece, part.ok_or(FlashError::Invalid)?) {
+                Err(refusal @ (FlashError::Io | FlashError::ReadOnly)) => result = Err(refusal),
+                other => other?,
+            }
         }
-        Ok(())
+        result
     }
 
     /// The cache was flushed (fsync, close): the next write to the same block erases it again.
@@ -38,7 +43,10 @@ impl Chip<'_> {
     fn replace_in_block(&mut self, piece: &Piece, from: Source<'_>) -> Result<(), FlashError> {
         let flags = self.ledger.flags(piece.block.index)?;
         let locked = self.geometry.lock == LockScheme::PerBlock && flags.locked;
-        if locked || (self.geometry.is_nand() && (flags.bad || flags.reserved)) {
+        if locked {
+            return Err(FlashError::ReadOnly);
+        }
+        if self.geometry.is_nand() && (flags.bad || flags.reserved) {
             return Err(FlashError::Io);
         }
         let open = self.unlocked_part(piece.start(), from.length())?;

@@ -5,7 +5,7 @@
 
 probe() { # probe FILE ARGUMENT...
   file=$1; shift
-  mtdprobe "$NODE" "$@" > "$file" 2>&1; rc=$?
+  mtdprobe "$NODE" "$@" > "$file" 2>&1 < /dev/null; rc=$?
   [ $rc = 0 ] || { echo "rc=$rc" >> "$file"; echo "$d $* rc=$rc"; }
 }
 
@@ -21,6 +21,12 @@ for d in $DEVICES; do
   for s in $SEEDS; do load $d && probe /out/$d/random/seed$s.txt random $s 300; unload; done
   SHORT=_short
   for s in $WILD; do load $d && probe /out/$d/wild/seed$s.txt wild $s 300; unload; done
+  # Buffers that cannot be touched, and the block device, on one device of each driver.
+  case $d in mtdram|nand8m_2k|cfi8m_64k|spi4m_w25q32dw) more="ptrprobe blkprobe" ;; nand16m_512|cfi8m_64k_amd|nand8m_odd*) more=blkprobe ;; *) more= ;; esac
+  for program in $more; do
+    mkdir -p /out/$d/extra
+    load $d && $program $NODE > /out/$d/extra/$program.txt 2>&1 < /dev/null; unload
+  done
   SHORT=
   # NOR has more to say: programming ANDs, the lock matrix, the one-time-programmable areas.
   case $d in cfi*|spi*)

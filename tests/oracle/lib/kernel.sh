@@ -34,14 +34,15 @@ write_kbuild_file() {
   mkdir -p "$BUILD/modules"
   cp "$BUILD"/source/drivers/mtd/{devices/mtdram.c,devices/block2mtd.c,mtdcore.h} \
     "$BUILD"/source/drivers/mtd/chips/{chipreg,cfi_probe,gen_probe,cfi_util,cfi_cmdset_0001,cfi_cmdset_0002}.c \
-    "$BUILD"/source/drivers/mtd/chips/fwh_lock.h "$BUILD"/source/drivers/mtd/tests/*.[ch] "$HERE"/guest/kmod/*.c "$BUILD/modules/" 2>/dev/null
+    "$BUILD"/source/drivers/mtd/chips/fwh_lock.h "$BUILD"/source/drivers/mtd/tests/*.[ch] \
+    "$BUILD"/source/drivers/mtd/parsers/cmdlinepart.c "$HERE"/guest/kmod/*.c "$BUILD/modules/" 2>/dev/null
   # nandsim refuses a program of less than page and spare area (data alone in RAW mode), which real chips take. A second
   # nandsim takes it too, so that what the kernel does with such programs can be recorded.
   sed 's/if (num != ns->regs.count) {/num = ns->regs.count;\n\t\tif (0) {/' \
     "$BUILD/source/drivers/mtd/nand/raw/nandsim.c" > "$BUILD/modules/nandsim_short.c"
   grep -q 'num = ns->regs.count' "$BUILD/modules/nandsim_short.c" || { echo "nandsim has changed: see kernel.sh" >&2; return 1; }
   {
-    echo "obj-m := mtdram.o nandsim_short.o block2mtd.o mtd_nandecctest.o"
+    echo "obj-m := mtdram.o cmdlinepart.o nandsim_short.o block2mtd.o mtd_nandecctest.o"
     echo "obj-m += chipreg.o cfi_util.o gen_probe.o cfi_probe.o cfi_cmdset_0001.o cfi_cmdset_0002.o"
     for own in "$HERE"/guest/kmod/*.c; do [ -e "$own" ] && echo "obj-m += $(basename "$own" .c).o"; done
     for test in oobtest pagetest readtest speedtest stresstest subpagetest torturetest nandbiterrs; do
@@ -84,7 +85,8 @@ pack_base() {
   cp -a "$ROOT/lib/modules/$KV"/modules.{order,builtin,builtin.modinfo} "$base/lib/modules/$KV/" 2>/dev/null || true
   qemu-arm "$base/bin/busybox" depmod -b "$base" "$KV"
   cp "$HERE/guest/init" "$base/init"; chmod +x "$base/init"
-  (cd "$base" && find . | LC_ALL=C sort | cpio -o -H newc --quiet | gzip -1) > "$CACHE/base.cpio.gz"
-  cp "$ROOT/boot/vmlinuz-$KV" "$CACHE/vmlinuz"
+  (cd "$base" && find . | LC_ALL=C sort | cpio -o -H newc --quiet | gzip -1) > "$CACHE/base.cpio.gz.new"
+  mv "$CACHE/base.cpio.gz.new" "$CACHE/base.cpio.gz"
+  cmp -s "$ROOT/boot/vmlinuz-$KV" "$CACHE/vmlinuz" || cp "$ROOT/boot/vmlinuz-$KV" "$CACHE/vmlinuz"
   cp -r "$ROOT/usr/lib/linux-image-$KV" "$CACHE/dtb" 2>/dev/null || true
 }

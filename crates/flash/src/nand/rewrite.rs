@@ -18,9 +18,12 @@ impl Chip<'_> {
         let pages = Pages::of(self.geometry)?;
         let code = Code::of(self.geometry);
         let whole = piece.from == 0 && piece.to == piece.block.length;
-        // The first visit loads and rewrites the block; later ones find its other pages as they should be.
-        let (mut cursor, end) = if first_visit && !whole {
+        // The first visit loads the block, even one that is replaced as a whole, sector after sector, and rewrites it;
+        // later ones find its other pages as they should be.
+        if first_visit {
             self.check_block_readable(&pages, piece, code.as_ref())?;
+        }
+        let (mut cursor, end) = if first_visit && !whole {
             (piece.block.start, piece.block.end())
         } else {
             (pages.start(pages.page(piece.start())), piece.end())

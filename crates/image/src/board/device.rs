@@ -30,6 +30,7 @@ const BAD_BLOCKS: usize = 14;
 const BBT_BLOCKS: usize = 15;
 const THRESHOLD: usize = 16;
 const COUNTED: usize = 17;
+const BLOCK_SETTINGS: usize = 18;
 const NAME: usize = 24;
 const _: () = assert!(NAME + MTD_NAME_BYTES / 4 <= DEVICE_WORDS);
 
@@ -65,6 +66,8 @@ pub struct DeviceStats<'a> {
     pub bitflip_threshold: &'a AtomicU32,
     /// 0 until somebody has counted the bad blocks of the device.
     pub counted: &'a AtomicU32,
+    /// What was set by ioctl on the block device; `chardev` knows the bits.
+    pub block_settings: &'a AtomicU32,
 }
 
 /// What is asked for when a device is registered.
@@ -194,6 +197,7 @@ impl<'a> DeviceTable<'a> {
             bbt_blocks: words.get(BBT_BLOCKS)?,
             bitflip_threshold: words.get(THRESHOLD)?,
             counted: words.get(COUNTED)?,
+            block_settings: words.get(BLOCK_SETTINGS)?,
         })
     }
 
@@ -210,7 +214,14 @@ impl<'a> DeviceTable<'a> {
         put(words, IS_PARTITION, u32::from(request.is_partition));
         put(words, ERASESIZE, request.erasesize);
         put(words, GENERATION, generation);
-        for counter in [CORRECTED, FAILED, BAD_BLOCKS, BBT_BLOCKS, COUNTED] {
+        for counter in [
+            CORRECTED,
+            FAILED,
+            BAD_BLOCKS,
+            BBT_BLOCKS,
+            COUNTED,
+            BLOCK_SETTINGS,
+        ] {
             put(words, counter, 0);
         }
         put(words, THRESHOLD, request.bitflip_threshold);

@@ -6,6 +6,7 @@
  * block-protect bits, security registers. Which ranges may be locked, what OTP calls answer, which erase is used: that is spi-nor's.
  *   id          the three bytes of RDID, e.g. 0xef6016 for w25q32dw; size_log2: bytes of the chip
  *   security    number of 256-byte security registers
+ *   bp, tb      the bits of the status register that protect, and the one that means "from the bottom"
  */
 #include <linux/module.h>
 #include <linux/platform_device.h>
@@ -14,15 +15,16 @@
 #include <linux/spi/spi-mem.h>
 #include <linux/mtd/spi-nor.h>
 
-static int id = 0xef6016, size_log2 = 22, security = 3;
+static int id = 0xef6016, size_log2 = 22, security = 3, bp = 0x1c, tb = 0x20;
 module_param(id, int, 0);
 module_param(size_log2, int, 0);
 module_param(security, int, 0);
+module_param(bp, int, 0);
+module_param(tb, int, 0);
 
 #define REGISTER_BYTES 256
 #define PAGE_BYTES 256
-#define SR_LOCKS 0x1c
-#define SR_FROM_BOTTOM 0x20
+#define SECTOR_LOG2 16
 #define LOCK_BIT(n) (0x08 << (n))	/* of the second status register: security register n is closed for ever */
 
 static u8 *array;
@@ -34,15 +36,19 @@ static struct spi_controller *controller;
 
 static u32 chip_size(void) { return 1u << size_log2; }
 
-/* The three bits protect 1/64, 1/32 ... 1/2 or all, from the top or from the bottom. */
+/* Nothing, fractions that double up to everything; three or four bits, from the top or from the bottom. */
 static int is_protected(u32 address)
 {
-	u32 bits = (status1 & SR_LOCKS) >> 2, length;
+	u32 bits = (status1 & bp & 0x1c) >> 2, slots = (1 << hweight8(bp)) - 2, needed = size_log2 - SECTOR_LOG2, log2;
 
+	if (status1 & bp & ~0x1c)
+		bits |= 8;
 	if (!bits)
 		return 0;
-	length = bits == 7 ? chip_size() : chip_size() >> (7 - bits);
-	return status1 & SR_FROM_BOTTOM ? address < length : address >= chip_size() - length;
+	log2 = SECTOR_LOG2 + (needed > slots ? needed - slots : 0) + bits - 1;
+	if (log2 >= size_log2)
+		return 1;
+	return status1 & tb ? address < 1u << log2 : address >= chip_size() - (1u << log2);
 }
 
 static void program(u32 address, const u8 *data, u32 length)
@@ -92,6 +98,7 @@ static void read_out(const struct spi_mem_op *op)
 		for (i = 0; i < op->data.nbytes; i++) to[i] = from ? from[(address + i) & 0xff] : 0xff;
 		return;
 	case 0x5a: memset(to, 0xff, op->data.nbytes); return;	/* no parameter tables */
+	case 0x70: memset(to, 0x80, op->data.nbytes); return;	/* Micron's flags: ready, nothing failed */
 	default:
 		for (i = 0; i < op->data.nbytes; i++) to[i] = array[(address + i) & (chip_size() - 1)];
 	}
@@ -112,7 +119,7 @@ static void change(const struct spi_mem_op *op)
 	case 0x02: program(address, data, op->data.nbytes); break;
 	case 0x20: erase(address, 4096); break;
 	case 0xd8: erase(address, 65536); break;
-	case 0xc7: case 0x60: if (!(status1 & SR_LOCKS)) memset(array, 0xff, chip_size()); break;
+	case 0xc7: case 0x60: if (!(status1 & bp)) memset(array, 0xff, chip_size()); break;
 	case 0x42:
 		to = security_register(address, 1);
 		for (i = 0; to && i < op->data.nbytes; i++) to[(address + i) & 0xff] &= data[i];
