@@ -6,7 +6,7 @@ from harness import LIBRARY, TESTS, TOP, Failed, Skipped, case, holds, unavailab
 # uClibc-ng has to be compiled; of its three the one with the fewest features is the hardest, the others on demand.
 ALWAYS = ["glibc-armhf", "glibc-armel", "glibc231-armhf", "glibc-t64-armhf", "musl-armhf", "musl-sf", "uclibc-lt-notls-sf"]
 ON_DEMAND = ["uclibc-nptl-sf", "uclibc-nptl-hf"]
-BUILD_SECONDS_MAX, RUN_SECONDS_MAX = 600, 300
+BUILD_SECONDS_MAX, RUN_SECONDS_MAX = 900, 300
 
 
 # What the scripts that fetch take from whoever runs the tests.
