@@ -34,6 +34,7 @@ mod node_files;
 mod nodes;
 mod paths;
 mod process_lock;
+mod processor;
 mod root_names;
 mod runtime;
 mod settings;

@@ -15,9 +15,9 @@
 #include <mtd/mtd-user.h>
 
 enum kind { ERASE, PROGRAM, SPARE, BAD };
-enum { BLOCKS_MAX = 16, PAGES_MAX = 512, TAG = 8, TAG_AT = 2 };
+enum { BLOCKS_MAX = 64, PAGES_MAX = 64, TAG = 8, TAG_AT = 2 };
 static struct mtd_info_user info;
-static uint32_t first, count, page_size, pages, seed;
+static uint32_t first, count, page_size, pages, seed, good;
 static int fd, nand;
 static struct block { uint32_t next; int bad; uint32_t data[PAGES_MAX], tag[PAGES_MAX]; } blocks[BLOCKS_MAX];
 struct operation { enum kind kind; uint32_t block, page, number; };
@@ -39,8 +39,9 @@ static struct operation plan(uint32_t number)
 	struct operation o = { ERASE, b, 0, number };
 	while (blocks[o.block].bad) o.block = (o.block + 1) % count;
 	struct block *k = &blocks[o.block];
-	if (nand && what == 99 && o.block == count - 1 && count > 2) o.kind = BAD;
-	else if (nand && what >= 90 && k->next && !k->tag[k->next - 1]) { o.kind = SPARE; o.page = k->next - 1; }
+	/* blocks go bad all along, as long as there are some to work on */
+	if (nand && what >= 95 && good > 2) o.kind = BAD;
+	else if (nand && what >= 85 && k->next && !k->tag[k->next - 1]) { o.kind = SPARE; o.page = k->next - 1; }
 	else if (what >= 15 && k->next < pages) { o.kind = PROGRAM; o.page = k->next; }
 	return o;
 }
@@ -51,7 +52,7 @@ static void apply(struct operation o)
 	case ERASE: memset(k, 0, sizeof *k); break;
 	case PROGRAM: k->data[o.page] = o.number; k->next = o.page + 1; break;
 	case SPARE: k->tag[o.page] = o.number; break;
-	case BAD: memset(k, 0, sizeof *k); k->bad = 1; break;
+	case BAD: memset(k, 0, sizeof *k); k->bad = 1; good--; break;
 	}
 }
 static uint64_t at(struct operation o) { return (uint64_t)(first + o.block) * info.erasesize + (uint64_t)o.page * page_size; }
@@ -117,7 +118,8 @@ static int verify(uint32_t done)
 		if (nand && ioctl(fd, MEMGETBADBLOCK, &where) > 0) continue;
 		if (perform(o)) { printf("FAIL erase of block %u\n", first + b); failures++; }
 	}
-	printf("%u operations, %d failures\n", done, failures);
+	static const char *const names[] = { "erase", "program", "spare", "bad" };
+	printf("%u operations, %d failures, then %s\n", done, failures, names[last.kind]);
 	return failures ? 1 : 0;
 }
 int main(int argc, char **argv)
@@ -133,6 +135,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[2], "verify")) {
 		/* blocks that an earlier round marked are out of the game from the start */
 		for (uint32_t b = 0; b < count && argc > 7; b++) blocks[b].bad = argv[7][b] == '1';
+		for (uint32_t b = 0; b < count; b++) good += !blocks[b].bad;
 		return verify(strtoul(argv[6], 0, 0));
 	}
 	char map[BLOCKS_MAX + 1] = "";
@@ -140,6 +143,7 @@ int main(int argc, char **argv)
 		loff_t where = (loff_t)(first + b) * info.erasesize;
 		blocks[b].bad = nand && ioctl(fd, MEMGETBADBLOCK, &where) > 0;
 		map[b] = blocks[b].bad ? '1' : '0';
+		good += !blocks[b].bad;
 	}
 	dprintf(1, "%s\n", map);
 	for (uint32_t n = 1;; n++) {

@@ -134,6 +134,26 @@ pub struct ChipArgs {
     pub ecc: Option<String>,
 }
 
+impl ChipArgs {
+    /// Numbers beyond every chip are refused before anything is computed with them.
+    pub fn check(&self) -> anyhow::Result<()> {
+        const SIZE_MAX: u64 = 1 << 40;
+        const PART_MAX: u64 = 1 << 32;
+        let given = [
+            ("--size", self.size, SIZE_MAX),
+            ("--erasesize", self.erasesize, PART_MAX),
+            ("--writesize", self.writesize, PART_MAX),
+            ("--oobsize", self.oobsize, PART_MAX),
+        ];
+        for (option, value, max) in given {
+            if value.is_some_and(|value| value == 0 && option != "--oobsize" || value > max) {
+                anyhow::bail!("{option} {}: no chip is like that", value.unwrap_or(0));
+            }
+        }
+        Ok(())
+    }
+}
+
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bad {
     /// Bad blocks take no part of the file: what follows moves on to the next good block

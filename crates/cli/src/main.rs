@@ -1,35 +1,5 @@
-//! `mtdshim`, the host tool: makes, shows, checks and changes boards, and runs programs on them.
+//! The program `mtdshim`; all of it is in the library of this crate, so that the fuzzers reach what reads foreign bytes.
 
-mod args;
-mod bytes;
-mod commands;
-mod compare;
-mod content;
-mod interrupt;
-mod output;
-mod picture;
-mod progress;
-mod proposals;
-mod runs;
-mod sandbox;
-mod store;
-mod trace;
-
-use std::process::ExitCode;
-
-use clap::Parser;
-
-fn main() -> ExitCode {
-    let arguments = args::Arguments::parse();
-    commands::run(arguments).unwrap_or_else(|error| {
-        if output::is_closed_pipe(&error) {
-            return ExitCode::SUCCESS;
-        }
-        eprintln!("mtdshim: {error:#}");
-        ExitCode::from(if error.is::<interrupt::Interrupted>() {
-            interrupt::STATUS
-        } else {
-            2
-        })
-    })
+fn main() -> std::process::ExitCode {
+    cli::main()
 }

@@ -88,9 +88,14 @@ impl Event {
 pub fn read(path: &Path) -> Result<(Vec<Event>, usize)> {
     let file =
         File::open(path).with_context(|| format!("{}: cannot open this trace", path.display()))?;
+    parse(BufReader::new(file))
+        .with_context(|| format!("{}: cannot read this trace", path.display()))
+}
+
+pub fn parse(text: impl BufRead) -> std::io::Result<(Vec<Event>, usize)> {
     let (mut events, mut broken) = (Vec::new(), 0);
-    for line in BufReader::new(file).split(b'\n') {
-        let line = line.with_context(|| format!("{}: cannot read this trace", path.display()))?;
+    for line in text.split(b'\n') {
+        let line = line?;
         if line.is_empty() {
             continue;
         }

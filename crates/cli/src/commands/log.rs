@@ -29,13 +29,8 @@ pub fn run(context: &Context, args: &LogArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let start = events.first().map_or(0.0, |event| event.time);
-    let steps = if args.all {
-        wanted.iter().map(|event| Step::of(event)).collect()
-    } else {
-        story(&wanted)
-    };
-    for step in steps {
-        output::line(step.words(start))?;
+    for line in lines(&wanted, start, args.all) {
+        output::line(line)?;
     }
     if broken > 0 {
         context.say(&format!(
@@ -43,6 +38,20 @@ pub fn run(context: &Context, args: &LogArgs) -> Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a person reads; `all`: nothing is drawn together.
+pub fn lines<'a>(
+    events: &'a [&Event],
+    start: f64,
+    all: bool,
+) -> impl Iterator<Item = String> + use<'a> {
+    let steps = if all {
+        events.iter().map(|event| Step::of(event)).collect()
+    } else {
+        story(events)
+    };
+    steps.into_iter().map(move |step| step.words(start))
 }
 
 fn of_run(context: &Context, args: &LogArgs) -> Result<PathBuf> {

@@ -7,11 +7,11 @@ mod doctor;
 mod export;
 mod import;
 mod info;
-mod log;
+pub(crate) mod log;
 mod ls;
 mod manual;
 mod map;
-mod new;
+pub(crate) mod new;
 mod run;
 
 use std::path::Path;

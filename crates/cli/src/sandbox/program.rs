@@ -15,6 +15,8 @@ const PATH: &[&str] = &[
     "/usr/local/sbin",
     "/usr/local/bin",
 ];
+/// What the kernel looks at for `#!`.
+const HEAD_BYTES: usize = 256;
 const LINKS_MAX: usize = 40;
 
 /// What an ELF file needs to run.
@@ -172,7 +174,7 @@ fn read_head(path: &Path) -> Result<Vec<u8>> {
     let mut head = Vec::new();
     let file = fs::File::open(path)
         .with_context(|| format!("{}: cannot open this program", path.display()))?;
-    file.take(256).read_to_end(&mut head)?;
+    file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     Ok(head)
 }
 
@@ -194,6 +196,11 @@ pub fn elf_of(path: &Path) -> Result<Elf> {
             path.display()
         )
     })
+}
+
+/// Whether these are the bytes of a program or a script.
+pub fn judge(bytes: &[u8]) -> bool {
+    shebang(&bytes[..bytes.len().min(HEAD_BYTES)]).is_some() || parse(bytes).is_some()
 }
 
 fn parse(bytes: &[u8]) -> Option<Elf> {

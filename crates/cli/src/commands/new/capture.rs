@@ -27,6 +27,12 @@ pub fn parse(text: &str, file: &str) -> Result<Vec<Row>> {
     if rows.is_empty() {
         bail!("{file}: there is no mtd in it");
     }
+    let total = rows
+        .iter()
+        .try_fold(0u64, |sum, row| sum.checked_add(row.size));
+    if total.is_none() {
+        bail!("{file}: its sizes together are larger than any chip");
+    }
     Ok(rows)
 }
 

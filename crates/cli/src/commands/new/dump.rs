@@ -20,6 +20,7 @@ const PAGES: &[(u64, u64, u64)] = &[
 const SAMPLED_PAGES: usize = 4096;
 
 pub fn board(dump: &[u8], file: &str, args: &ChipArgs) -> Result<BoardDraft> {
+    args.check()?;
     let length = dump.len() as u64;
     let mut draft = BoardDraft::default();
     let given = args.writesize.zip(args.oobsize);

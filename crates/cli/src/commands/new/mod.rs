@@ -3,12 +3,12 @@
 //! Every source makes a draft; the draft is shown, compiled by the same code that the guest library uses, filled, and only
 //! then gets its name: nothing half made is ever left behind.
 
-mod capture;
-mod draft;
-mod dump;
+pub(crate) mod capture;
+pub(crate) mod draft;
+pub(crate) mod dump;
 mod parts;
 mod split;
-mod tree;
+pub(crate) mod tree;
 
 use std::fs::{self, File};
 use std::io::{IsTerminal, Write};
@@ -29,6 +29,7 @@ pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
     if args.preset.as_deref() == Some("list") {
         return list_presets();
     }
+    args.chip.check()?;
     check_place(&args.directory)?;
     let dump = match &args.dump {
         Some(path) => Some(

@@ -3,17 +3,21 @@
 //! Source: the bindings mtd/partitions/fixed-partitions, mtd/jedec,spi-nor, mtd/nand-controller, mtd/mtd-physmap.
 
 use anyhow::{Result, anyhow, bail};
-use fdt::Fdt;
-use fdt::node::FdtNode;
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::{Node, Property};
 
 use super::draft::{BoardDraft, ChipDraft, PartitionDraft};
 
 pub fn board(blob: &[u8], file: &str) -> Result<BoardDraft> {
-    let tree = Fdt::new(blob).map_err(|error| {
+    let tree = Fdt::new(without_padding(blob)).map_err(|error| {
         anyhow!("{file}: this is no device tree blob: {error}; compile a .dts with dtc first")
     })?;
     let mut draft = BoardDraft::default();
-    for node in tree.all_nodes() {
+    // In the order of the text, without recursion: how deep a tree goes is up to who wrote it.
+    let mut left = vec![tree.root()];
+    while let Some(node) = left.pop() {
+        let children: Vec<_> = node.children().collect();
+        left.extend(children.into_iter().rev());
         let Some(holder) = partition_holder(&node) else {
             continue;
         };
@@ -35,18 +39,30 @@ pub fn board(blob: &[u8], file: &str) -> Result<BoardDraft> {
     Ok(draft)
 }
 
-fn is_disabled(node: &FdtNode<'_, '_>) -> bool {
+/// A blob that was cut out of a partition has something behind it.
+fn without_padding(blob: &[u8]) -> &[u8] {
+    let size = blob.get(4..8).and_then(|word| cells(word, 1));
+    size.and_then(|(size, _)| blob.get(..usize::try_from(size).ok()?))
+        .unwrap_or(blob)
+}
+
+fn is_disabled(node: &FdtNode<'_>) -> bool {
     text(node, "status").is_some_and(|status| status == "disabled")
 }
 
-fn compatibles(node: &FdtNode<'_, '_>) -> Vec<String> {
-    node.compatible()
-        .map(|list| list.all().map(str::to_owned).collect())
-        .unwrap_or_default()
+fn compatibles(node: &FdtNode<'_>) -> Vec<String> {
+    let list = node.property("compatible");
+    let names = list
+        .iter()
+        .flat_map(|list| list.value().split(|&byte| byte == 0));
+    names
+        .filter(|name| !name.is_empty())
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect()
 }
 
 /// The node whose children are the partitions of `node`.
-fn partition_holder<'b, 'a>(node: &FdtNode<'b, 'a>) -> Option<FdtNode<'b, 'a>> {
+fn partition_holder<'a>(node: &FdtNode<'a>) -> Option<FdtNode<'a>> {
     if compatibles(node)
         .iter()
         .any(|name| name == "fixed-partitions")
@@ -60,7 +76,7 @@ fn partition_holder<'b, 'a>(node: &FdtNode<'b, 'a>) -> Option<FdtNode<'b, 'a>> {
     });
     let is_flash = || {
         let names = compatibles(node);
-        node.name.starts_with("nand")
+        node.name().starts_with("nand")
             || names.iter().any(|name| {
                 ["jedec,spi-nor", "cfi-flash", "spi-nand", "m25p80"].contains(&name.as_str())
             })
@@ -69,12 +85,12 @@ fn partition_holder<'b, 'a>(node: &FdtNode<'b, 'a>) -> Option<FdtNode<'b, 'a>> {
         let has_direct = is_flash()
             && node
                 .children()
-                .any(|child| child.name.starts_with("partition@"));
+                .any(|child| child.name().starts_with("partition@"));
         has_direct.then_some(*node)
     })
 }
 
-fn partitions(holder: &FdtNode<'_, '_>) -> Vec<PartitionDraft> {
+fn partitions(holder: &FdtNode<'_>) -> Vec<PartitionDraft> {
     let (address_cells, size_cells) = (
         number(holder, "#address-cells").unwrap_or(1),
         number(holder, "#size-cells").unwrap_or(1),
@@ -82,17 +98,11 @@ fn partitions(holder: &FdtNode<'_, '_>) -> Vec<PartitionDraft> {
     let mut found: Vec<PartitionDraft> = holder
         .children()
         .filter_map(|child| {
-            let reg = child.property("reg")?.value;
-            let (offset, rest) = cells(reg, address_cells)?;
+            let reg = child.property("reg")?;
+            let (offset, rest) = cells(reg.value(), address_cells)?;
             let (size, _) = cells(rest, size_cells)?;
-            let name = text(&child, "label").unwrap_or_else(|| {
-                child
-                    .name
-                    .split('@')
-                    .next()
-                    .unwrap_or("partition")
-                    .to_owned()
-            });
+            let name =
+                text(&child, "label").unwrap_or_else(|| child.name_without_address().to_owned());
             Some(PartitionDraft {
                 name,
                 offset: Some(offset),
@@ -110,34 +120,38 @@ fn partitions(holder: &FdtNode<'_, '_>) -> Vec<PartitionDraft> {
 }
 
 fn cells(bytes: &[u8], count: u64) -> Option<(u64, &[u8])> {
-    let (value, rest) = bytes.split_at_checked(count as usize * 4)?;
-    Some((
-        value
-            .iter()
-            .fold(0, |sum, &byte| sum << 8 | u64::from(byte)),
-        rest,
-    ))
+    let length = usize::try_from(count.checked_mul(4)?).ok()?;
+    let (value, rest) = bytes.split_at_checked(length)?;
+    // Of more than two cells the last two count, as in the kernel.
+    let value = value
+        .iter()
+        .fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+    Some((value, rest))
 }
 
-fn number(node: &FdtNode<'_, '_>, name: &str) -> Option<u64> {
-    cells(node.property(name)?.value, 1).map(|(value, _)| value)
+fn number(node: &FdtNode<'_>, name: &str) -> Option<u64> {
+    cells(node.property(name)?.value(), 1).map(|(value, _)| value)
 }
 
-fn text(node: &FdtNode<'_, '_>, name: &str) -> Option<String> {
-    node.property(name)?
-        .as_str()
-        .map(|text| text.trim_end_matches('\0').to_owned())
+fn text(node: &FdtNode<'_>, name: &str) -> Option<String> {
+    let property = node.property(name)?;
+    let text = core::str::from_utf8(property.value()).ok()?;
+    Some(text.trim_end_matches('\0').to_owned())
 }
 
-fn chip(node: &FdtNode<'_, '_>, draft: &BoardDraft, partitions: Vec<PartitionDraft>) -> ChipDraft {
+fn chip(node: &FdtNode<'_>, draft: &BoardDraft, partitions: Vec<PartitionDraft>) -> ChipDraft {
     let names = compatibles(node);
     let has = |what: &str| names.iter().any(|name| name.contains(what));
     let end = partitions
         .iter()
-        .map(|one| one.offset.unwrap_or(0) + one.size.unwrap_or(1))
+        .map(|one| {
+            one.offset
+                .unwrap_or(0)
+                .saturating_add(one.size.unwrap_or(1))
+        })
         .max()
         .unwrap_or(0);
-    let is_nand = has("nand") || node.name.starts_with("nand");
+    let is_nand = has("nand") || node.name().starts_with("nand");
     let same = draft
         .chips
         .iter()
@@ -151,7 +165,7 @@ fn chip(node: &FdtNode<'_, '_>, draft: &BoardDraft, partitions: Vec<PartitionDra
     let mut chip = if is_nand {
         let nand = ChipDraft::nand(
             &format!("nand{same}"),
-            end.next_power_of_two().max(16 << 20),
+            whole(end).max(16 << 20),
             0x20000,
             2048,
             64,
@@ -162,11 +176,7 @@ fn chip(node: &FdtNode<'_, '_>, draft: &BoardDraft, partitions: Vec<PartitionDra
             ..nand
         }
     } else {
-        let mut nor = ChipDraft::nor(
-            &format!("nor{same}"),
-            end.next_power_of_two().max(1 << 20),
-            0x10000,
-        );
+        let mut nor = ChipDraft::nor(&format!("nor{same}"), whole(end).max(1 << 20), 0x10000);
         if has("cfi-flash") {
             nor.driver = Some("cfi".to_owned());
         } else {
@@ -197,12 +207,17 @@ fn chip(node: &FdtNode<'_, '_>, draft: &BoardDraft, partitions: Vec<PartitionDra
         }
     }
     let compatible = names.join(", ");
-    chip.source = format!("{} ({compatible})", node.name);
+    chip.source = format!("{} ({compatible})", node.name());
     chip.partitions = partitions;
     chip
 }
 
-fn nand_ecc(node: &FdtNode<'_, '_>) -> String {
+/// The size of the chip that partitions up to `end` lie on.
+fn whole(end: u64) -> u64 {
+    end.checked_next_power_of_two().unwrap_or(end)
+}
+
+fn nand_ecc(node: &FdtNode<'_>) -> String {
     let mode = text(node, "nand-ecc-mode")
         .or_else(|| text(node, "nand-ecc-algo"))
         .unwrap_or_default();

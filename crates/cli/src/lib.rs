@@ -1,0 +1,37 @@
+//! `mtdshim`, the host tool: makes, shows, checks and changes boards, and runs programs on them.
+
+mod args;
+mod bytes;
+mod commands;
+mod compare;
+mod content;
+mod interrupt;
+mod output;
+mod picture;
+mod progress;
+mod proposals;
+mod runs;
+mod sandbox;
+mod store;
+mod trace;
+#[doc(hidden)]
+pub mod untrusted;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    commands::run(arguments).unwrap_or_else(|error| {
+        if output::is_closed_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("mtdshim: {error:#}");
+        ExitCode::from(if error.is::<interrupt::Interrupted>() {
+            interrupt::STATUS
+        } else {
+            2
+        })
+    })
+}
