@@ -100,6 +100,15 @@ impl Registry for Counters<'_, '_> {
         stats.map_or(0, |stats| stats.bitflip_threshold.load(Ordering::Relaxed))
     }
 
+    fn block_settings(&self, device: u32, mask: u32, value: u32) -> u32 {
+        let Some(stats) = self.0.devices().stats(device as usize) else {
+            return 0;
+        };
+        let new = stats.block_settings.load(Ordering::Relaxed) & !mask | value;
+        stats.block_settings.store(new, Ordering::Relaxed);
+        new
+    }
+
     fn add_partition(&self, _: u32, _: &[u8], _: i64, _: i64) -> Result<(), Errno> {
         Err(Errno::EINVAL)
     }
