@@ -138,7 +138,7 @@ def afterwards(lab):
     holds("0x0..0x1800 (6144 bytes), 3 times" in log, f"the story:\n{log}")
     events = [json.loads(line) for line in tool(lab, "-b", board.path, "--json", "log", "--device", "rootfs").ok().out.splitlines()]
     holds(events and all(event["mtd"] == 1 for event in events), f"filtered: {events[:3]}")
-    tool(lab, "-b", board.path, "map", "--since", "last").ok().says(".B..*B..")
+    tool(lab, "-b", board.path, "map", "--since", "last").ok().says("mtd1 rootfs").says("*B..").says("1 block written")
 
 
 @case("cli: run tells at once what cannot work")
@@ -148,10 +148,54 @@ def refusals(lab):
     tool(lab, *start, "/usr/sbin/nosuch").fails(2).says("not in")
     shutil.copy("/bin/true", root / "bin/foreign")
     tool(lab, *start, "/bin/foreign").fails(2).says("libmtdshim.so is for 32-bit little-endian ARM")
+    shutil.copy(root / "bin/busybox", root / "bin/plain")
+    (root / "bin/plain").chmod(0o644)
+    tool(lab, *start, "/bin/plain").fails(2).says("it is not executable").says("chmod +x")
+    tool(lab, *start, "/etc").fails(2).says("/etc: this is a directory")
+    tool(lab, *start[:-1], "--library", "/bin/true", "--", "/bin/sh").fails(2).says("/bin/true: this is no library for 32-bit")
+    tool(lab, *start[:-1], "--trace", "no/where", "--", "/bin/sh").fails(2).says("no directory no; make it first")
+    holds(not (board.path / ".mtdshim/runs").exists(), "a run that could not start was counted")
     for loader in [*root.glob("lib/ld-linux*"), *root.glob("usr/lib/ld-linux*")]:
         loader.unlink()
     tool(lab, *start, "/bin/busybox").fails(2).says("its loader").says("is not in")
     tool(lab, "-b", board.path, "run", "--rootfs", lab.work, "--", "sh").fails(2).says("no firmware's root")
+
+
+@case("cli: what a run cannot give is told before it begins, and is no run")
+def refused_options(lab):
+    needs_sandbox(lab)
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    start = ["-b", board.path, "run", "--rootfs", root]
+    tool(lab, *start, "--", "true", "x").fails(2)
+    tool(lab, *start, "--", "uname").ok()
+    for words, reason in ((["--cwd", "/nosuch"], "--cwd /nosuch: there is no such directory"), (["--bind", "/nosuch"], "cannot find /nosuch"),
+                          (["--env", "X"], "write NAME=VALUE")):
+        tool(lab, *start, *words, "--", "uname").fails(2).says(reason)
+    tool(lab, *start, "--no-sandbox", "--cwd", "/etc", "--", "uname").fails(2).says("only a sandbox can do that")
+    same(["1"], os.listdir(board.path / ".mtdshim/runs"), "runs")
+    same("Linux\n", tool(lab, *start, "--no-report", "--", "bin/uname").ok().out, "a name relative to the root")
+
+
+@case("cli: run --changes keeps what the program wrote and nothing else")
+def only_changes(lab):
+    needs_sandbox(lab)
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    kept = lab.directory / "kept"
+    tool(lab, "-b", board.path, "run", "--rootfs", root, "--changes", kept, "--", "sh", "-c", "mkdir /var; echo x > /var/log").ok()
+    found = sorted(str(path.relative_to(kept)) for path in kept.rglob("*"))
+    same(["files", "files/var", "files/var/log"], found, "what was kept")
+
+
+@case("cli: where namespaces are forbidden, run falls back to plain QEMU and says what is lost")
+def forbidden(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    inside = ("echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" -b \"$1\" run --rootfs \"$2\" --cwd /etc -- "
+              "sh -c 'flash_erase -q /dev/mtd1 0 1; exit 4'")
+    environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY))
+    result = run(["unshare", "-Ur", "sh", "-c", inside, HOST_TOOL, board.path, root], None, lab.work, environment)
+    holds(result.status == 4, result.transcript())
+    result.says("no sandbox here (namespaces").says("writes outside of flash reach the host's files").says("--cwd has no effect here")
+    result.says('mtd1 "env": 1 block erased')
 
 
 @case("cli: run ended by a signal leaves no process, mount or directory behind")

@@ -83,7 +83,7 @@ pub struct BoardPlace {
 #[derive(Args, Debug)]
 pub struct NewArgs {
     /// Directory to make the board in
-    pub directory: PathBuf,
+    pub directory: Option<PathBuf>,
     /// A chip by its name; `--preset list` shows all
     #[arg(long, value_name = "CHIP")]
     pub preset: Option<String>,

@@ -28,6 +28,35 @@ impl Run {
         self.temporary.is_none()
     }
 
+    /// Nothing ran: as if it had never begun.
+    pub fn forget(&self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+
+    fn command_file(&self) -> PathBuf {
+        self.directory.join("command")
+    }
+
+    /// What is run, for those who look at it afterwards; a full disk must not stop a run.
+    pub fn note_command(&self, command: &[String]) {
+        let quoted = |word: &String| {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,%@".contains(c);
+            if !word.is_empty() && word.chars().all(is_plain) {
+                word.clone()
+            } else {
+                format!("'{}'", word.replace('\'', r"'\''"))
+            }
+        };
+        let words: Vec<String> = command.iter().map(quoted).collect();
+        let _ = fs::write(self.command_file(), words.join(" ") + "\n");
+    }
+
+    /// Empty where it is not known.
+    pub fn command(&self) -> String {
+        let text = fs::read_to_string(self.command_file()).unwrap_or_default();
+        text.trim_end().to_owned()
+    }
+
     pub fn trace(&self) -> PathBuf {
         self.directory.join("trace.jsonl")
     }
@@ -37,7 +66,8 @@ fn directory(store: &Store) -> PathBuf {
     store.directory.join(".mtdshim/runs")
 }
 
-pub fn all(store: &Store) -> Vec<Run> {
+/// Every run that has begun, whole or not, by number.
+fn numbered(store: &Store) -> Vec<Run> {
     let Ok(entries) = fs::read_dir(directory(store)) else {
         return Vec::new();
     };
@@ -54,6 +84,13 @@ pub fn all(store: &Store) -> Vec<Run> {
     };
     let mut runs: Vec<Run> = entries.flatten().filter_map(number).collect();
     runs.sort_by_key(|run| run.number);
+    runs
+}
+
+/// Runs whose beginning is known whole: a tool that is ended while it copies leaves one that is not.
+pub fn all(store: &Store) -> Vec<Run> {
+    let mut runs = numbered(store);
+    runs.retain(|run| run.before().exists());
     runs
 }
 
@@ -82,24 +119,40 @@ pub fn find(store: &Store, name: &str) -> Result<Run> {
 
 /// Keeps the present state, under the next number, and forgets the oldest.
 pub fn begin(store: &Store) -> Result<Run> {
-    let runs = all(store);
-    let number = runs.last().map_or(1, |run| run.number + 1);
-    let run = Run {
-        number,
-        directory: directory(store).join(number.to_string()),
-        temporary: None,
-    };
-    let made = fs::create_dir_all(&run.directory)
-        .with_context(|| format!("{}: cannot make this directory", run.directory.display()))
-        .and_then(|()| copy_board(store, &run.before()));
+    let runs = numbered(store);
+    let run = claim(store, runs.last().map_or(1, |run| run.number + 1))?;
+    let part = run.directory.join("before.part");
+    let made = copy_board(store, &part)
+        .and_then(|()| fs::rename(&part, run.before()).map_err(anyhow::Error::from));
     if let Err(error) = made {
-        let _ = fs::remove_dir_all(&run.directory);
+        run.forget();
         return Err(error);
     }
     for old in runs.iter().rev().skip(KEPT - 1) {
-        let _ = fs::remove_dir_all(&old.directory);
+        old.forget();
     }
     Ok(run)
+}
+
+/// The first number from `number` on that no other tool has taken meanwhile.
+fn claim(store: &Store, mut number: u32) -> Result<Run> {
+    let failed = |path: &Path| format!("{}: cannot make this directory", path.display());
+    let all = directory(store);
+    fs::create_dir_all(&all).with_context(|| failed(&all))?;
+    loop {
+        let directory = all.join(number.to_string());
+        match fs::create_dir(&directory) {
+            Ok(()) => {
+                return Ok(Run {
+                    number,
+                    directory,
+                    temporary: None,
+                });
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error).with_context(|| failed(&directory)),
+        }
+    }
 }
 
 /// The same where the board takes no more files: known until the run ends.

@@ -74,16 +74,22 @@ fn boards_of_two_descriptions_are_not_compared() {
 fn a_map_shows_programmed_bad_and_worn_blocks() {
     let dir = two_boards();
     let said = dir.ok(&["-b", "other", "map"]);
-    assert!(said.out.contains(".....#-....."), "{said:?}");
+    assert!(said.out.contains("mtd1 env       0x40000  .\n"), "{said:?}");
+    assert!(
+        said.out.contains("mtd2 rootfs    0x50000  #-....."),
+        "{said:?}"
+    );
     assert!(
         dir.ok(&["-b", "other", "map", "--wear"])
             .out
-            .contains(".....99.....")
+            .contains("mtd2 rootfs    0x50000  99.....")
     );
     dir.nand();
     dir.write("x", b"x");
     dir.ok(&["-b", "nand", "import", "boot", "x"]);
-    assert!(dir.ok(&["-b", "nand", "map"]).out.contains("-B.......B..."));
+    let map = dir.ok(&["-b", "nand", "map"]).out;
+    assert!(map.contains("mtd0 boot          0x0  -B......\n"), "{map}");
+    assert!(map.contains("mtd1 rootfs   0x100000  .B......"), "{map}");
 }
 
 #[test]

@@ -44,10 +44,21 @@ fn an_unknown_chip_is_refused_with_the_next_step() {
         dir.refused(&["new", "b", "--preset", "w25x"])
             .contains("--preset list")
     );
+    assert!(dir.ok(&["new", "--preset", "list"]).out.contains("k9f1g08"));
     assert!(
-        dir.ok(&["new", "b", "--preset", "list"])
-            .out
-            .contains("k9f1g08")
+        dir.json(&["new", "--preset", "list"])
+            .as_array()
+            .unwrap()
+            .len()
+            > 20
+    );
+    assert!(
+        dir.refused(&["new", "--size", "1M"])
+            .contains("name the directory")
+    );
+    assert!(
+        dir.refused(&["new", "no/b", "--size", "1M"])
+            .contains("no directory no; make it first")
     );
     assert!(dir.refused(&["new", "b"]).contains("--dump"));
 }

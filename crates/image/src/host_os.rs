@@ -10,6 +10,16 @@ use core::sync::atomic::AtomicU32;
 
 use crate::os::{Fd, FileKind, FileStatus, OpenMode, Os};
 
+/// The real name of a directory, and the name that people know.
+static SHOWN_AS: std::sync::Mutex<Option<(String, String)>> = std::sync::Mutex::new(None);
+
+/// Reports name the place where a directory will be, not where it is made.
+pub fn show_as(real: &std::path::Path, shown: &std::path::Path) {
+    if let Ok(mut names) = SHOWN_AS.lock() {
+        *names = Some((real.display().to_string(), shown.display().to_string()));
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostOs;
 
@@ -196,6 +206,10 @@ impl Os for HostOs {
     }
 
     fn report(&self, line: &str) {
-        eprintln!("mtdshim: {line}");
+        let shown = SHOWN_AS.lock().ok().and_then(|names| names.clone());
+        match shown {
+            Some((real, shown)) => eprintln!("mtdshim: {}", line.replace(&real, &shown)),
+            None => eprintln!("mtdshim: {line}"),
+        }
     }
 }

@@ -315,26 +315,32 @@ fn rules(rules: &Rules<'_>) -> Vec<Shown> {
 
 const DATA_SHOWN: usize = 8 * 3 - 1;
 
+/// Bytes that are text, as text.
+fn as_text(hex: &str) -> Option<String> {
+    let bytes = hex.split(' ').map(|word| u8::from_str_radix(word, 16).ok());
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    let text: Option<Vec<u8>> = bytes.map(|byte| byte.filter(is_text)).collect();
+    text.and_then(|text| String::from_utf8(text).ok())
+        .map(|text| format!("\"{text}\""))
+}
+
 fn words(answer: &Answer) -> String {
     let mut parts = Vec::new();
     match (&answer.errno, answer.value) {
         (Some(errno), _) => parts.push(errno.clone()),
         (None, Some(value)) => parts.push(value.to_string()),
-        (None, None) => parts.push("success".to_owned()),
+        (None, None) if answer.data.is_empty() => parts.push("success".to_owned()),
+        (None, None) => {}
     }
     if !answer.data.is_empty() {
-        let front = answer.data.get(..DATA_SHOWN.min(answer.data.len()));
-        let more = if answer.data.len() > DATA_SHOWN {
-            " ..."
-        } else {
-            ""
-        };
-        let place = if answer.offset > 0 {
-            format!(" at {}", answer.offset)
-        } else {
-            String::new()
-        };
-        parts.push(format!("{}{more}{place}", front.unwrap_or("")));
+        let mut shown = as_text(&answer.data).unwrap_or_else(|| answer.data.clone());
+        if shown.len() > DATA_SHOWN {
+            shown = shown.chars().take(DATA_SHOWN).collect::<String>() + " ...";
+        }
+        if answer.offset > 0 {
+            shown += &format!(" at {}", answer.offset);
+        }
+        parts.push(shown);
     }
     parts.join(", ")
 }

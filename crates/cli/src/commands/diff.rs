@@ -25,9 +25,13 @@ pub fn run(context: &Context, args: &DiffArgs) -> Result<ExitCode> {
             Store::open(&find_board(Some(before))?)?,
             Store::open(&find_board(Some(after))?)?,
         ),
-        (None, Some(before), None) => (
+        (None, Some(before), None) if context.board.is_some() => (
             Store::open(&find_board(Some(before))?)?,
             context.open(None)?,
+        ),
+        (None, Some(before), None) => bail!(
+            "{0}: compare it with what? name a second board, or its past: mtdshim diff {0} --since last",
+            before.display()
         ),
         (None, None, _) => bail!("name two boards, or use --since RUN (or --since last)"),
     };

@@ -84,11 +84,31 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result<ExitCode> {
 
 /// Under a temporary name beside its place until it is whole: an interrupted export leaves no half image.
 pub fn write_file<T>(path: &Path, body: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
+    let failed = || format!("{}: cannot write this file", path.display());
+    // What a link leads to is meant, and a device or a pipe takes bytes but never gives up its name.
+    let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = resolved.as_path();
+    if path.is_dir() {
+        bail!("{}: this is a directory; name a file in it", path.display());
+    }
+    if path.exists() && !path.is_file() {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .with_context(failed)?;
+        return body(&mut file);
+    }
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let failed = || format!("{}: cannot write this file", path.display());
+    if !directory.is_dir() {
+        bail!(
+            "{}: there is no directory {}; make it first",
+            path.display(),
+            directory.display()
+        );
+    }
     let mut file = tempfile::NamedTempFile::new_in(directory).with_context(failed)?;
     let result = {
         let mut buffered = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());

@@ -105,6 +105,15 @@ fn plan(
         || all.last().is_some_and(|block| block.end() > end)
     {
         let size = bytes::exact(geometry.erasesize.into());
+        if !args
+            .offset
+            .is_multiple_of(u64::from(geometry.erasesize.max(1)))
+        {
+            bail!(
+                "--offset {:#x}: give a whole number of eraseblocks ({size})",
+                args.offset
+            );
+        }
         bail!(
             "{}: it does not begin and end on whole eraseblocks ({size}); import to the whole chip",
             target.name

@@ -157,9 +157,9 @@ fn describe(chip: &ChipInfo) -> String {
     if let Some(state) = &chip.state {
         let wear = match state.wear_max_block {
             Some(block) => format!(
-                "{}; most worn: block {block}, {} times",
+                "{}; most worn: block {block}, {}",
                 bytes::count(state.erases, "erase"),
-                state.wear_max
+                bytes::count(state.wear_max.into(), "time")
             ),
             None => "none".to_owned(),
         };

@@ -18,6 +18,12 @@ pub fn run(context: &Context, args: &LogArgs) -> Result<ExitCode> {
         None => of_run(context, args)?,
     };
     let (events, broken) = trace::read(&path)?;
+    if events.is_empty() && broken > 0 {
+        anyhow::bail!(
+            "{}: this is no trace of JSON lines; make one with MTDSHIM_TRACE=json:FILE, or mtdshim run",
+            path.display()
+        );
+    }
     let wanted: Vec<&Event> = events
         .iter()
         .filter(|event| is_wanted(args, event))

@@ -13,11 +13,13 @@ use crate::args::MapArgs;
 use crate::bytes;
 use crate::compare;
 use crate::output;
-use crate::picture::{Cell, Chart, png, svg, terminal};
+use crate::picture::{Cell, Chart, Touch, png, svg, terminal};
 use crate::runs;
 use crate::store::{Access, OpenChip, Store};
 
 const CELLS_MAX: u32 = 2048;
+/// Letters of a command that a picture has room for.
+const COMMAND_SHOWN: usize = 70;
 
 #[derive(Serialize)]
 struct ChipMap {
@@ -32,6 +34,7 @@ struct BlockState {
     programmed: f32,
     wear: u32,
     touched: bool,
+    erased_by_run: bool,
     bad: bool,
     locked: bool,
 }
@@ -78,11 +81,7 @@ pub fn run(context: &Context, args: &MapArgs) -> Result<ExitCode> {
             for chart in &charts {
                 output::print(&terminal::draw(chart, std::io::stdout().is_terminal()))?;
             }
-            output::line(if args.wear {
-                ". never erased  1 to 9: share of the most worn block"
-            } else {
-                terminal::LEGEND
-            })?;
+            output::line(terminal::legend(&charts))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -94,7 +93,8 @@ fn states(name: &str, chart: &Chart) -> ChipMap {
         offset: cell.offset,
         programmed: cell.programmed,
         wear: cell.wear,
-        touched: cell.touched,
+        touched: cell.touch != Touch::None,
+        erased_by_run: cell.touch == Touch::Erased,
         bad: cell.bad,
         locked: cell.locked,
     };
@@ -118,11 +118,10 @@ fn chart(store: &Store, index: usize, args: &MapArgs) -> Result<Chart> {
     let config = store.chip(index)?;
     let mut chip = store.open_chip(index, Access::Look)?;
     let geometry = *chip.geometry();
-    let touched = touched_blocks(store, config.name.as_str(), args)?;
+    let (touched, subtitle) = touched_blocks(store, config.name.as_str(), args)?;
     let group = geometry.block_count().div_ceil(CELLS_MAX).max(1);
     let blocks = chip.blocks(0, geometry.size);
     let mut cells = Vec::new();
-    let mut area_before = None;
     for part in blocks.chunks(group as usize) {
         let mut cell = Cell {
             first_block: part[0].index,
@@ -137,11 +136,13 @@ fn chart(store: &Store, index: usize, args: &MapArgs) -> Result<Chart> {
             cell.wear = cell.wear.max(chip.wear(block.index));
             cell.bad |= chip.is_bad(block.index);
             cell.locked |= flags.locked;
-            cell.touched |= touched.contains(&block.index);
+            let touch = touched
+                .iter()
+                .find(|(number, _)| *number == block.index)
+                .map_or(Touch::None, |(_, touch)| *touch);
+            cell.touch = cell.touch.max(touch);
         }
         cell.area = area(store, index, cell.offset);
-        cell.begins = area_before.as_ref() != Some(&cell.area);
-        area_before = Some(cell.area.clone());
         cells.push(cell);
     }
     let of = if group > 1 {
@@ -158,6 +159,8 @@ fn chart(store: &Store, index: usize, args: &MapArgs) -> Result<Chart> {
     );
     Ok(Chart {
         title,
+        subtitle,
+        size: geometry.size,
         cells,
         by_wear: args.wear,
     })
@@ -187,15 +190,47 @@ fn area(store: &Store, chip: usize, offset: u64) -> String {
     )
 }
 
-fn touched_blocks(store: &Store, chip: &str, args: &MapArgs) -> Result<Vec<u32>> {
-    let Some(run) = &args.since else {
-        return Ok(Vec::new());
+type Touched = Vec<(u32, Touch)>;
+
+/// What a run did to the blocks of a chip, and that in words.
+fn touched_blocks(store: &Store, chip: &str, args: &MapArgs) -> Result<(Touched, String)> {
+    let Some(name) = &args.since else {
+        return Ok((Vec::new(), String::new()));
     };
-    let before = Store::open(&runs::find(store, run)?.before())?;
-    let areas = compare::boards(&before, store)?;
-    Ok(areas
+    let run = runs::find(store, name)?;
+    let areas = compare::boards(&Store::open(&run.before())?, store)?;
+    let touch = |block: &compare::BlockDiff| {
+        if block.is_erased {
+            Touch::Erased
+        } else {
+            Touch::Written
+        }
+    };
+    let touched: Touched = areas
         .iter()
         .filter(|area| area.chip == chip)
-        .flat_map(|area| area.blocks.iter().map(|block| block.block))
-        .collect())
+        .flat_map(|area| area.blocks.iter().map(|block| (block.block, touch(block))))
+        .collect();
+    let count = |wanted: Touch| {
+        let blocks = touched.iter().filter(|(_, touch)| *touch == wanted).count();
+        bytes::count(blocks as u64, "block")
+    };
+    let is_last = runs::all(store)
+        .last()
+        .is_some_and(|last| last.number == run.number);
+    let head = if is_last && !run.command().is_empty() {
+        let mut command: String = run.command().chars().take(COMMAND_SHOWN).collect();
+        if command.len() < run.command().len() {
+            command += " ...";
+        }
+        format!("run {}, {command}", run.number)
+    } else {
+        format!("since run {}", run.number)
+    };
+    let words = format!(
+        "{head}: {} written, {} left erased",
+        count(Touch::Written),
+        count(Touch::Erased)
+    );
+    Ok((touched, words))
 }

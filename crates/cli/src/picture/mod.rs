@@ -1,8 +1,9 @@
-//! A chip as a grid of cells: one for each eraseblock, or for several where there are many.
+//! A chip as cells, partition by partition: one for each eraseblock, or for several where there are many.
 //!
 //! Must not know: files, boards.
 
 pub mod png;
+mod scene;
 pub mod svg;
 pub mod terminal;
 
@@ -16,18 +17,44 @@ pub struct Cell {
     /// Of the bytes, how many are not 0xFF: 0 to 1.
     pub programmed: f32,
     pub wear: u32,
-    pub touched: bool,
+    pub touch: Touch,
     pub bad: bool,
     pub locked: bool,
     /// Name of the partition it begins in.
     pub area: String,
-    /// A partition begins here.
-    pub begins: bool,
+}
+
+/// What a run did to a block, as its end shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Touch {
+    #[default]
+    None,
+    Erased,
+    Written,
+}
+
+/// The cells of one partition.
+pub struct Band<'a> {
+    pub name: &'a str,
+    pub cells: &'a [Cell],
+    /// Bytes up to the next one.
+    pub size: u64,
+}
+
+impl Band<'_> {
+    pub fn place(&self) -> String {
+        let offset = self.cells.first().map_or(0, |cell| cell.offset);
+        format!("{offset:#x} {}", crate::bytes::exact(self.size))
+    }
 }
 
 #[derive(Clone, Debug)]
 pub struct Chart {
     pub title: String,
+    /// What is marked in it.
+    pub subtitle: String,
+    /// Bytes of the chip.
+    pub size: u64,
     pub cells: Vec<Cell>,
     /// Colour by wear instead of content.
     pub by_wear: bool,
@@ -55,8 +82,27 @@ impl Chart {
         }
     }
 
-    pub fn rows(&self) -> usize {
-        self.cells.len().div_ceil(self.columns())
+    pub fn is_touched(&self) -> bool {
+        self.cells.iter().any(|cell| cell.touch != Touch::None)
+    }
+
+    pub fn bands(&self) -> Vec<Band<'_>> {
+        let mut bands: Vec<Band<'_>> = self
+            .cells
+            .chunk_by(|one, next| one.area == next.area)
+            .map(|cells| Band {
+                name: cells.first().map_or("", |cell| &cell.area),
+                cells,
+                size: 0,
+            })
+            .collect();
+        let mut end = self.size;
+        for band in bands.iter_mut().rev() {
+            let start = band.cells.first().map_or(0, |cell| cell.offset);
+            band.size = end - start;
+            end = start;
+        }
+        bands
     }
 
     pub fn colour(&self, cell: &Cell) -> Colour {
@@ -107,7 +153,8 @@ impl Cell {
             self.wear
         );
         for (is_it, word) in [
-            (self.touched, ", touched"),
+            (self.touch == Touch::Erased, ", erased by the run"),
+            (self.touch == Touch::Written, ", written by the run"),
             (self.bad, ", bad"),
             (self.locked, ", locked"),
         ] {

@@ -1,13 +1,18 @@
 //! The chart as PNG.
 
+use std::convert::Infallible;
 use std::io::Write;
 
 use anyhow::Result;
+use embedded_graphics::mono_font::MonoTextStyle;
+use embedded_graphics::mono_font::iso_8859_1::{FONT_7X13, FONT_7X13_BOLD};
+use embedded_graphics::pixelcolor::Rgb888;
+use embedded_graphics::prelude::*;
+use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
+use embedded_graphics::text::Text;
 
-use super::{Chart, Colour, LOCKED, TOUCHED};
-
-const SIDE: usize = 12;
-const MARGIN: usize = 8;
+use super::scene::{Shape, lay_out};
+use super::{Chart, Colour};
 
 struct Canvas {
     width: usize,
@@ -15,58 +20,71 @@ struct Canvas {
     pixels: Vec<u8>,
 }
 
-impl Canvas {
-    fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, colour: Colour) {
-        for row in y..(y + height).min(self.height) {
-            for column in x..(x + width).min(self.width) {
-                let at = (row * self.width + column) * 3;
-                self.pixels[at..at + 3].copy_from_slice(&colour);
-            }
-        }
+impl OriginDimensions for Canvas {
+    fn size(&self) -> Size {
+        Size::new(self.width as u32, self.height as u32)
     }
 }
 
+impl DrawTarget for Canvas {
+    type Color = Rgb888;
+    type Error = Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(
+        &mut self,
+        pixels: I,
+    ) -> Result<(), Infallible> {
+        for Pixel(at, colour) in pixels {
+            let (Ok(x), Ok(y)) = (usize::try_from(at.x), usize::try_from(at.y)) else {
+                continue;
+            };
+            if x < self.width && y < self.height {
+                let place = (y * self.width + x) * 3;
+                self.pixels[place..place + 3].copy_from_slice(&[
+                    colour.r(),
+                    colour.g(),
+                    colour.b(),
+                ]);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rgb([red, green, blue]: Colour) -> Rgb888 {
+    Rgb888::new(red, green, blue)
+}
+
+fn point([x, y]: [usize; 2]) -> Point {
+    Point::new(x as i32, y as i32)
+}
+
 pub fn draw(charts: &[Chart], to: &mut dyn Write) -> Result<()> {
-    let columns = charts.iter().map(Chart::columns).max().unwrap_or(1);
-    let width = columns * SIDE + 2 * MARGIN;
-    let height = MARGIN
-        + charts
-            .iter()
-            .map(|chart| chart.rows() * SIDE + 2 * MARGIN)
-            .sum::<usize>();
+    let scene = lay_out(charts);
+    let (width, height) = (scene.width, scene.height);
     let mut canvas = Canvas {
         width,
         height,
         pixels: vec![0xff; width * height * 3],
     };
-    let mut top = MARGIN;
-    for chart in charts {
-        for (index, cell) in chart.cells.iter().enumerate() {
-            let (x, y) = (
-                MARGIN + index % chart.columns() * SIDE,
-                top + index / chart.columns() * SIDE,
-            );
-            let border = if cell.touched {
-                Some(TOUCHED)
-            } else {
-                cell.locked.then_some(LOCKED)
-            };
-            if let Some(colour) = border {
-                canvas.fill(x, y, SIDE, SIDE, colour);
-            }
-            let edge = if border.is_some() { 2 } else { 1 };
-            canvas.fill(
-                x + edge,
-                y + edge,
-                SIDE - 2 * edge,
-                SIDE - 2 * edge,
-                chart.colour(cell),
-            );
-            if cell.begins {
-                canvas.fill(x, y, 1, SIDE, [0; 3]);
+    for shape in &scene.shapes {
+        match shape {
+            Shape::Box {
+                at, size, colour, ..
+            } => Rectangle::new(point(*at), Size::new(size[0] as u32, size[1] as u32))
+                .into_styled(PrimitiveStyle::with_fill(rgb(*colour)))
+                .draw(&mut canvas)?,
+            Shape::Words {
+                at,
+                colour,
+                bold,
+                text,
+            } => {
+                let font = if *bold { &FONT_7X13_BOLD } else { &FONT_7X13 };
+                let style = MonoTextStyle::new(font, rgb(*colour));
+                Text::new(text, point(*at), style).draw(&mut canvas)?;
             }
         }
-        top += chart.rows() * SIDE + 2 * MARGIN;
     }
     let mut encoder = png::Encoder::new(to, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);

@@ -248,6 +248,7 @@ fn try_keep(spec: &Spec) -> Step<Outcome> {
         WaitStatus::Signaled(_, signal, _) => outcome.status = 128 + signal as i32,
         _ => {}
     }
+    outcome.placed = mounted.ours.clone();
     outcome.changes = changes::collect(&mounted.upper, &mounted.lower, &mounted.ours);
     Ok(outcome)
 }

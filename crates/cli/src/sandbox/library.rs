@@ -12,7 +12,10 @@ pub fn find(named: Option<&Path>, root: &Path) -> Result<PathBuf> {
         None => usual_places(root),
     };
     match places.iter().find(|path| path.is_file()) {
-        Some(path) => Ok(std::fs::canonicalize(path)?),
+        Some(path) => {
+            check(path)?;
+            Ok(std::fs::canonicalize(path)?)
+        }
         None => {
             let names: Vec<String> = places
                 .iter()
@@ -24,6 +27,18 @@ pub fn find(named: Option<&Path>, root: &Path) -> Result<PathBuf> {
             )
         }
     }
+}
+
+/// The loader would only warn, and the program would run without flash.
+fn check(path: &Path) -> Result<()> {
+    let is_right = super::program::elf_of(path).is_ok_and(|elf| elf.is_arm());
+    if !is_right {
+        bail!(
+            "{}: this is no library for 32-bit little-endian ARM; name libmtdshim.so with --library",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 fn usual_places(root: &Path) -> Vec<PathBuf> {

@@ -63,6 +63,8 @@ pub struct Outcome {
     /// `reboot`, `halt`: the program ended the system.
     pub power: Option<String>,
     pub changes: Vec<changes::Change>,
+    /// Mount points that were made in the root: none of the program's.
+    pub placed: Vec<String>,
     /// binfmt_misc could not be had: children run by the library's own means.
     pub without_binfmt: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! The program to run, as it lies in the firmware's root: found like the guest would, and judged before anything starts.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -29,6 +30,13 @@ pub struct Elf {
     pub loader: Option<String>,
 }
 
+impl Elf {
+    /// What the library can be loaded into.
+    pub fn is_arm(&self) -> bool {
+        self.machine == elf::EM_ARM && !self.is_64 && self.is_little
+    }
+}
+
 /// A program inside a root.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -45,6 +53,17 @@ impl Program {
     pub fn find(root: &Path, name: &str) -> Result<Program> {
         let guest_path = locate(root, name)?;
         let host_path = resolve(root, Path::new(&guest_path))?;
+        let status = fs::metadata(&host_path)
+            .with_context(|| format!("{}: cannot look at it", host_path.display()))?;
+        if status.is_dir() {
+            bail!("{guest_path}: this is a directory, not a program");
+        }
+        if status.permissions().mode() & 0o111 == 0 {
+            bail!(
+                "{guest_path}: it is not executable; if unpacking lost that: chmod +x {}",
+                host_path.display()
+            );
+        }
         let head = read_head(&host_path)?;
         if let Some(interpreter) = shebang(&head) {
             let first = interpreter.split_whitespace().next().unwrap_or_default();
@@ -74,7 +93,7 @@ impl Program {
     /// What cannot work at all, before QEMU says it in its own words.
     pub fn check(&self, root: &Path) -> Result<()> {
         let elf = &self.elf;
-        if elf.machine != elf::EM_ARM || elf.is_64 || !elf.is_little {
+        if !elf.is_arm() {
             bail!(
                 "{}: it is made for {}; libmtdshim.so is for 32-bit little-endian ARM",
                 self.guest_path,
@@ -117,8 +136,16 @@ fn locate(root: &Path, name: &str) -> Result<String> {
     }
     if name.contains('/') {
         let whole = fs::canonicalize(root)?;
-        let absolute =
-            fs::canonicalize(name).with_context(|| format!("{name}: cannot find this program"))?;
+        let Ok(absolute) = fs::canonicalize(name) else {
+            let inside = format!("/{name}");
+            if resolve(root, Path::new(&inside)).is_ok() {
+                return Ok(inside);
+            }
+            bail!(
+                "{name}: neither here nor in {}; name the program as the guest does, e.g. /usr/sbin/update",
+                root.display()
+            );
+        };
         let inner = absolute
             .strip_prefix(&whole)
             .map_err(|_| anyhow!("{name}: it lies outside {}", root.display()))?;

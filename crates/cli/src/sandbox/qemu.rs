@@ -22,7 +22,7 @@ pub struct Qemu {
 pub fn find(named: Option<&Path>) -> Result<Qemu> {
     if let Some(path) = named {
         return examine(path)
-            .map_err(|error| anyhow!("{}: this QEMU does not work: {error:#}", path.display()));
+            .map_err(|error| anyhow!("{}: this QEMU does not work: {error:#}; install qemu-user-static, or name another with --qemu", path.display()));
     }
     let found: Vec<Qemu> = candidates()
         .iter()

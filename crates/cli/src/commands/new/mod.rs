@@ -15,6 +15,8 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::Context;
@@ -27,10 +29,13 @@ use draft::{BoardDraft, ChipDraft};
 
 pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
     if args.preset.as_deref() == Some("list") {
-        return list_presets();
+        return list_presets(context);
     }
     args.chip.check()?;
-    check_place(&args.directory)?;
+    let Some(directory) = &args.directory else {
+        bail!("name the directory to make the board in: mtdshim new board ...");
+    };
+    check_place(directory)?;
     let dump = match &args.dump {
         Some(path) => Some(
             fs::read(path).with_context(|| format!("{}: cannot read this file", path.display()))?,
@@ -38,7 +43,7 @@ pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
         None => None,
     };
     let mut draft = draft_of(args, dump.as_deref())?;
-    let work = Work::start(&args.directory)?;
+    let work = Work::start(directory)?;
     fill_work(context, args, dump.as_deref(), &mut draft, &work)?;
     for remark in &draft.remarks {
         context.say(&format!("- {remark}"));
@@ -55,15 +60,29 @@ pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
     interrupt::check()?;
     work.make_chips()?;
     interrupt::check()?;
-    work.finish(&args.directory)?;
+    work.finish(directory)?;
     let chips: Vec<String> = draft.chips.iter().map(|chip| chip.name.clone()).collect();
+    if context.json {
+        output::json(&Made {
+            board: directory,
+            chips,
+            remarks: &draft.remarks,
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     context.say(&format!(
-        "{}: a board with {}; look at it: mtdshim ls {}",
-        args.directory.display(),
+        "{0}: a board with {1}; look at it: mtdshim ls {0}",
+        directory.display(),
         chips.join(", "),
-        args.directory.display()
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    board: &'a Path,
+    chips: Vec<String>,
+    remarks: &'a [String],
 }
 
 fn check_place(directory: &Path) -> Result<()> {
@@ -141,6 +160,12 @@ fn draft_of(args: &NewArgs, dump: Option<&[u8]>) -> Result<BoardDraft> {
                 .unwrap_or("");
             chip.mtd_name = Some(id.to_owned()).filter(|id| !id.is_empty());
         }
+        if args.mtdparts.is_some() || owns_rows && rows.is_some() {
+            // Overruled.
+            draft
+                .remarks
+                .retain(|remark| !remark.starts_with("partitions: "));
+        }
         draft.remarks.retain(|remark| {
             !(remark.starts_with("no mtdparts=")
                 && (!chip.partitions.is_empty() || chip.mtdparts.is_some()))
@@ -172,12 +197,8 @@ fn named_chip(args: &NewArgs) -> Result<ChipDraft> {
             ChipDraft::nor("nor0", size, 0x10000)
         });
     };
-    let preset = image::conf::of_preset(name).ok_or_else(|| {
-        anyhow!(
-            "no chip is known as '{name}'; see: mtdshim new --preset list {}",
-            args.directory.display()
-        )
-    })?;
+    let preset = image::conf::of_preset(name)
+        .ok_or_else(|| anyhow!("no chip is known as '{name}'; see: mtdshim new --preset list"))?;
     let chip = if preset.geometry.oobsize > 0 {
         "nand0"
     } else {
@@ -190,7 +211,33 @@ fn named_chip(args: &NewArgs) -> Result<ChipDraft> {
     })
 }
 
-fn list_presets() -> Result<ExitCode> {
+#[derive(Serialize)]
+struct Known {
+    chip: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    size: u64,
+    erasesize: u32,
+    writesize: u32,
+    oobsize: u32,
+}
+
+fn list_presets(context: &Context) -> Result<ExitCode> {
+    if context.json {
+        let known = image::presets::names().filter_map(|chip| {
+            let preset = image::conf::of_preset(chip)?.geometry;
+            Some(Known {
+                chip,
+                kind: super::info::kind_words(preset.kind),
+                size: preset.size,
+                erasesize: preset.erasesize,
+                writesize: preset.writesize,
+                oobsize: preset.oobsize,
+            })
+        });
+        output::json(&known.collect::<Vec<_>>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let rows = image::presets::names().filter_map(|name| {
         let preset = image::conf::of_preset(name)?.geometry;
         let page = if preset.oobsize > 0 {
@@ -225,10 +272,18 @@ impl Work {
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
+        if !parent.is_dir() {
+            bail!(
+                "{}: there is no directory {}; make it first",
+                target.display(),
+                parent.display()
+            );
+        }
         let directory = tempfile::Builder::new()
             .prefix(".mtdshim-new-")
             .tempdir_in(parent)
             .with_context(|| format!("{}: cannot make the board here", parent.display()))?;
+        image::host_os::show_as(directory.path(), target);
         Ok(Work {
             directory,
             target: target.display().to_string(),

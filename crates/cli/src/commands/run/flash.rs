@@ -18,16 +18,20 @@ use crate::store::{Store, find_board, problem};
 pub struct Flash {
     /// Directory or configuration, absolute.
     pub board: PathBuf,
+    /// As the person named it.
+    pub named: PathBuf,
     /// Gone at the end of the run.
     thrown_away: Option<TempDir>,
 }
 
 impl Flash {
     pub fn choose(context: &Context, args: &RunArgs) -> Result<Flash> {
-        let board = std::fs::canonicalize(named(context, args)?)?;
+        let named = named(context, args)?;
+        let board = std::fs::canonicalize(&named)?;
         if !args.fresh && !args.copy {
             return Ok(Flash {
                 board,
+                named,
                 thrown_away: None,
             });
         }
@@ -42,6 +46,7 @@ impl Flash {
         }
         Ok(Flash {
             board: directory.path().to_owned(),
+            named,
             thrown_away: Some(directory),
         })
     }

@@ -63,9 +63,10 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<ExitCode> {
         ));
         runs::begin_elsewhere(&store)
     })?;
+    run.note_command(&args.command);
     // Closing any descriptor of a board drops this process' locks on it; guests must find none of ours.
     drop(store);
-    let ended = start(context, args, &plan, &flash, &run)?;
+    let ended = start(context, args, &plan, &flash, &run).inspect_err(|_| run.forget())?;
     if let Trace::Recorded(Some(path)) = &plan.trace
         && run.trace().exists()
     {
@@ -96,7 +97,20 @@ fn plan(args: &RunArgs) -> Result<Plan> {
         None => Trace::Recorded(None),
         Some("none") => Trace::None,
         Some("stderr") => Trace::Stderr,
-        Some(path) => Trace::Recorded(Some(PathBuf::from(path))),
+        Some(path) => {
+            let path = PathBuf::from(path);
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+                bail!(
+                    "--trace {}: there is no directory {}; make it first",
+                    path.display(),
+                    parent.display()
+                );
+            }
+            Trace::Recorded(Some(path))
+        }
     };
     let library = sandbox::library::find(args.library.as_deref(), &root)?;
     Ok(Plan {
@@ -115,7 +129,21 @@ fn start(
     flash: &Flash,
     run: &Run,
 ) -> Result<Ended> {
+    let wanted: Vec<&str> = [
+        (args.cwd.is_some(), "--cwd"),
+        (!args.bind.is_empty(), "--bind"),
+        (args.changes.is_some(), "--changes"),
+    ]
+    .into_iter()
+    .filter_map(|(is_given, option)| is_given.then_some(option))
+    .collect();
     if args.no_sandbox {
+        if !wanted.is_empty() {
+            bail!(
+                "{}: only a sandbox can do that; leave it out, or leave out --no-sandbox",
+                wanted.join(", ")
+            );
+        }
         return plain::run(args, plan, flash, run);
     }
     match sandboxed::run(context, args, plan, flash, run)? {
@@ -124,6 +152,12 @@ fn start(
             context.say(&format!(
                 "mtdshim: no sandbox here ({reason}); running under plain QEMU: writes outside of flash reach the host's files, static children find no QEMU, the network is open"
             ));
+            if !wanted.is_empty() {
+                context.say(&format!(
+                    "mtdshim: {} has no effect here",
+                    wanted.join(", ")
+                ));
+            }
             plain::run(args, plan, flash, run)
         }
     }

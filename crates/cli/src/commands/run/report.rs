@@ -87,7 +87,7 @@ pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Resul
     let place = if flash.is_kept() && run.is_kept() {
         format!(
             "mtdshim -b {} diff --since {}",
-            flash.board.display(),
+            flash.named.display(),
             run.number
         )
     } else if run.is_kept() {
@@ -104,7 +104,7 @@ pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Resul
     }
     if !proposed.is_empty() {
         let add = if flash.is_kept() && run.is_kept() {
-            format!(", or: mtdshim -b {} answer --add", flash.board.display())
+            format!(", or: mtdshim -b {} answer --add", flash.named.display())
         } else {
             String::new()
         };

@@ -35,6 +35,9 @@ pub fn run(
         std::fs::create_dir_all(changes)
             .with_context(|| format!("{}: cannot make this directory", changes.display()))?;
     }
+    if let Some(directory) = &args.cwd {
+        check_directory(directory, plan, &binds)?;
+    }
     let directory = match (&args.cwd, inside_root) {
         (Some(directory), _) => directory.clone(),
         (None, Some(inner)) => format!("/{}", inner.display()),
@@ -61,6 +64,9 @@ pub fn run(
         directory,
     };
     let outcome = sandbox::run(&spec)?;
+    if let Some(directory) = &spec.changes {
+        tidy_changes(directory, &outcome.placed);
+    }
     if let Some(reason) = outcome.refused {
         return Ok(Err(reason));
     }
@@ -84,6 +90,31 @@ pub fn run(
         power: outcome.power,
         changes: Some(outcome.changes),
     }))
+}
+
+/// Leaves of an overlay's upper directory what the program wrote: not the mount points, not the overlay's own workspace.
+fn tidy_changes(directory: &Path, placed: &[String]) {
+    use std::os::unix::fs::PermissionsExt;
+    let work = directory.join("work");
+    // The overlay leaves a directory that nobody may enter.
+    let _ = std::fs::set_permissions(work.join("work"), std::fs::Permissions::from_mode(0o700));
+    let _ = std::fs::remove_dir_all(&work);
+    for name in placed.iter().rev() {
+        let path = directory.join("files").join(name);
+        let is_empty_file =
+            std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() == 0);
+        // Only what is empty: a program may have put something beside it.
+        let _ = if is_empty_file {
+            std::fs::remove_file(&path)
+        } else {
+            std::fs::remove_dir(&path)
+        };
+        // Directories of the root that were copied up only to hold it.
+        let parents = Path::new(name).ancestors().skip(1);
+        for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
+            let _ = std::fs::remove_dir(directory.join("files").join(parent));
+        }
+    }
 }
 
 /// The program is called as it was named: a multi-call binary looks at that.
@@ -134,6 +165,23 @@ fn environment(args: &RunArgs, plan: &Plan, flash: &Flash) -> Result<Vec<CString
         all.push(variable.clone());
     }
     all.iter().map(|variable| c_string(variable)).collect()
+}
+
+/// Places that the sandbox makes itself.
+const MADE: &[&str] = &["/tmp", "/dev", "/proc", "/sys"];
+
+fn check_directory(directory: &str, plan: &Plan, binds: &[(PathBuf, PathBuf)]) -> Result<()> {
+    let path = Path::new(directory);
+    let is_made = MADE.iter().any(|made| path.starts_with(made))
+        || binds.iter().any(|(_, guest)| path.starts_with(guest));
+    let is_there = || sandbox::program::resolve(&plan.root, path).is_ok_and(|host| host.is_dir());
+    if !path.is_absolute() || !(is_made || is_there()) {
+        bail!(
+            "--cwd {directory}: there is no such directory in {}",
+            plan.root.display()
+        );
+    }
+    Ok(())
 }
 
 fn binds(args: &RunArgs) -> Result<Vec<(PathBuf, PathBuf)>> {
