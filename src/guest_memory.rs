@@ -31,9 +31,7 @@ impl Window {
         Kernel
             .ftruncate(fd, WINDOW_SIZE as u64)
             .map_err(|_| GuestFault)?;
-        // SAFETY: the memory file is ours alone and never truncated.
-        let map = unsafe { memmap2::MmapOptions::new().len(WINDOW_SIZE).map_mut(fd) };
-        self.map = Some(map.map_err(|_| GuestFault)?);
+        self.map = Some(image::mapping::file(fd, WINDOW_SIZE).ok_or(GuestFault)?);
         self.fd = fd;
         Ok(())
     }

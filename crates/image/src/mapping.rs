@@ -18,19 +18,12 @@ pub enum Mapping {
 impl Mapping {
     /// The first `length` bytes of the file, writable, seen by everybody.
     pub fn shared(fd: Fd, length: usize) -> Option<Mapping> {
-        MmapOptions::new()
-            .len(length)
-            .no_probe_handle()
-            .map_raw(fd)
-            .ok()
-            .map(Mapping::Shared)
+        file(fd, length).map(|map| Mapping::Shared(map.into()))
     }
 
     /// Zeroed memory of this process.
     pub fn private(length: usize) -> Option<Mapping> {
-        MmapMut::map_anon(length)
-            .ok()
-            .map(|map| Mapping::Private(map.into()))
+        buffer(length).map(|map| Mapping::Private(map.into()))
     }
 
     pub fn is_shared(&self) -> bool {
@@ -45,7 +38,20 @@ impl Mapping {
     }
 }
 
+/// What memmap2 would refuse with words of its own, which need an allocator.
+const LENGTH_MAX: usize = isize::MAX as usize;
+
 /// A buffer of a size known only at run time, without an allocator.
 pub fn buffer(length: usize) -> Option<MmapMut> {
-    MmapMut::map_anon(length.max(1)).ok()
+    MmapOptions::new()
+        .len(length.clamp(1, LENGTH_MAX))
+        .map_anon()
+        .ok()
+}
+
+/// The first `length` bytes of a file, writable and shared. Who uses it as plain memory keeps the file to itself.
+pub fn file(fd: Fd, length: usize) -> Option<MmapMut> {
+    let length = length.clamp(1, LENGTH_MAX);
+    // SAFETY: files are never shrunk by this project (see above); only their owner makes references into them.
+    unsafe { MmapOptions::new().len(length).no_probe_handle().map_mut(fd) }.ok()
 }
