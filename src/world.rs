@@ -62,9 +62,7 @@ pub fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
     // SAFETY: the process lock is held until the end of this function, and signals are blocked.
     let state = unsafe { &mut *STATE.0.get() };
     if state.pid != lock.pid {
-        // A forked child shares the parent's window file, so it makes its own.
-        state.window = Window::new();
-        state.pid = lock.pid;
+        state.enter_child(lock.pid);
     }
     body(state)
 }
@@ -134,6 +132,14 @@ fn beside_program() -> Option<PathBuffer> {
 }
 
 impl State {
+    /// A forked child shares the parent's window file, so it makes its own.
+    #[cold]
+    #[inline(never)]
+    fn enter_child(&mut self, pid: u32) {
+        self.window = Window::new();
+        self.pid = pid;
+    }
+
     /// `create`: a default board may be made when nothing is configured.
     pub fn board(&mut self, create: bool) -> Option<&Board> {
         if !self.board.is_some() && !self.hopeless {

@@ -234,16 +234,21 @@ impl Geometry {
     pub(crate) fn pieces(&self, at: u64, length: u64) -> impl Iterator<Item = Piece> + use<'_> {
         let end = at.saturating_add(length);
         let mut cursor = at;
-        core::iter::from_fn(move || {
-            let block = if cursor < end {
-                self.block_at(cursor)?
-            } else {
-                return None;
-            };
-            let from = (cursor - block.start) as u32;
-            let to = (end.min(block.end()) - block.start) as u32;
-            cursor = block.end();
-            Some(Piece { block, from, to })
+        core::iter::from_fn(move || self.piece(&mut cursor, end))
+    }
+
+    #[inline(never)]
+    fn piece(&self, cursor: &mut u64, end: u64) -> Option<Piece> {
+        let at = *cursor;
+        if at >= end {
+            return None;
+        }
+        let block = self.block_at(at)?;
+        *cursor = block.end();
+        Some(Piece {
+            block,
+            from: (at - block.start) as u32,
+            to: (end.min(*cursor) - block.start) as u32,
         })
     }
 
