@@ -245,6 +245,7 @@ pub fn unanswered(fd: i32, number: u32, argument: usize) -> Option<Result<i32, E
 }
 
 /// read, write and their kin; `at`: the place of pread.
+#[inline(never)]
 pub fn transfer(
     fd: i32,
     descriptor: Descriptor,

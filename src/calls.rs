@@ -181,6 +181,7 @@ fn check_vector(vector: usize, count: usize) -> Result<u64, Errno> {
 const FLAGS_CHAR: i32 = 1;
 const FLAGS_BLOCK: i32 = 0x1f;
 
+#[inline(never)]
 fn transfer_segments(
     fd: i32,
     descriptor: Descriptor,
@@ -242,6 +243,7 @@ fn transfer_segments(
     Ok(total as isize)
 }
 
+#[inline(never)]
 fn skip_read(fd: i32, descriptor: Descriptor, length: u64) -> Result<(), Errno> {
     world::with_device(fd, descriptor, |device, file| {
         file.position = file.position.saturating_add(length).min(device.size);

@@ -263,6 +263,7 @@ pub fn access(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
 }
 
 /// The name behind /proc/self/fd/N as the guest must see it, or a link in our part of /sys.
+#[inline(never)]
 pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
     if let Some(fd) = named_descriptor(path) {
         let mut buffer = [0; PATH_MAX];
@@ -309,6 +310,7 @@ fn descriptor_name(fd: i32, buffer: &mut [u8]) -> Option<PathBuffer> {
 }
 
 /// realpath: None if the real one must be asked.
+#[inline(never)]
 pub fn realpath(path: &[u8]) -> Answer<PathBuffer> {
     let ours = find(sys::AT_FDCWD, path)?;
     match ours.what {

@@ -91,6 +91,7 @@ fn open_memory_node(name: &[u8], flags: i32) -> Result<i32, Errno> {
 }
 
 /// Opens /dev/mtdN and its kin: the checks of the kernel, then a descriptor on the node file.
+#[inline(never)]
 pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
     let name = paths::node_name(node).ok_or(Errno::ENAMETOOLONG)?;
     let path = with_state(|state| {

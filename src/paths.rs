@@ -287,6 +287,7 @@ const SYS_PREFIXES: &[&[u8]] = &[
 ];
 
 /// What an absolute, clean path names.
+#[inline(never)]
 pub fn classify(path: &[u8]) -> Option<Virtual> {
     match path {
         b"/proc/mtd" => return Some(Virtual::ProcMtd),

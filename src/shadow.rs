@@ -91,6 +91,7 @@ fn device_path(node: Node) -> Option<PathBuffer> {
 }
 
 /// Which device a name below /sys belongs to, and the rest behind it.
+#[inline(never)]
 fn split_device(path: &[u8]) -> Option<(Node, &[u8])> {
     for prefix in [
         b"/sys/class/mtd/".as_slice(),
@@ -253,6 +254,7 @@ pub fn current_directory() -> Option<PathBuffer> {
 }
 
 /// The tree of the device table as it is now, made if it does not exist.
+#[inline(never)]
 fn tree() -> Option<PathBuffer> {
     let (mut path, stamp) = world::board_directory_and_stamp()?;
     let mut digits = [0; 10];
@@ -265,6 +267,7 @@ fn tree() -> Option<PathBuffer> {
 }
 
 /// Makes the tree under a name of this process and renames it, so that nobody ever sees half a tree.
+#[inline(never)]
 fn build(target: &PathBuffer) -> Option<()> {
     let mut digits = [0; 10];
     let pid = paths::decimal(sys::getpid(), &mut digits);
@@ -301,6 +304,7 @@ fn build(target: &PathBuffer) -> Option<()> {
     Some(())
 }
 
+#[inline(never)]
 fn build_device(root: &PathBuffer, device: &chardev::Device<'_>) -> Option<()> {
     for kind in [NodeKind::Char, NodeKind::CharReadOnly, NodeKind::Block] {
         let node = Node {

@@ -44,6 +44,7 @@ pub fn reopen(file: i32, flags: i32) -> Result<i32, Errno> {
 }
 
 /// /proc files of ours.
+#[inline(never)]
 pub fn open_proc(which: Virtual, flags: i32) -> Result<i32, Errno> {
     if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
         return Err(Errno::EEXIST);
@@ -164,6 +165,7 @@ fn proc_partitions(content: &mut Text<'_>) -> Result<(), Errno> {
     })
 }
 
+#[inline(never)]
 pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
     if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
         return Err(Errno::EEXIST);
@@ -210,6 +212,7 @@ pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
 const IGNORED_TEXT: u32 = 0xfffe;
 
 /// read and write on a text that was opened for writing.
+#[inline(never)]
 pub fn transfer_threshold(
     fd: i32,
     descriptor: Descriptor,

@@ -47,6 +47,7 @@ pub fn take_over(state: &mut State, node: Node, path: &PathBuffer) {
 }
 
 /// Bytes taken over; None if some could not be.
+#[inline(never)]
 fn take_pieces(state: &mut State, node: Node, file: i32) -> Option<u64> {
     let end = Kernel.fstat(file).ok()?.size;
     let mut at = MARK;

@@ -125,6 +125,7 @@ fn base_name(path: &[u8]) -> &[u8] {
 ///
 /// # Safety
 /// `arguments` is an argument array of the guest.
+#[inline(never)]
 pub unsafe fn power_command(path: &[u8], arguments: Strings) -> Option<&[u8]> {
     // SAFETY: promised by the caller.
     let mut words = unsafe { children::strings(arguments) }.map(CStr::to_bytes);

@@ -148,6 +148,7 @@ impl State {
         self.board.as_ref()
     }
 
+    #[inline(never)]
     fn open_board(&mut self, create: bool) {
         let opened = match find_board() {
             Some(Place::Found(path)) => Board::open(&Kernel, path.c_str()),
@@ -464,6 +465,7 @@ pub fn has_attribute(attribute: &Attribute) -> bool {
     .is_some()
 }
 
+#[inline(never)]
 pub fn attribute_text(attribute: &Attribute, content: &mut Text<'_>) -> Result<(), Errno> {
     with_state(|state| {
         let view = state.device(attribute.index())?;

@@ -111,6 +111,7 @@ fn allows_host_programs() -> bool {
 }
 
 /// Finds a program; a name that only the host has is refused, because the device would not have it.
+#[inline(never)]
 fn find(root: &Root, path: &[u8]) -> Result<(Found, Program), Refusal> {
     let mut found = lookup::find(root, path)?;
     let mut program = program::examine(found.host.c_str())?;
@@ -139,6 +140,7 @@ fn find(root: &Root, path: &[u8]) -> Result<(Found, Program), Refusal> {
 }
 
 /// Follows `#!` until there is a program that a processor runs.
+#[inline(never)]
 fn resolve(root: &Root, path: &[u8], arena: &mut Arena) -> Result<Target, Refusal> {
     let mut name = PathBuffer::of(&[path]).ok_or(Errno::ENAMETOOLONG)?;
     let mut target = Target {
@@ -320,6 +322,7 @@ unsafe fn warn_of_static(target: &Target, arguments: Strings) {
 ///
 /// # Safety
 /// As for `prepare`.
+#[inline(never)]
 unsafe fn program_words(
     target: &Target,
     emulated: bool,

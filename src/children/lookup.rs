@@ -81,6 +81,7 @@ pub fn find(root: &Root, path: &[u8]) -> Result<Found, Errno> {
 }
 
 impl Walk<'_> {
+    #[inline(never)]
     fn run(&mut self) -> Result<Found, Errno> {
         let mut inside = self.root.is_given();
         while let Some(component) = self.next_component() {
@@ -129,6 +130,7 @@ impl Walk<'_> {
     }
 
     /// One name deeper; whether it was found inside the root.
+    #[inline(never)]
     fn descend(&mut self, name: &[u8]) -> Result<bool, Errno> {
         let candidate = self.join(&[self.current.bytes(), b"/", name])?;
         let inner = self.join(&[self.root.bytes(), candidate.bytes()])?;

@@ -47,6 +47,7 @@ pub fn examine(host: &CStr) -> Result<Program, Errno> {
     classify(header.get(..length.map_err(Errno)?).unwrap_or(&[]))
 }
 
+#[inline(never)]
 fn classify(header: &[u8]) -> Result<Program, Errno> {
     const EM_ARM: u8 = 40;
     const CLASS_32_LITTLE: &[u8] = &[1, 1];

@@ -187,6 +187,7 @@ impl Run {
     }
 
     /// Descendants of the first process, and orphans that carry the run's name.
+    #[inline(never)]
     fn collect(&self, found: &mut Pids) {
         let mut all = Pids::new();
         for_each_pid(|pid| all.push(pid));

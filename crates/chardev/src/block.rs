@@ -26,6 +26,7 @@ pub fn capacity(device_size: u64) -> u64 {
 /// What the kernel reads at once: one byte of a page that cannot be read costs the whole page.
 const CACHE_PAGE: u64 = 4096;
 
+#[inline(never)]
 pub fn read(
     session: &mut Session<'_>,
     position: u64,
@@ -79,6 +80,7 @@ fn read_run(session: &mut Session<'_>, at: u64, to: Sink<'_>) -> Result<(), Errn
     }
 }
 
+#[inline(never)]
 pub fn write(
     session: &mut Session<'_>,
     position: u64,
@@ -133,6 +135,7 @@ fn store_synced(session: &mut Session<'_>) -> Result<(), Errno> {
 }
 
 /// One command. Those of the char device are unknown here.
+#[inline(never)]
 pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i32, Errno> {
     let size = capacity(session.device.size);
     let read_only = u32::from(session.is_block_read_only());

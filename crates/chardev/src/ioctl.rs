@@ -32,6 +32,7 @@ enum LockOperation {
 }
 
 /// Answers one command. `argument` is what the guest passed: an address, or for MTDFILEMODE a value.
+#[inline(never)]
 pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i32, Errno> {
     if needs_write_access(command) && !session.file.writable {
         return Err(Errno::EPERM);

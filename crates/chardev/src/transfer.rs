@@ -7,6 +7,7 @@ use mtd_abi::{TRANSFER_CHUNK_MAX, whence};
 
 /// Reads `length` bytes at `position` into guest memory and returns how many there were. The caller moves the file
 /// position, and only on success.
+#[inline(never)]
 pub fn read(
     session: &mut Session<'_>,
     position: u64,
@@ -53,6 +54,7 @@ pub fn read(
 }
 
 /// Programs `length` bytes of guest memory at `position` and returns how many were taken.
+#[inline(never)]
 pub fn write(
     session: &mut Session<'_>,
     position: u64,

@@ -143,6 +143,7 @@ fn board_of(os: &impl Os, place: &Place, mapping: Mapping, fd: Fd) -> Board {
     }
 }
 
+#[inline(never)]
 fn compile_to_file(os: &impl Os, place: &Place) -> Result<Board, Problem> {
     let file = NewFile::create(os, &place.compiled)?;
     file.fill(BOARD_BYTES as u64, 0)?;
@@ -197,6 +198,7 @@ fn compile_into(os: &impl Os, place: &Place, mapping: &Mapping) -> Result<(), Pr
     result
 }
 
+#[inline(never)]
 fn compile_text(os: &impl Os, place: &Place, mapping: &Mapping, fd: Fd) -> Result<(), Problem> {
     let failed = |errno| {
         Problem::of_errno(
@@ -227,6 +229,7 @@ fn compile_text(os: &impl Os, place: &Place, mapping: &Mapping, fd: Fd) -> Resul
     Ok(())
 }
 
+#[inline(never)]
 pub fn write_sample_if_missing(os: &impl Os, directory: &CStr) -> Result<(), Problem> {
     let directory = PathText::of(directory.to_bytes());
     let conf = PathText::join(&directory, CONF_NAME);

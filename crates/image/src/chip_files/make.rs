@@ -22,6 +22,7 @@ pub struct Made {
     pub side: bool,
 }
 
+#[inline(never)]
 pub fn make_missing(
     os: &impl Os,
     board_directory: &PathText,
@@ -102,6 +103,7 @@ fn exists(
     }
 }
 
+#[inline(never)]
 fn make(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths, needed: Made) -> Result<(), Problem> {
     let geometry = &chip.geometry;
     let layout = SideLayout::of(geometry);
@@ -169,6 +171,7 @@ fn make(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths, needed: Made) -> Res
 }
 
 /// Header and ledger, mapped; the stamps are still missing.
+#[inline(never)]
 fn fill_side<O: Os>(
     side: &NewFile<'_, O>,
     paths: &ChipPaths,

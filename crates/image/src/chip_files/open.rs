@@ -29,6 +29,7 @@ impl<O: Os> Drop for Opened<'_, O> {
     }
 }
 
+#[inline(never)]
 pub fn open_existing(
     os: &impl Os,
     chip: &ChipConfig,
@@ -132,6 +133,7 @@ fn check_open(
 }
 
 /// The mapped header and ledger, the descriptor, and whether changes stay in this process.
+#[inline(never)]
 fn open_side<O: Os>(
     os: &O,
     chip: &ChipConfig,
@@ -192,6 +194,7 @@ fn private_copy(os: &impl Os, fd: Fd, length: usize) -> Option<Mapping> {
     Some(mapping)
 }
 
+#[inline(never)]
 fn check_side(os: &impl Os, fd: Fd, chip: &ChipConfig, paths: &ChipPaths) -> Result<(), Problem> {
     let failed = |errno| {
         Problem::of_errno(
@@ -214,6 +217,7 @@ fn check_side(os: &impl Os, fd: Fd, chip: &ChipConfig, paths: &ChipPaths) -> Res
         .map_err(|fault| side_problem(&paths.side, chip, fault, &header))
 }
 
+#[inline(never)]
 fn side_problem(
     path: &PathText,
     chip: &ChipConfig,
@@ -270,6 +274,7 @@ fn same_sizes(then: &flash::Geometry, now: &flash::Geometry) -> bool {
 }
 
 /// Somebody without this ledger wrote the image: every permission to skip reading is void.
+#[inline(never)]
 fn void_hints_of_changed_image(
     os: &impl Os,
     files: &ChipFiles,

@@ -121,6 +121,7 @@ impl<O: Os> Drop for Held<'_, O> {
 }
 
 /// Prepares a chip that gets its side file. `new`: image and spare-area file that do not have their names yet.
+#[inline(never)]
 pub fn prepare(
     os: &impl Os,
     config: &ChipConfig,
@@ -193,6 +194,7 @@ fn mark_factory_bad_blocks(os: &impl Os, oob_fd: Fd, config: &ChipConfig) -> Res
 
 /// Notes marked blocks; with `compute_codes`, also programs every page onto itself, which adds its codes and changes
 /// nothing else.
+#[inline(never)]
 fn prepare_chip<O: Os>(
     medium: &mut NewMedium<'_, O>,
     ledger: &Ledger<'_>,

@@ -56,6 +56,7 @@ impl<'a> AnswerDraft<'a> {
         self.lines.get(key).is_some_and(|&line| line != 0)
     }
 
+    #[inline(never)]
     pub fn set(
         &mut self,
         key: &'a str,
@@ -84,6 +85,7 @@ impl<'a> AnswerDraft<'a> {
     }
 
     /// The keys are complete: a rule and its first answer, or a further one.
+    #[inline(never)]
     pub fn end(&self, rules: &Rules<'_>) -> Result<(), Problem> {
         let excluded = [
             (self.has(DATA) && self.has(TEXT), "data and text"),

@@ -68,6 +68,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// None at the end of the text. The line of the item is in `self.at` until the next call.
+    #[inline(never)]
     pub fn next_item(&mut self) -> Result<Option<(u32, Item<'a>)>, Problem> {
         loop {
             self.scan.skip_blanks();
@@ -137,6 +138,7 @@ impl<'a> Lexer<'a> {
         Ok(Item::Table { path, is_array })
     }
 
+    #[inline(never)]
     fn entry(&mut self) -> Result<Item<'a>, Problem> {
         let key = self.bare_word();
         if key.is_empty() || !self.scan.eat("=") {

@@ -139,6 +139,7 @@ enum Table<'a> {
 }
 
 /// Compiles the text into an empty board.
+#[inline(never)]
 pub fn compile(
     os: &impl Os,
     file: &PathText,
@@ -189,6 +190,7 @@ struct Compiler<'a, 'o, O: Os> {
 }
 
 impl<'a, O: Os> Compiler<'a, '_, O> {
+    #[inline(never)]
     fn take(&mut self, at: At<'a>, item: Item<'a>) -> Result<(), Problem> {
         match (item, &mut self.table) {
             (Item::Entry { key, value }, Table::Chip) => self.chip.draft.set(key, value, at),
@@ -207,6 +209,7 @@ impl<'a, O: Os> Compiler<'a, '_, O> {
         }
     }
 
+    #[inline(never)]
     fn begin_table(
         &mut self,
         at: At<'a>,

@@ -66,6 +66,7 @@ impl<'a> ChipInWork<'a> {
     }
 
     /// The chip's own keys are complete.
+    #[inline(never)]
     pub fn begin(
         &mut self,
         os: &impl Os,
@@ -234,6 +235,7 @@ impl<'a> ChipInWork<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     fn warn(
         &self,
         os: &impl Os,
@@ -273,6 +275,7 @@ impl<'a> ChipInWork<'a> {
     }
 
     /// A partition with a file of its own is a chip of its size with the same rules.
+    #[inline(never)]
     fn add_own_chip(
         &self,
         board: &BoardWords<'_>,
@@ -308,6 +311,7 @@ impl<'a> ChipInWork<'a> {
         add_chip(board, &chip, at)
     }
 
+    #[inline(never)]
     fn add_mtdparts(
         &mut self,
         os: &impl Os,
@@ -328,6 +332,7 @@ impl<'a> ChipInWork<'a> {
         Ok(())
     }
 
+    #[inline(never)]
     fn add_proc_mtd(
         &mut self,
         os: &impl Os,
@@ -363,6 +368,7 @@ impl<'a> ChipInWork<'a> {
         self.add_rows(os, board, path, bytes)
     }
 
+    #[inline(never)]
     fn add_rows(
         &mut self,
         os: &impl Os,
@@ -435,6 +441,7 @@ impl<'a> ChipInWork<'a> {
 }
 
 /// The definition of `mtdparts` that is meant for this chip.
+#[inline(never)]
 fn find_definition<'a>(draft: &Draft<'a>) -> Result<Option<mtdparts::Definition<'a>>, Problem> {
     let Some(text) = draft.text(chip::MTDPARTS) else {
         return Ok(None);

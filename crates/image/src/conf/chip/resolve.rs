@@ -13,6 +13,7 @@ use crate::problem::Problem;
 use crate::text::Text;
 
 /// The chip. `size_of_image` is what lies there already, for the advice.
+#[inline(never)]
 pub fn resolve(
     draft: &mut Draft<'_>,
     order: usize,
@@ -84,6 +85,7 @@ pub fn resolve(
 }
 
 /// Type and driver, from whatever tells them.
+#[inline(never)]
 fn kind_and_driver(
     draft: &Draft<'_>,
     preset: Option<(Driver, Kind)>,
@@ -137,6 +139,7 @@ fn kind_and_driver(
 }
 
 /// How the chip behaves, once type and page are known.
+#[inline(never)]
 fn rules(draft: &Draft<'_>, driver: Driver, geometry: &mut Geometry) -> Result<(), Problem> {
     let is_nand = geometry.is_nand();
     geometry.ecc = match draft.number(ECC) {
