@@ -42,7 +42,11 @@ pub fn transfer(
         // QEMU would look at the buffer first.
         return Some(Err(Errno::EBADF));
     }
-    let descriptor = descriptors::lookup(fd)?;
+    let advance = match at {
+        None => (length as u64).min(COUNT_MAX),
+        Some(_) => 0,
+    };
+    let descriptor = descriptors::lookup_advancing(fd, advance)?;
     Some(transfer_one(fd, descriptor, direction, address, length, at).map(|count| count as isize))
 }
 

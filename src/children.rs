@@ -68,6 +68,7 @@ unsafe fn prepare(
     };
     // SAFETY: promised by the caller.
     unsafe {
+        world::before_fork();
         let mut launch = launch::prepare(path, arguments, environment)?;
         if let Some(command) = ways_out::power_command(path, arguments) {
             ways_out::request_power_command(command);
@@ -78,6 +79,7 @@ unsafe fn prepare(
 }
 
 fn start(launch: &Launch) -> Errno {
+    world::before_fork();
     if launch.answered {
         // What the command would have said.
         exit_group(0);
@@ -100,6 +102,7 @@ pub fn exit_group(status: i32) -> ! {
 
 /// fork without libc's handlers: the child only makes system calls.
 fn fork() -> Result<i32, Errno> {
+    world::before_fork();
     sys::checked(sys::call!(libc::SYS_fork))
         .map(|pid| pid as i32)
         .map_err(Errno)
@@ -132,6 +135,7 @@ pub fn file_has_entry(path: &CStr, entry: &[u8]) -> bool {
 pub unsafe fn execute(path: *const c_char, arguments: Strings, environment: Strings) -> Errno {
     if path as usize == SPAWNED.load(Relaxed) && !path.is_null() {
         // uClibc's posix_spawn comes back here, with what is already prepared.
+        world::before_fork();
         let answer = sys::call!(libc::SYS_execve, path, arguments, environment);
         return Errno(sys::checked(answer).err().unwrap_or(libc::ENOEXEC));
     }

@@ -7,7 +7,7 @@
 use crate::late::AtomicFd;
 use crate::sys;
 use chardev::{FileMode, OpenFile};
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// What an emulated descriptor leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +40,8 @@ pub struct Descriptor {
     /// The offset of the node file when it was looked up: mark, mode and position. The kernel gives no more
     /// atomicity than this to calls that share the position of a character device.
     pub offset: u64,
+    /// By how much the look-up has moved it on already.
+    pub advanced: u64,
 }
 
 const TABLE_SIZE: usize = 4096;
@@ -97,6 +99,7 @@ fn unpack(word: u32) -> Descriptor {
         writable: word & WRITABLE != 0,
         path_only: word & PATH_ONLY != 0,
         offset: 0,
+        advanced: 0,
     }
 }
 
@@ -129,6 +132,12 @@ pub fn is_plain(fd: i32) -> bool {
 
 /// What `fd` is, if it is ours; confirmed by its mark.
 pub fn lookup(fd: i32) -> Option<Descriptor> {
+    lookup_advancing(fd, 0)
+}
+
+/// The same for a transfer that will move the position by `length` if all goes well: one system call does both. What came
+/// out in the end is told to `settle`.
+pub fn lookup_advancing(fd: i32, length: u64) -> Option<Descriptor> {
     let word = match slot(fd) {
         Some(slot) => slot.load(Relaxed),
         None if fd < 0 => return None,
@@ -142,24 +151,29 @@ pub fn lookup(fd: i32) -> Option<Descriptor> {
             if descriptor.path_only || descriptor.node.kind == NodeKind::Threshold {
                 return Some(descriptor);
             }
-            if let Some(offset) = mark(fd) {
+            if let Some(own) = own_of(word) {
                 return Some(Descriptor {
-                    offset,
+                    offset: own.offset.load(Relaxed),
                     ..descriptor
                 });
             }
-            // Closed behind our back, and perhaps reused.
-            forget(fd);
-            recognise(fd)
+            match sys::lseek(fd, length as i64, libc::SEEK_CUR) {
+                Ok(offset) if offset & MARK_MASK == MARK => Some(Descriptor {
+                    offset: offset.wrapping_sub(length),
+                    advanced: length,
+                    ..descriptor
+                }),
+                moved => {
+                    // Closed behind our back, and perhaps reused.
+                    if moved.is_ok() && length > 0 {
+                        let _ = sys::lseek(fd, -(length as i64), libc::SEEK_CUR);
+                    }
+                    forget(fd);
+                    recognise(fd)
+                }
+            }
         }
     }
-}
-
-/// The offset of `fd` if it carries the mark.
-fn mark(fd: i32) -> Option<u64> {
-    sys::lseek(fd, 0, libc::SEEK_CUR)
-        .ok()
-        .filter(|offset| offset & MARK_MASK == MARK)
 }
 
 /// A descriptor that no hook has seen being opened: inherited, received or duplicated by libc itself.
@@ -186,41 +200,143 @@ fn recognise_by_name(fd: i32, offset: u64) -> Option<Descriptor> {
         writable: access.writes(),
         path_only: false,
         offset,
+        advanced: 0,
     })
 }
 
 /// Enters a descriptor that a hook has just made; anything else that had the number is gone.
 pub fn enter(fd: i32, descriptor: Descriptor) {
-    if let Some(slot) = slot(fd) {
-        slot.store(pack(descriptor), Relaxed);
-    }
+    replace(fd, pack(descriptor));
+}
+
+/// The same for one that was opened just now, so that nobody else has it yet.
+pub fn enter_opened(fd: i32, descriptor: Descriptor) {
+    replace(fd, pack(descriptor) | take_own(&descriptor));
 }
 
 #[inline(always)]
 pub fn enter_foreign(fd: i32) {
-    if let Some(slot) = slot(fd) {
-        slot.store(FOREIGN, Relaxed);
-    }
+    replace(fd, FOREIGN);
 }
 
 pub fn enter_text(fd: i32) {
-    if let Some(slot) = slot(fd) {
-        slot.store(TEXT, Relaxed);
-    }
+    replace(fd, TEXT);
 }
 
 #[inline(always)]
 pub fn forget(fd: i32) {
-    if let Some(slot) = slot(fd) {
-        slot.store(UNKNOWN, Relaxed);
+    replace(fd, UNKNOWN);
+}
+
+#[inline(always)]
+fn replace(fd: i32, word: u32) {
+    let Some(slot) = slot(fd) else { return };
+    if slot.load(Relaxed) & OURS == 0 {
+        slot.store(word, Relaxed);
+    } else {
+        replace_ours(slot, word);
+    }
+}
+
+#[inline(never)]
+fn replace_ours(slot: &AtomicU32, word: u32) {
+    if let Some(own) = own_of(slot.swap(word, Relaxed)) {
+        own.users.fetch_sub(1, Relaxed);
     }
 }
 
 /// After a successful dup: the copy is what the original is.
 pub fn copy(from: i32, to: i32) {
+    if slot(to).is_none() {
+        // A number beyond the table cannot lead to a position of ours.
+        return share();
+    }
     let word = slot(from).map_or(UNKNOWN, |slot| slot.load(Relaxed));
-    if let Some(slot) = slot(to) {
-        slot.store(word, Relaxed);
+    if let Some(own) = own_of(word) {
+        own.users.fetch_add(1, Relaxed);
+    }
+    replace(to, word);
+}
+
+// ----- positions that nobody else can see -----
+//
+// A file that this process opened for reading has its position here, which saves two system calls with every read. It
+// goes where it can be shared, to the offset of the node file, before another process could get at it (fork, exec, a
+// descriptor sent away). Only for reading: what libc's streams write below the hooks goes to that offset.
+
+struct Own {
+    /// Numbers that lead to it.
+    users: AtomicU32,
+    offset: AtomicU64,
+}
+const OWN_MAX: usize = 64;
+static OWN: [Own; OWN_MAX] = [const {
+    Own {
+        users: AtomicU32::new(0),
+        offset: AtomicU64::new(0),
+    }
+}; OWN_MAX];
+const IS_OWN: u32 = 1 << 26;
+const OWN_SHIFT: u32 = 16;
+
+/// There may be such a position.
+static HAS_OWN: AtomicBool = AtomicBool::new(false);
+
+#[inline(always)]
+pub fn has_own() -> bool {
+    HAS_OWN.load(Relaxed)
+}
+
+#[inline(always)]
+fn own_of(word: u32) -> Option<&'static Own> {
+    if word & (OURS | IS_OWN) != OURS | IS_OWN {
+        return None;
+    }
+    OWN.get(word as usize >> OWN_SHIFT & (OWN_MAX - 1))
+}
+
+/// The bits of a word that lead to a free place; none where the position must lie in the node file.
+fn take_own(descriptor: &Descriptor) -> u32 {
+    let kind = descriptor.node.kind;
+    if !descriptor.readable
+        || descriptor.writable
+        || descriptor.path_only
+        || kind == NodeKind::Threshold
+    {
+        return 0;
+    }
+    let free = |own: &Own| own.users.compare_exchange(0, 1, Relaxed, Relaxed).is_ok();
+    match OWN.iter().enumerate().find(|(_, own)| free(own)) {
+        Some((index, own)) => {
+            own.offset.store(MARK, Relaxed);
+            HAS_OWN.store(true, Relaxed);
+            IS_OWN | (index as u32) << OWN_SHIFT
+        }
+        None => 0,
+    }
+}
+
+/// Before another process can get one of our descriptors: every position goes to its node file.
+pub fn share() {
+    if !HAS_OWN.swap(false, Relaxed) {
+        return;
+    }
+    for (fd, slot) in TABLE.iter().enumerate() {
+        let word = slot.load(Relaxed);
+        if let Some(own) = own_of(word) {
+            let _ = sys::lseek(fd as i32, own.offset.load(Relaxed) as i64, libc::SEEK_SET);
+            if slot
+                .compare_exchange(
+                    word,
+                    word & !(IS_OWN | ((OWN_MAX as u32 - 1) << OWN_SHIFT)),
+                    Relaxed,
+                    Relaxed,
+                )
+                .is_ok()
+            {
+                own.users.fetch_sub(1, Relaxed);
+            }
+        }
     }
 }
 
@@ -234,11 +350,19 @@ pub fn open_file(descriptor: Descriptor) -> OpenFile {
     }
 }
 
-/// Stores position and mode where all who share the description see them.
-pub fn store(fd: i32, file: &OpenFile) {
+/// Stores position and mode where all who share the description see them, if they are not what the look-up left there.
+pub fn settle(fd: i32, descriptor: Descriptor, file: &OpenFile) {
     let offset = MARK | u64::from(file.mode.number()) << MODE_SHIFT | file.position & POSITION_MASK;
-    // Cannot fail: the same offset range was accepted when the node was opened.
-    let _ = sys::lseek(fd, offset as i64, libc::SEEK_SET);
+    if offset == descriptor.offset.wrapping_add(descriptor.advanced) {
+        return;
+    }
+    match slot(fd).and_then(|slot| own_of(slot.load(Relaxed))) {
+        Some(own) => own.offset.store(offset, Relaxed),
+        // Cannot fail: the same offset range was accepted when the node was opened.
+        None => {
+            let _ = sys::lseek(fd, offset as i64, libc::SEEK_SET);
+        }
+    }
 }
 
 /// Marks a freshly opened node file; false where the file system cannot hold such an offset.

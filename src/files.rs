@@ -219,7 +219,7 @@ fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
     let fd = crate::nodes::open_node(node, flags)?;
     let access = chardev::Access::from_flags(flags as u32);
     let path_only = flags & libc::O_PATH != 0;
-    descriptors::enter(
+    descriptors::enter_opened(
         fd,
         Descriptor {
             node,
@@ -227,6 +227,7 @@ fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
             writable: access.writes() && !path_only,
             path_only,
             offset: 0,
+            advanced: 0,
         },
     );
     Ok(fd)

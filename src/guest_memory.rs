@@ -1,14 +1,16 @@
 //! Bounded copies from and to guest addresses: a bad pointer is EFAULT, never a crash.
 //!
-//! The system itself judges the address: a small memory file is written from the guest's buffer, or read into it, by a
-//! system call, and the other side of the copy goes through a mapping of that file.
+//! The system itself judges the address: a memory file is written from the guest's buffer, or read into it, by a system
+//! call, and the other side of the copy is a mapping of that file. The scratch memory of the flash model lies in the same
+//! file, so that what is computed on needs no second copy.
 
 use crate::sys::{self, Kernel};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use flash::GuestFault;
 use image::os::Os;
 
+/// For copies to and from other memory; the scratch memory follows.
 const WINDOW_SIZE: usize = 16 * 1024;
+const FILE_SIZE: usize = WINDOW_SIZE + flash::SCRATCH_SIZE;
 
 /// The memory file: its descriptor, once it is mapped, and where that is. Made on first use, under the process lock.
 pub struct Window {
@@ -29,9 +31,9 @@ impl Window {
         let fd = sys::memfd(c"mtdshim").map_err(|_| GuestFault)?;
         let fd = Kernel.make_private(fd);
         Kernel
-            .ftruncate(fd, WINDOW_SIZE as u64)
+            .ftruncate(fd, FILE_SIZE as u64)
             .map_err(|_| GuestFault)?;
-        self.map = Some(image::mapping::file(fd, WINDOW_SIZE).ok_or(GuestFault)?);
+        self.map = Some(image::mapping::file(fd, FILE_SIZE).ok_or(GuestFault)?);
         self.fd = fd;
         Ok(())
     }
@@ -39,6 +41,10 @@ impl Window {
     pub fn copy_in(&mut self, address: u64, to: &mut [u8]) -> Result<(), GuestFault> {
         self.ensure()?;
         let mut address = usize::try_from(address).map_err(|_| GuestFault)?;
+        if let Some(place) = self.place_of(to) {
+            let copied = sys::pwrite(self.fd, address, to.len(), place);
+            return (copied == Ok(to.len())).then_some(()).ok_or(GuestFault);
+        }
         for piece in to.chunks_mut(WINDOW_SIZE) {
             self.fetch(address, piece.len())?;
             let map = self.map.as_ref().ok_or(GuestFault)?;
@@ -51,6 +57,10 @@ impl Window {
     pub fn copy_out(&mut self, address: u64, from: &[u8]) -> Result<(), GuestFault> {
         self.ensure()?;
         let mut address = usize::try_from(address).map_err(|_| GuestFault)?;
+        if let Some(place) = self.place_of(from) {
+            let copied = sys::pread(self.fd, address, from.len(), place);
+            return (copied == Ok(from.len())).then_some(()).ok_or(GuestFault);
+        }
         for piece in from.chunks(WINDOW_SIZE) {
             let map = self.map.as_mut().ok_or(GuestFault)?;
             map.get_mut(..piece.len())
@@ -86,6 +96,26 @@ impl Window {
         }
     }
 
+    /// Where in the memory file these bytes lie, if they are part of the scratch memory.
+    fn place_of(&self, bytes: &[u8]) -> Option<u64> {
+        let start = self.map.as_ref()?.as_ptr() as usize;
+        let place = (bytes.as_ptr() as usize).checked_sub(start)?;
+        let end = place.checked_add(bytes.len())?;
+        (place >= WINDOW_SIZE && end <= FILE_SIZE).then_some(place as u64)
+    }
+
+    /// Scratch memory of the flash model.
+    pub fn scratch(&mut self) -> Option<&'static mut [u8]> {
+        self.ensure().ok()?;
+        let map = self.map.as_mut()?;
+        // SAFETY: this part of the mapping is used for nothing else, and the mapping stays until a forked child leaves it
+        // behind; the process lock gives it to one call at a time.
+        unsafe {
+            let start = map.as_mut_ptr().add(WINDOW_SIZE);
+            Some(core::slice::from_raw_parts_mut(start, flash::SCRATCH_SIZE))
+        }
+    }
+
     fn ensure(&mut self) -> Result<(), GuestFault> {
         if self.map.is_none() {
             self.open()
@@ -93,27 +123,4 @@ impl Window {
             Ok(())
         }
     }
-}
-
-/// Scratch memory of the flash model: anonymous, made once, never moved.
-pub fn scratch(size: usize) -> Option<&'static mut [u8]> {
-    static ADDRESS: AtomicUsize = AtomicUsize::new(0);
-    let mut address = ADDRESS.load(Relaxed);
-    if address == 0 {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        address = sys::checked(sys::call!(
-            libc::SYS_mmap2,
-            0,
-            size,
-            protection,
-            flags,
-            -1isize,
-            0
-        ))
-        .ok()?;
-        ADDRESS.store(address, Relaxed);
-    }
-    // SAFETY: a private mapping of `size` bytes that nobody else knows; the process lock gives it to one call at a time.
-    Some(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, size) })
 }

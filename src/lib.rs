@@ -39,6 +39,7 @@ mod root_names;
 mod runtime;
 mod settings;
 mod shadow;
+mod signals;
 mod stand_in;
 mod streams;
 mod sys;

@@ -1,67 +1,94 @@
 //! One flash call at a time in a process: guards the shim's own state, its scratch memory and its view of the board.
 //!
-//! While it is held, signals are blocked if the guest has handlers, so one that uses flash never meets it half way. After a fork the
-//! child may inherit it locked by a thread it does not have: the word names the process, so that is seen.
+//! A signal handler of the guest never meets a flash call half way: it waits until the lock is free (see `signals`). After a
+//! fork the child may inherit the lock from a thread it does not have: the process number beside it tells.
 
+use crate::signals;
 use crate::sys::{self, Kernel, SignalSet};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use image::os::Os;
 
-/// 0 is free; else the process number of the holder, and a bit when somebody waits.
+/// 0 is free; else who holds it, and a bit when somebody waits.
 static HOLDER: AtomicU32 = AtomicU32::new(0);
-const WAITERS: u32 = 1 << 31;
+const WAITERS: u32 = 1;
+/// Process number of the holder; 0 for the moment in which it is not noted yet.
+static HOLDER_PID: AtomicU32 = AtomicU32::new(0);
 /// Moves with every release; tells a slow holder from one that does not exist here.
 static RELEASES: AtomicU32 = AtomicU32::new(0);
 
 const WAIT_MS: u32 = 20;
-/// A vfork child shares its parent's memory, so another process may really hold the lock for a while.
+/// Waits on a holder of another process number: a parent, or a child that shares memory, may hold the lock for a while.
 const PATIENCE: u32 = 10;
+/// The same where the number is not known.
+const LONG_PATIENCE: u32 = 50;
 
 pub struct ProcessLock {
-    /// None where the guest has no handlers that could run in between.
+    /// Some where the guest has handlers that cannot be held back in another way.
     signals: Option<SignalSet>,
     pub pid: u32,
 }
 
-/// A handler of the guest was installed: from now on signals wait while the lock is held.
-static HANDLERS: AtomicBool = AtomicBool::new(false);
+/// The number of this process, asked for once and again after every fork.
+static PID: AtomicU32 = AtomicU32::new(0);
 
-pub fn note_handler() {
-    HANDLERS.store(true, Ordering::Relaxed);
-}
-
-/// Number of the process that holds the lock, without asking the system again.
-static HOLDER_PID: AtomicU32 = AtomicU32::new(0);
-
-/// The process number, known while the lock is held.
 pub fn pid() -> u32 {
-    match HOLDER_PID.load(Ordering::Relaxed) {
-        0 => sys::getpid(),
+    match PID.load(Ordering::Relaxed) {
+        0 => {
+            let pid = sys::getpid();
+            PID.store(pid, Ordering::Relaxed);
+            pid
+        }
         pid => pid,
     }
 }
 
+/// Before a fork, and after it in the child.
+pub fn forget_pid() {
+    PID.store(0, Ordering::Relaxed);
+}
+
+/// Who this thread is: the address of its thread area, which a forked child's thread keeps. Where a libc has none, all
+/// threads are one.
+fn identity() -> u32 {
+    const SOMEBODY: u32 = 2;
+    let area: u32;
+    // SAFETY: reads the thread register, which every ARMv7 lets user programs read.
+    unsafe {
+        core::arch::asm!("mrc p15, 0, {}, c13, c0, 3", out(reg) area, options(nomem, nostack, preserves_flags));
+    }
+    area & !WAITERS | SOMEBODY
+}
+
+/// Whether this thread is in the middle of a flash call.
+pub fn is_held_here() -> bool {
+    HOLDER.load(Ordering::Relaxed) & !WAITERS == identity()
+}
+
 impl ProcessLock {
     pub fn acquire() -> ProcessLock {
-        let signals = HANDLERS.load(Ordering::Relaxed).then(sys::block_signals);
-        let pid = sys::getpid();
+        let signals = signals::must_be_blocked().then(sys::block_signals);
+        let own = identity();
         if HOLDER
-            .compare_exchange(0, pid, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed)
             .is_err()
         {
-            Self::wait(pid);
+            Self::wait(own);
         }
+        let pid = pid();
         HOLDER_PID.store(pid, Ordering::Relaxed);
         ProcessLock { signals, pid }
     }
 
     #[cold]
-    fn wait(pid: u32) {
+    fn wait(own: u32) {
+        // A fork that no hook saw: now there is time to ask.
+        let pid = sys::getpid();
+        PID.store(pid, Ordering::Relaxed);
         let mut waits = 0;
         let mut releases = RELEASES.load(Ordering::Relaxed);
         // Others may wait as well, so who gets the lock after waiting keeps the bit.
         while let Err(seen) =
-            HOLDER.compare_exchange(0, pid | WAITERS, Ordering::Acquire, Ordering::Relaxed)
+            HOLDER.compare_exchange(0, own | WAITERS, Ordering::Acquire, Ordering::Relaxed)
         {
             let marked = seen | WAITERS;
             if seen == marked
@@ -76,10 +103,13 @@ impl ProcessLock {
             if now != releases {
                 (waits, releases) = (0, now);
             }
-            let abandoned = seen & !WAITERS != pid && waits >= PATIENCE;
+            let abandoned = match HOLDER_PID.load(Ordering::Relaxed) {
+                0 => waits >= LONG_PATIENCE,
+                holder => holder != pid && waits >= PATIENCE,
+            };
             let take = |seen| {
                 HOLDER
-                    .compare_exchange(seen, pid | WAITERS, Ordering::Acquire, Ordering::Relaxed)
+                    .compare_exchange(seen, own | WAITERS, Ordering::Acquire, Ordering::Relaxed)
                     .is_ok()
             };
             if abandoned && (take(marked) || take(seen)) {
@@ -99,5 +129,6 @@ impl Drop for ProcessLock {
         if let Some(signals) = &self.signals {
             sys::restore_signals(signals);
         }
+        signals::raise_held_back();
     }
 }

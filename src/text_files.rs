@@ -88,6 +88,7 @@ pub fn open_proc(which: Virtual, flags: i32) -> Result<i32, Errno> {
                 writable,
                 path_only: false,
                 offset: 0,
+                advanced: 0,
             },
         );
     }
@@ -200,6 +201,7 @@ pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
                 writable: true,
                 path_only: false,
                 offset: 0,
+                advanced: 0,
             },
         );
     } else {

@@ -4,7 +4,7 @@
 
 use crate::backing::{Files, Table};
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
-use crate::guest_memory::{self, Window};
+use crate::guest_memory::Window;
 use crate::late::Late;
 use crate::paths::{self, PATH_MAX, PathBuffer};
 use crate::process_lock::ProcessLock;
@@ -17,7 +17,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use flash::{Chip, Ledger};
 use image::board::CHIPS_MAX;
-use image::{Board, ChipFiles, DeviceView, Os};
+use image::{Acquired, Board, ChipFiles, DeviceView, Os};
 use mtd_abi::errno::Errno;
 
 use crate::settings::BOARD as VARIABLE;
@@ -31,6 +31,8 @@ pub struct State {
     board: Late<Board>,
     /// The board could not be opened, and the person knows.
     hopeless: bool,
+    /// The device used last, and the state of the device table that it was read in.
+    last: Late<(DeviceView, u32)>,
     pub chips: [Late<ChipFiles>; CHIPS_MAX],
     /// Chips that could not be opened, a bit each.
     broken: u32,
@@ -44,6 +46,7 @@ static STATE: Cell = Cell(UnsafeCell::new(State {
     window: Window::new(),
     board: Late::none(),
     hopeless: false,
+    last: Late::none(),
     chips: [const { Late::none() }; CHIPS_MAX],
     broken: 0,
 }));
@@ -65,6 +68,12 @@ pub fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
         state.enter_child(lock.pid);
     }
     body(state)
+}
+
+/// What this process alone knows is written down before another can need it, or have it wrong.
+pub fn before_fork() {
+    descriptors::share();
+    crate::process_lock::forget_pid();
 }
 
 /// An inherited descriptor has shown where its board is.
@@ -212,6 +221,13 @@ impl State {
             .ok_or(Errno::ENODEV)
     }
 
+    /// The same, kept for the next call.
+    fn view(&mut self, index: u32) -> Result<&DeviceView, Errno> {
+        self.board(true).ok_or(Errno::ENODEV)?;
+        let board = self.board.as_ref().ok_or(Errno::ENODEV)?;
+        last_or_read(board, &mut self.last, index)
+    }
+
     /// Opens the files of a chip, once; ENODEV if that failed, as for a chip that did not probe.
     pub fn open_chip(&mut self, chip: usize) -> Result<(), Errno> {
         let bit = 1u32.checked_shl(chip as u32).unwrap_or(0);
@@ -260,37 +276,7 @@ impl State {
             ..
         } = self;
         let board = board.as_ref().ok_or(Errno::ENODEV)?;
-        let files = chips
-            .get(view.chip)
-            .and_then(Late::as_ref)
-            .ok_or(Errno::ENODEV)?;
-        let scratch = guest_memory::scratch(flash::SCRATCH_SIZE).ok_or(Errno::ENOMEM)?;
-        let lock = files.lock();
-        lock.acquire(&Kernel).map_err(|error| Errno(error.0))?;
-        let ledger = Ledger::new(files.ledger_words());
-        let mut medium = Files {
-            window,
-            board,
-            files,
-            chip: view.chip,
-        };
-        let chip = Chip {
-            geometry: &files.geometry,
-            ledger: &ledger,
-            medium: &mut medium,
-            scratch,
-        };
-        let result = body(
-            chip,
-            &Table {
-                board,
-                chip: view.chip,
-            },
-            view,
-            extra,
-        );
-        lock.release(&Kernel);
-        Ok(result)
+        on_chip(window, board, chips, view, extra, body)
     }
 
     /// The bad blocks of a device are counted once, when it is first used.
@@ -340,7 +326,7 @@ impl State {
 pub fn device_of<'a>(view: &'a DeviceView, geometry: &'a flash::Geometry) -> Device<'a> {
     Device {
         index: view.index,
-        name: view.name.as_str().as_bytes(),
+        name: view.name.as_bytes(),
         offset: view.offset,
         parent_offset: view.parent_offset,
         size: view.size,
@@ -351,30 +337,103 @@ pub fn device_of<'a>(view: &'a DeviceView, geometry: &'a flash::Geometry) -> Dev
     }
 }
 
+/// mtdN: the view read last, as long as the table has not changed since.
+fn last_or_read<'a>(
+    board: &Board,
+    last: &'a mut Late<(DeviceView, u32)>,
+    index: u32,
+) -> Result<&'a DeviceView, Errno> {
+    let state = board.table_state();
+    let is_known =
+        matches!(last.as_ref(), Some((view, then)) if view.index == index && Some(*then) == state);
+    if !is_known {
+        let view = board.device(index).ok_or(Errno::ENODEV)?;
+        // Without a state, for this call alone: the number below never comes again while this one is odd.
+        last.set((view, state.unwrap_or(u32::MAX)));
+    }
+    last.as_ref().map(|(view, _)| view).ok_or(Errno::ENODEV)
+}
+
+/// Calls `body` with an open chip under its lock, and with what a session needs besides.
+fn on_chip<R, X>(
+    window: &mut Window,
+    board: &Board,
+    chips: &[Late<ChipFiles>],
+    view: &DeviceView,
+    extra: &mut X,
+    body: impl for<'c> FnOnce(Chip<'c>, &'c Table<'c>, &'c DeviceView, &'c mut X) -> R,
+) -> Result<R, Errno> {
+    let files = chips
+        .get(view.chip)
+        .and_then(Late::as_ref)
+        .ok_or(Errno::ENODEV)?;
+    let scratch = window.scratch().ok_or(Errno::ENOMEM)?;
+    let lock = files.lock();
+    let acquired = lock.acquire(&Kernel).map_err(|error| Errno(error.0))?;
+    let ledger = Ledger::new(files.ledger_words());
+    if acquired == Acquired::Recovered {
+        // Who died inside may have left a page without its code.
+        ledger.next_epoch(&files.geometry);
+    }
+    let mut medium = Files {
+        window,
+        board,
+        files,
+        chip: view.chip,
+    };
+    let chip = Chip {
+        geometry: &files.geometry,
+        ledger: &ledger,
+        medium: &mut medium,
+        scratch,
+    };
+    let table = Table {
+        board,
+        chip: view.chip,
+    };
+    let result = body(chip, &table, view, extra);
+    lock.release(&Kernel);
+    Ok(result)
+}
+
 /// One call on an open flash file: board, chip, lock, position; then `body`; then the position is stored.
 pub fn with_session<R>(
     fd: i32,
     descriptor: Descriptor,
     body: impl FnOnce(&mut Session<'_>) -> R,
 ) -> Result<R, Errno> {
-    with_state(|state| {
-        let view = state.device(descriptor.node.index)?;
-        let mut file = descriptors::open_file(descriptor);
-        let before = file;
-        let result = state.with_chip_and(&view, &mut file, |chip, registry, view, file| {
-            let device = device_of(view, chip.geometry);
-            body(&mut Session {
-                device,
-                chip,
-                registry,
-                file,
-            })
-        })?;
-        if file != before {
-            descriptors::store(fd, &file);
-        }
-        Ok(result)
-    })
+    let mut file = descriptors::open_file(descriptor);
+    let result = with_state(|state| {
+        let chip = state.view(descriptor.node.index)?.chip;
+        state.open_chip(chip)?;
+        let State {
+            window,
+            board,
+            last,
+            chips,
+            ..
+        } = state;
+        let board = board.as_ref().ok_or(Errno::ENODEV)?;
+        let view = last.as_ref().map(|(view, _)| view).ok_or(Errno::ENODEV)?;
+        on_chip(
+            window,
+            board,
+            chips,
+            view,
+            &mut file,
+            |chip, registry, view, file| {
+                let device = device_of(view, chip.geometry);
+                body(&mut Session {
+                    device,
+                    chip,
+                    registry,
+                    file,
+                })
+            },
+        )
+    });
+    descriptors::settle(fd, descriptor, &file);
+    result
 }
 
 /// The same for calls that need no chip.
@@ -383,18 +442,18 @@ pub fn with_device<R>(
     descriptor: Descriptor,
     body: impl FnOnce(&Device<'_>, &mut OpenFile) -> R,
 ) -> Result<R, Errno> {
-    with_state(|state| {
-        let view = state.device(descriptor.node.index)?;
-        let mut file = descriptors::open_file(descriptor);
-        let before = file;
+    let mut file = descriptors::open_file(descriptor);
+    let result = with_state(|state| {
+        let view = *state.view(descriptor.node.index)?;
         let board = state.board.as_ref().ok_or(Errno::ENODEV)?;
-        let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;
-        let result = body(&device_of(&view, &chip.geometry), &mut file);
-        if file != before {
-            descriptors::store(fd, &file);
+        if let Some(files) = state.chips.get(view.chip).and_then(Late::as_ref) {
+            return Ok(body(&device_of(&view, &files.geometry), &mut file));
         }
-        Ok(result)
-    })
+        let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;
+        Ok(body(&device_of(&view, &chip.geometry), &mut file))
+    });
+    descriptors::settle(fd, descriptor, &file);
+    result
 }
 
 pub fn copy_in(address: usize, to: &mut [u8]) -> Result<(), Errno> {
@@ -522,7 +581,10 @@ impl State {
     fn record_stamp(&mut self, chip: usize) {
         if let Some(files) = self.chips.get(chip).and_then(Late::as_ref) {
             let lock = files.lock();
-            if lock.acquire(&Kernel).is_ok() {
+            if let Ok(acquired) = lock.acquire(&Kernel) {
+                if acquired == Acquired::Recovered {
+                    files.ledger().next_epoch(&files.geometry);
+                }
                 files.record_stamp(&Kernel);
                 lock.release(&Kernel);
             }

@@ -81,6 +81,7 @@ macro_rules! family {
 mod dir;
 mod exec;
 mod fd;
+mod fork;
 mod io;
 mod ioctl;
 mod open;

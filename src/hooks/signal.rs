@@ -1,30 +1,40 @@
-//! Whether the guest has signal handlers: only then do signals have to wait while a flash operation is under way.
+//! The guest's signal handlers: see `signals`.
 
-use crate::process_lock::note_handler;
-use libc::{c_int, c_void};
+use crate::signals;
+use libc::c_int;
 
-/// SIG_DFL and SIG_IGN are no handlers.
-fn is_handler(handler: usize) -> bool {
-    handler > 1
-}
+/// SIG_ERR.
+const FAILED: usize = usize::MAX;
 
 family! {
-    fn sigaction_any(number: c_int, action: *const usize, old: *mut c_void) -> c_int |next| {
-        // SAFETY: the guest's own structure, which begins with the handler in every libc.
-        if !action.is_null() && is_handler(unsafe { *action }) {
-            note_handler();
+    fn sigaction_any(number: c_int, action: *const usize, old: *mut usize) -> c_int |next| {
+        let before = signals::current(number);
+        let result = next(number, action, old);
+        if result == 0 {
+            if !action.is_null() {
+                signals::installed(number);
+            }
+            // SAFETY: the guest's own structure, just filled, which begins with the handler in every libc.
+            unsafe {
+                if !old.is_null() {
+                    *old = signals::as_seen(*old, before);
+                }
+            }
         }
-        next(number, action, old)
+        result
     }
     sigaction, __sigaction, __libc_sigaction
 }
 
 family! {
     fn signal_any(number: c_int, handler: usize) -> usize |next| {
-        if is_handler(handler) {
-            note_handler();
+        let before = signals::current(number);
+        let old = next(number, handler);
+        if old == FAILED {
+            return old;
         }
-        next(number, handler)
+        signals::installed(number);
+        signals::as_seen(old, before)
     }
     signal, bsd_signal, ssignal, sysv_signal, __sysv_signal, sigset
 }

@@ -85,7 +85,15 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
             }))
         }
         libc::SYS_rt_sigaction => {
-            crate::process_lock::note_handler();
+            crate::signals::block_from_now_on();
+            None
+        }
+        libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3 => {
+            crate::world::before_fork();
+            None
+        }
+        libc::SYS_sendmsg | libc::SYS_sendmmsg => {
+            descriptors::share();
             None
         }
         libc::SYS_fsync | libc::SYS_fdatasync => answer(wide(calls::sync(fd))?),

@@ -122,9 +122,27 @@ pub(crate) fn deliver(
 
 /// Programming: a bit once cleared stays cleared.
 pub(crate) fn and_into(new: &mut [u8], old: &[u8]) {
-    for (new, old) in new.iter_mut().zip(old) {
+    // Whole words first, as in `is_erased`.
+    let (new_words, new_rest) = new.as_chunks_mut::<4>();
+    let (old_words, old_rest) = old.as_chunks::<4>();
+    for (new, old) in new_words.iter_mut().zip(old_words) {
+        *new = (u32::from_ne_bytes(*new) & u32::from_ne_bytes(*old)).to_ne_bytes();
+    }
+    for (new, old) in new_rest.iter_mut().zip(old_rest) {
         *new &= old;
     }
+}
+
+pub(crate) fn is_equal(left: &[u8], right: &[u8]) -> bool {
+    let (left_words, left_rest) = left.as_chunks::<4>();
+    let (right_words, right_rest) = right.as_chunks::<4>();
+    let word = |bytes: &[u8; 4]| u32::from_ne_bytes(*bytes);
+    left.len() == right.len()
+        && left_words
+            .iter()
+            .zip(right_words)
+            .all(|(left, right)| word(left) == word(right))
+        && left_rest == right_rest
 }
 
 pub(crate) fn is_erased(bytes: &[u8]) -> bool {

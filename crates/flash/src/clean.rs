@@ -36,6 +36,29 @@ impl Chip<'_> {
         run.unwrap_or((end, false))
     }
 
+    /// The longest start of the range in which no code needs to be looked at, or every code does, and which of both: erased
+    /// pages and those of sound blocks are as they should be.
+    pub(crate) fn uniform_soundness(&self, at: u64, end: u64) -> (u64, bool) {
+        let mut run: Option<(u64, bool)> = None;
+        for piece in self.geometry.pieces(at, end.saturating_sub(at)) {
+            let sound = self.ledger.is_sound(piece.block.index) || self.piece_is_clean(&piece);
+            match run {
+                Some((_, first)) if first != sound => break,
+                _ => run = Some((piece.end(), sound)),
+            }
+        }
+        run.unwrap_or((end, false))
+    }
+
+    /// From now on the codes of these blocks are looked at. Called before a code may become wrong.
+    pub(crate) fn forget_sound(&self, at: u64, length: u64) {
+        for piece in self.geometry.pieces(at, length) {
+            if self.ledger.is_sound(piece.block.index) {
+                self.ledger.set_sound(piece.block.index, false);
+            }
+        }
+    }
+
     /// Forgets that the range is erased. Called before its bytes change.
     pub(crate) fn forget_clean(&self, at: u64, length: u64) {
         for piece in self.geometry.pieces(at, length) {

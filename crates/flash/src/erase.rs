@@ -117,6 +117,9 @@ impl Chip<'_> {
         for piece in self.geometry.pieces(run.start, length) {
             self.ledger.count_erase(piece.block.index)?;
             self.ledger.set_clean_from(piece.block.index, Some(0));
+            if self.geometry.ecc_strength() > 0 {
+                self.ledger.set_sound(piece.block.index, true);
+            }
         }
         Ok(())
     }

@@ -437,8 +437,17 @@ impl Geometry {
     }
 }
 
+/// Division by what is nearly always a power of two: without one, ARM has no instruction for it.
+pub(crate) fn quotient(value: u64, unit: u32) -> Option<u64> {
+    if unit.is_power_of_two() {
+        Some(value >> unit.trailing_zeros())
+    } else {
+        value.checked_div(u64::from(unit))
+    }
+}
+
 fn block_in(offset: u64, inner: u64, erasesize: u32, first: u32) -> Option<Block> {
-    let number = u32::try_from(inner.checked_div(u64::from(erasesize))?).ok()?;
+    let number = u32::try_from(quotient(inner, erasesize)?).ok()?;
     let start = offset.checked_add(u64::from(number).checked_mul(u64::from(erasesize))?)?;
     Some(Block {
         index: first.checked_add(number)?,

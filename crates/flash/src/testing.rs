@@ -264,6 +264,11 @@ impl Bench {
         act(&mut chip)
     }
 
+    /// What is done when an image is opened that somebody else wrote.
+    pub fn image_changed_from_outside(&mut self) {
+        self.words.ledger().next_epoch(&self.geometry);
+    }
+
     pub fn read(&mut self, at: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.with(|chip| chip.read(at, Sink::Bytes(&mut bytes), OpMode::Place))

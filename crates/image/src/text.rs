@@ -60,6 +60,10 @@ impl<const N: usize> Text<N> {
         self.is_cut |= take < text.len();
     }
 
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&[])
+    }
+
     pub fn as_str(&self) -> &str {
         self.bytes
             .get(..self.length)

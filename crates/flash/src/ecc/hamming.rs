@@ -9,63 +9,85 @@ use super::Uncorrectable;
 
 const STEP_SIZE: usize = 256;
 
-/// Bit k of the result: parity of the bytes (of an XOR of words) whose number in the word has bit k set.
-fn byte_parities(words: u64) -> u32 {
-    let odd = |mask: u64| (words & mask).count_ones() & 1;
-    odd(0xff00_ff00_ff00_ff00) | odd(0xffff_0000_ffff_0000) << 1 | odd(0xffff_ffff_0000_0000) << 2
+/// The parities of eight words, of word k in bit k: each step halves the words and packs two into one.
+#[inline(always)]
+fn parities([w0, w1, w2, w3, w4, w5, w6, w7]: [u32; 8]) -> u32 {
+    let halves =
+        |low: u32, high: u32| (low ^ low >> 16) & 0xffff | (high ^ high << 16) & 0xffff_0000;
+    let quarters =
+        |low: u32, high: u32| (low ^ low >> 8) & 0x00ff_00ff | (high ^ high << 8) & 0xff00_ff00;
+    let even = quarters(halves(w0, w4), halves(w2, w6));
+    let odd = quarters(halves(w1, w5), halves(w3, w7));
+    // Word k is nibble k from here on.
+    let nibbles = (even ^ even >> 4) & 0x0f0f_0f0f | (odd ^ odd << 4) & 0xf0f0_f0f0;
+    let pairs = nibbles ^ nibbles >> 2;
+    let bits = (pairs ^ pairs >> 1) & 0x1111_1111;
+    let bits = (bits | bits >> 3) & 0x0303_0303;
+    let bits = (bits | bits >> 6) & 0x000f_000f;
+    (bits | bits >> 12) & 0xff
 }
 
-/// Puts bit k of `set` at bit 2k+1 and bit k of `clear` at bit 2k, for four bits.
-fn interleave(set: u32, clear: u32) -> u8 {
-    (0..4).fold(0, |code, bit| {
-        code | (set >> bit & 1) << (2 * bit + 1) | (clear >> bit & 1) << (2 * bit)
-    }) as u8
+/// Of each bit k the pair of the parity where it is 1, at bit 2k+1, and where it is 0, at bit 2k. The bits where an address
+/// bit is 0 are all bits but those where it is 1.
+#[inline(always)]
+fn pairs_of(set: u32, total: u32) -> u32 {
+    let spread = (set | set << 4) & 0x0f0f;
+    let spread = (spread | spread << 2) & 0x3333;
+    let spread = (spread | spread << 1) & 0x5555;
+    spread * 3 ^ total * 0x5555
 }
 
-/// Halves a list of words: sums of neighbours, and the sum of every second word.
-fn fold<const COUNT: usize, const HALF: usize>(words: &[u64; COUNT]) -> ([u64; HALF], u64) {
-    let mut sums = [0; HALF];
-    let mut seconds = 0;
-    let (pairs, _) = words.as_chunks::<2>();
-    for (sum, [first, second]) in sums.iter_mut().zip(pairs) {
-        seconds ^= second;
-        *sum = first ^ second;
-    }
-    (sums, seconds)
+/// Eight words, as 32 bytes.
+type Eight = [[u8; 4]; 8];
+
+/// XOR of the words whose number has bit 0, 1 or 2 set, of eight words, added to what was gathered; and of all eight.
+#[inline(always)]
+fn gather(eight: &Eight, bits: (u32, u32, u32)) -> ((u32, u32, u32), u32) {
+    let [w0, w1, w2, w3, w4, w5, w6, w7] = *eight;
+    let word = u32::from_le_bytes;
+    let (w1, w3, w5, w7) = (word(w1), word(w3), word(w5), word(w7));
+    let odd = w1 ^ w3 ^ w5 ^ w7;
+    let (p2, p6) = (word(w2) ^ w3, word(w6) ^ w7);
+    let upper = word(w4) ^ w5 ^ p6;
+    let all = word(w0) ^ w1 ^ p2 ^ upper;
+    ((bits.0 ^ odd, bits.1 ^ p2 ^ p6, bits.2 ^ upper), all)
 }
 
 pub fn calculate(step: &[u8], code: &mut [u8]) {
-    let mut words = [0u64; STEP_SIZE / 8];
-    for (word, bytes) in words.iter_mut().zip(step.as_chunks::<8>().0) {
-        *word = u64::from_le_bytes(*bytes);
+    // Bits 2 to 4 of a byte's address tell the word among eight, bits 5 to 7 which eight.
+    let (words, _) = step.as_chunks::<4>();
+    let (eights, _) = words.as_chunks::<8>();
+    let mut bits = (0, 0, 0);
+    let (mut bit5, mut bit6, mut bit7, mut all) = (0, 0, 0, 0);
+    // All ones where the number of a pair of eights has the bit.
+    let (mut is_odd, mut is_upper) = (0u32, 0u32);
+    for [first, second] in eights.as_chunks::<2>().0 {
+        let (one, two);
+        (bits, one) = gather(first, bits);
+        (bits, two) = gather(second, bits);
+        let both = one ^ two;
+        bit5 ^= two;
+        bit6 ^= both & is_odd;
+        bit7 ^= both & is_upper;
+        all ^= both;
+        is_upper ^= is_odd;
+        is_odd = !is_odd;
     }
-    // Each fold yields the words whose number has one more bit set; the fifth leaves the sum of all.
-    let (sixteen, bit3) = fold::<32, 16>(&words);
-    let (eight, bit4) = fold::<16, 8>(&sixteen);
-    let (four, bit5) = fold::<8, 4>(&eight);
-    let (two, bit6) = fold::<4, 2>(&four);
-    let ([all], bit7) = fold::<2, 1>(&two);
-    let upper = [bit3, bit4, bit5, bit6, bit7].into_iter().enumerate();
-    let upper = upper.fold(0, |set, (bit, sum)| {
-        set | (sum.count_ones() & 1) << (bit + 3)
-    });
-    let set = upper | byte_parities(all);
-    let total = all.count_ones() & 1;
-    // The bits where an address bit is 0 are all bits but those where it is 1.
-    let clear = set ^ (total * 0xff);
+    let (bit2, bit3, bit4) = bits;
+    let (bit0, bit1) = (all & 0xff00_ff00, all & 0xffff_0000);
+    let set = parities([bit0, bit1, bit2, bit3, bit4, bit5, bit6, bit7]);
 
-    let folded = all ^ all >> 32;
-    let folded = folded ^ folded >> 16;
-    let column = (folded ^ folded >> 8) as u8;
-    let odd = |mask: u8| (column & mask).count_ones() & 1;
-    let column_set = odd(0xaa) | odd(0xcc) << 1 | odd(0xf0) << 2;
-    let column_code = interleave(column_set, column_set ^ (total * 7)) << 2;
+    let column = all ^ all >> 16;
+    let column = (column ^ column >> 8) & 0xff;
+    let upper = column >> 4;
+    let nibble = upper ^ column & 15;
+    let odd = |nibble: u32| 0x6996 >> nibble & 1;
+    let column_set = odd(nibble & 0xa) | odd(nibble & 0xc) << 1 | odd(upper) << 2;
+    let total = odd(nibble);
 
-    let bytes = [
-        !interleave(set >> 4, clear >> 4),
-        !interleave(set, clear),
-        !column_code | 3,
-    ];
+    let lines = !pairs_of(set, total);
+    let columns = !pairs_of(column_set, total) << 2 | 3;
+    let bytes = [(lines >> 8) as u8, lines as u8, columns as u8];
     for (target, byte) in code.iter_mut().zip(bytes) {
         *target = byte;
     }

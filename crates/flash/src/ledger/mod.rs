@@ -6,6 +6,7 @@
 
 mod word;
 
+use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{FlashError, Geometry};
@@ -30,7 +31,7 @@ const BLOCK_WORDS: usize = 4;
 const CLEAN_FROM: usize = 0;
 const WEAR: usize = 1;
 const FLAGS: usize = 2;
-const SPARE: usize = 3;
+const SOUND: usize = 3;
 
 /// Value of a word that says "none" or "unknown"; also the largest number of blocks.
 pub const NONE: u32 = VALUE_MAX;
@@ -70,8 +71,19 @@ pub struct LedgerDamage {
     pub block: Option<u32>,
 }
 
+/// A word that was decoded: place, what it held, what that means.
+#[derive(Clone, Copy)]
+struct Decoded {
+    index: usize,
+    raw: u32,
+    value: u32,
+}
+
 pub struct Ledger<'a> {
     words: &'a [AtomicU32],
+    /// The epoch and the block looked at last: one call asks for the same again and again.
+    epoch: Cell<Option<Decoded>>,
+    block: Cell<Option<Decoded>>,
 }
 
 impl<'a> Ledger<'a> {
@@ -85,7 +97,11 @@ impl<'a> Ledger<'a> {
 
     /// A ledger over shared words: fewer than the chip needs reads as damage, never as a panic.
     pub fn new(words: &'a [AtomicU32]) -> Ledger<'a> {
-        Ledger { words }
+        Ledger {
+            words,
+            epoch: Cell::new(None),
+            block: Cell::new(None),
+        }
     }
 
     /// Writes a fresh ledger: nothing worn, bad or locked; nothing known to be erased.
@@ -102,7 +118,7 @@ impl<'a> Ledger<'a> {
             self.set_clean_from(block, None);
             self.store(place(block, WEAR), Kind::Wear, 0);
             self.store(place(block, FLAGS), Kind::Flags, 0);
-            self.store(place(block, SPARE), Kind::Spare, 0);
+            self.store_raw(place(block, SOUND), 0);
         }
     }
 
@@ -110,6 +126,7 @@ impl<'a> Ledger<'a> {
     pub fn declare_erased(&self, geometry: &Geometry) {
         for block in 0..geometry.block_count() {
             self.set_clean_from(block, Some(0));
+            self.set_sound(block, true);
         }
     }
 
@@ -123,24 +140,47 @@ impl<'a> Ledger<'a> {
         if next.is_multiple_of(word::EPOCHS_TOLD_APART) {
             for block in 0..geometry.block_count() {
                 self.store_raw(place(block, CLEAN_FROM), 0);
+                self.store_raw(place(block, SOUND), 0);
             }
         }
         self.store(EPOCH, Kind::Epoch, next);
+        self.block.set(None);
     }
 
     /// From which unit on the block is erased; none when nobody knows.
     pub fn clean_from(&self, block: u32) -> Option<u32> {
-        let epoch = self.load(EPOCH, Kind::Epoch)?;
-        let value = self.load(place(block, CLEAN_FROM), Kind::CleanFrom { epoch })?;
+        let epoch = self.epoch()?;
+        let index = place(block, CLEAN_FROM);
+        let value = self.load_again(&self.block, index, Kind::CleanFrom { epoch })?;
         (value != NONE).then_some(value)
     }
 
     pub(crate) fn set_clean_from(&self, block: u32, unit: Option<u32>) {
         let index = place(block, CLEAN_FROM);
-        match self.load(EPOCH, Kind::Epoch) {
+        match self.epoch() {
             Some(epoch) => self.store(index, Kind::CleanFrom { epoch }, unit.unwrap_or(NONE)),
             // Without an epoch nothing can be claimed; zero is valid in none.
             None => self.store_raw(index, 0),
+        }
+    }
+
+    fn epoch(&self) -> Option<u32> {
+        self.load_again(&self.epoch, EPOCH, Kind::Epoch)
+    }
+
+    /// Every page of the block that was programmed since its erase was programmed once, with its code: reading it there is
+    /// nothing to correct. Void with the epoch, as everything that is only known.
+    pub(crate) fn is_sound(&self, block: u32) -> bool {
+        self.epoch()
+            .and_then(|epoch| self.load(place(block, SOUND), Kind::Sound { epoch }))
+            == Some(1)
+    }
+
+    pub(crate) fn set_sound(&self, block: u32, sound: bool) {
+        let index = place(block, SOUND);
+        match self.epoch() {
+            Some(epoch) if sound => self.store(index, Kind::Sound { epoch }, 1),
+            _ => self.store_raw(index, 0),
         }
     }
 
@@ -261,6 +301,19 @@ impl<'a> Ledger<'a> {
 
     fn load(&self, index: usize, kind: Kind) -> Option<u32> {
         word::decode(self.words.get(index)?.load(Ordering::Acquire), index, kind)
+    }
+
+    /// The same for a word that is likely to be what it was the last time.
+    fn load_again(&self, memory: &Cell<Option<Decoded>>, index: usize, kind: Kind) -> Option<u32> {
+        let raw = self.words.get(index)?.load(Ordering::Acquire);
+        if let Some(last) = memory.get()
+            && (last.index, last.raw) == (index, raw)
+        {
+            return Some(last.value);
+        }
+        let value = word::decode(raw, index, kind)?;
+        memory.set(Some(Decoded { index, raw, value }));
+        Some(value)
     }
 
     fn store(&self, index: usize, kind: Kind, value: u32) {

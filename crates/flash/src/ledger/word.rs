@@ -19,7 +19,7 @@ pub enum Kind {
     CleanFrom { epoch: u32 },
     Wear,
     Flags,
-    Spare,
+    Sound { epoch: u32 },
 }
 
 impl Kind {
@@ -33,13 +33,13 @@ impl Kind {
             Kind::CleanFrom { .. } => 6,
             Kind::Wear => 7,
             Kind::Flags => 8,
-            Kind::Spare => 9,
+            Kind::Sound { .. } => 9,
         }
     }
 
     fn epoch(self) -> u32 {
         match self {
-            Kind::CleanFrom { epoch } => epoch,
+            Kind::CleanFrom { epoch } | Kind::Sound { epoch } => epoch,
             _ => 0,
         }
     }

@@ -96,9 +96,9 @@ impl Chip<'_> {
         data: &mut Sink<'_>,
         outcome: &mut Outcome,
     ) -> Result<Span, FlashError> {
-        let (run_end, clean) = self.uniform_run(cursor, end);
-        if clean || code.is_none() {
-            // Erased pages have nothing to correct: their bytes go straight to the reader.
+        let (run_end, sound) = self.uniform_soundness(cursor, end);
+        if sound || code.is_none() {
+            // There is nothing to correct: the bytes go straight to the reader.
             let part = data
                 .part(cursor - at, run_end.saturating_sub(cursor))
                 .ok_or(FlashError::Invalid)?;
@@ -169,8 +169,8 @@ impl Chip<'_> {
             .filter(|&page| page > one.first);
         let end = kept.map_or(end, |page| end.min(pages.start(page)));
         let end = pages.start(pages.page(end));
-        let (run_end, clean) = self.uniform_run(cursor, end);
-        if clean || code.is_none() {
+        let (run_end, sound) = self.uniform_soundness(cursor, end);
+        if sound || code.is_none() {
             let part = data
                 .part(cursor - at, run_end.saturating_sub(cursor))
                 .ok_or(FlashError::Invalid)?;
@@ -201,6 +201,9 @@ impl Chip<'_> {
         let mut cursor = at;
         while cursor < end {
             let span = pages.span(cursor, end);
+            let whole = (pages.start(span.first), pages.start(span.last));
+            let sound = self.uniform_soundness(whole.0, whole.1) == (whole.1, true);
+            let code = code.filter(|_| !sound);
             let verdict = self.load_whole(&pages, &span, code)?;
             verdict.add_to(outcome);
             if pages.is_partial(&span) && self.geometry.keeps_a_page() {

@@ -51,6 +51,9 @@ impl Chip<'_> {
             return Err(FlashError::Invalid);
         }
         let code = Code::of(self.geometry).filter(|_| mode != OpMode::Raw);
+        if code.is_none() || (oob.is_some() && mode != OpMode::Auto) {
+            self.forget_sound(at, length);
+        }
         if code.is_none() && oob.is_none() {
             self.program_bytes(at, *data)?;
             outcome.retlen = length;
@@ -124,6 +127,9 @@ impl Chip<'_> {
             return Err(FlashError::Invalid);
         }
         let start = pages.start(page);
+        if mode != OpMode::Auto {
+            self.forget_sound(start, pages.writesize);
+        }
         self.forget_kept_page(start, start.saturating_add(pages.writesize));
         let span = Span {
             first: page,
@@ -191,6 +197,9 @@ impl Chip<'_> {
     fn commit(&mut self, pages: &Pages, span: &Span, with_data: bool) -> Result<(), FlashError> {
         let (start, length) = (pages.start(span.first), span.data_bytes(pages) as u64);
         let clean = self.is_clean(start, length);
+        if !clean {
+            self.forget_sound(start, length);
+        }
         let Buffers {
             data,
             old,

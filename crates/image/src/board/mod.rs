@@ -126,6 +126,12 @@ impl Board {
         SharedLock::new(word, sequence, &self.lock_state)
     }
 
+    /// Which state of the device table is in force; none while somebody changes it. Who has seen a device under this number
+    /// need not look at it again while the number stays.
+    pub fn table_state(&self) -> Option<u32> {
+        self.lock().begin_read()
+    }
+
     /// mtdN, read without a lock.
     pub fn device(&self, index: u32) -> Option<DeviceView> {
         let table = self.words().devices();
