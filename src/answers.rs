@@ -132,6 +132,7 @@ pub fn open(path: &[u8], node: Node, flags: i32) -> Result<i32, Errno> {
             writable: access.writes() && !path_only,
             path_only,
             offset: 0,
+            advanced: 0,
         },
     );
     Ok(fd)

@@ -157,6 +157,12 @@ pub fn lookup_advancing(fd: i32, length: u64) -> Option<Descriptor> {
                     ..descriptor
                 });
             }
+            // What is read and written by rules does not move like a flash device.
+            let length = if descriptor.node.kind == NodeKind::Answered {
+                0
+            } else {
+                length
+            };
             match sys::lseek(fd, length as i64, libc::SEEK_CUR) {
                 Ok(offset) if offset & MARK_MASK == MARK => Some(Descriptor {
                     offset: offset.wrapping_sub(length),
@@ -276,7 +282,7 @@ static OWN: [Own; OWN_MAX] = [const {
         offset: AtomicU64::new(0),
     }
 }; OWN_MAX];
-const IS_OWN: u32 = 1 << 26;
+const IS_OWN: u32 = 1 << 27;
 const OWN_SHIFT: u32 = 16;
 
 /// There may be such a position.
@@ -350,12 +356,19 @@ pub fn open_file(descriptor: Descriptor) -> OpenFile {
     }
 }
 
+fn offset_of(file: &OpenFile) -> u64 {
+    MARK | u64::from(file.mode.number()) << MODE_SHIFT | file.position & POSITION_MASK
+}
+
 /// Stores position and mode where all who share the description see them, if they are not what the look-up left there.
 pub fn settle(fd: i32, descriptor: Descriptor, file: &OpenFile) {
-    let offset = MARK | u64::from(file.mode.number()) << MODE_SHIFT | file.position & POSITION_MASK;
-    if offset == descriptor.offset.wrapping_add(descriptor.advanced) {
-        return;
+    if offset_of(file) != descriptor.offset.wrapping_add(descriptor.advanced) {
+        store(fd, file);
     }
+}
+
+pub fn store(fd: i32, file: &OpenFile) {
+    let offset = offset_of(file);
     match slot(fd).and_then(|slot| own_of(slot.load(Relaxed))) {
         Some(own) => own.offset.store(offset, Relaxed),
         // Cannot fail: the same offset range was accepted when the node was opened.

@@ -33,6 +33,7 @@ mod merged;
 mod node_files;
 mod nodes;
 mod paths;
+mod place;
 mod process_lock;
 mod processor;
 mod root_names;

@@ -330,7 +330,7 @@ pub fn node_behind(fd: i32, buffer: &mut [u8]) -> Option<Node> {
         } else {
             Some(parse_node(name)?)
         };
-        crate::world::remember_board(board);
+        crate::place::remember_board(board);
         return node.or_else(|| crate::answers::node_of_file(name));
     }
     let name = name.strip_prefix(b"memfd:").unwrap_or(name);

@@ -7,8 +7,6 @@
 
 use super::Uncorrectable;
 
-const STEP_SIZE: usize = 256;
-
 /// The parities of eight words, of word k in bit k: each step halves the words and packs two into one.
 #[inline(always)]
 fn parities([w0, w1, w2, w3, w4, w5, w6, w7]: [u32; 8]) -> u32 {
