@@ -47,7 +47,12 @@ pub fn transfer(
         Some(_) => 0,
     };
     let descriptor = descriptors::lookup_advancing(fd, advance)?;
-    Some(transfer_one(fd, descriptor, direction, address, length, at).map(|count| count as isize))
+    let result = transfer_one(fd, descriptor, direction, address, length, at);
+    if result.is_err() && descriptor.advanced > 0 {
+        // Refused before anything was done.
+        descriptors::settle(fd, descriptor, &descriptors::open_file(descriptor));
+    }
+    Some(result.map(|count| count as isize))
 }
 
 fn transfer_one(
