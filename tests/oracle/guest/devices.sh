@@ -17,7 +17,7 @@ parameters() {
   nand8m_bad)        echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 badblocks=3,10 ;;
   nand8m_bch[2-7])   echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 bch=${1#nand8m_bch} ;;
   nand8m_4k_bch[18]) echo nandsim id_bytes=0x20,0xa1,0x00,0x26 overridesize=5 bch=${1#nand8m_4k_bch} ;;
-  nand8m_512)        echo nandsim id_bytes=0x98,0xe6 ;;
+  nand8m_512)        echo nandsim id_bytes=0x20,0xe6 ;;
   nand16m_512_bad)   echo nandsim id_bytes=0x20,0x33 badblocks=0,5,1023 ;;
   nand8m_odd*)       echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 badblocks=9,40 ;;
   nand8m_parts|nand8m_parts_mtd1)
