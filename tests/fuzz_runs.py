@@ -18,6 +18,7 @@ GEOMETRIES = {
     "nand512": '[chip.f]\ndriver = "nandsim"\nsize = "256K"\nerasesize = "16K"\nwritesize = 512\noobsize = 16\necc = "hamming"\n',
     "nand2k": '[chip.f]\ndriver = "nandsim"\nsize = "1M"\nerasesize = "128K"\nwritesize = 2048\noobsize = 64\necc = "hamming"\n',
     "nand2k-bch4": '[chip.f]\ndriver = "nandsim"\nsize = "1M"\nerasesize = "128K"\nwritesize = 2048\noobsize = 64\necc = "bch4"\n',
+    "nand4k-bch8": '[chip.f]\ndriver = "nandsim"\nsize = "1M"\nerasesize = "128K"\nwritesize = 4096\noobsize = 128\necc = "bch8"\n',
     "ram": '[chip.f]\ndriver = "mtdram"\nsize = "128K"\nerasesize = "4K"\n',
 }
 WIDTHS = ("difffuzz", "difffuzz32")  # 64-bit and plain 32-bit offsets

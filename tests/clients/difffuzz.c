@@ -506,6 +506,7 @@ static void take_geometry(void)
 	if (nand) step_size = m->step_size;
 	/* BCH of four bits over 512 bytes: seven bytes a step, at the end of the spare area; only Hamming over large pages reads steps alone */
 	if (step_size == 512) { ecc_at = 36; ecc_count = 28; free_count = 34; }
+	if (page_size == 4096) { ecc_at = 24; ecc_count = 104; free_count = 22; } /* eight bits a step */
 	keeps_page = page_size == 512 || step_size == 512;
 }
 static void load_kept(const char *path)

@@ -5,7 +5,7 @@
 /* newer than some headers */
 struct read_request { uint64_t start, len, ooblen, usr_data, usr_oob; uint8_t mode, pad[7]; uint32_t uncorrectable, corrected, max_bitflips; };
 #define READ_REQUEST _IOWR('M', 26, struct read_request)
-enum { SLOTS = 8, OFDS = 64, SIZE_MAX_MODEL = 2 << 20, PAGES_MAX = 4096, OOB_MAX = 64, BUFFER = 192 << 10, KERNEL_ENOTSUPP = 524 };
+enum { SLOTS = 8, OFDS = 64, SIZE_MAX_MODEL = 2 << 20, PAGES_MAX = 4096, OOB_MAX = 128, BUFFER = 192 << 10, KERNEL_ENOTSUPP = 524 };
 enum { CLEAN, CODED, MIXED }; /* an ECC step: erased; programmed once with its ECC; anything else */
 #define BAD_POINTER ((void *)16)
 #define CLOSED_FD 777
