@@ -3,6 +3,7 @@
  * r, r+, w, rb; fread, fwrite, fseek, ftell, rewind, fgetc, ungetc, fflush; lines of /proc/mtd and sysfs.
  */
 #include "claim.h"
+#include <sys/wait.h>
 
 static struct device device;
 static uint8_t *written, *seen;
@@ -165,9 +166,50 @@ static void attributes(void)
 	}
 }
 
+/* A program whose standard input is the device: "stdio /dev/mtdN stdin" says what fgetc found there. */
+static void inherited_input(char *self)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		char *words[] = { self, (char *)device.path, "stdin", NULL };
+
+		dup2(open(device.path, O_RDONLY), 0);
+		lseek(0, block, SEEK_SET);
+		execv(self, words);
+		_exit(99);
+	}
+	waitpid(pid, &status, 0);
+#if defined(__GLIBC__) && !defined(__UCLIBC__)
+	claim("stdin_is_the_device", WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %x", status);
+#elif !defined(__UCLIBC__)
+	/* musl: a row of the README's table. */
+	claim("stdin_is_seen_by_read_only", WIFEXITED(status) && WEXITSTATUS(status) == 2, "status %x", status);
+#endif
+}
+
+/* 1: the stream gives the device's bytes; 2: only read() does. */
+static int what_stdin_is(void)
+{
+	unsigned char by_read = 0;
+	struct mtd_info_user info;
+	int byte;
+
+	if (ioctl(0, MEMGETINFO, &info) != 0)
+		return 3;
+	byte = fgetc(stdin);
+	lseek(0, 0, SEEK_SET);
+	if (pread(0, &by_read, 1, 0) != 1)
+		return 4;
+	return byte == EOF ? 2 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	device = device_of(argc, argv);
+	if (argc > 2)
+		return what_stdin_is();
 	written = malloc(device.page);
 	seen = malloc(device.page < 256 ? 256 : device.page);
 	prepare();
@@ -177,5 +219,6 @@ int main(int argc, char **argv)
 	other_ways_to_open();
 	lines_of_proc_mtd();
 	attributes();
+	inherited_input(argv[0]);
 	return verdict("stdio");
 }

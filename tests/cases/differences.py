@@ -1,0 +1,102 @@
+"""The README's table "Differences from the kernel": every row is true of us, and every row has a case here or one named here."""
+import ctypes
+import re
+import shutil
+
+import harness
+from boards import SMALL_NAND, SMALL_NOR
+from harness import TOP, case, holds, same
+
+ROWS = {}
+
+
+def row(beginning, by=None):
+    """Registers a case for the row of the table that begins with these words; `by`: the case that pins it already."""
+    if by:
+        ROWS[beginning] = by
+        return None
+
+    def register(function):
+        ROWS[beginning] = f"difference: {beginning}"
+        return case(ROWS[beginning])(function)
+    return register
+
+
+def client(beginning, claim, configuration, node):
+    @row(beginning)
+    def body(lab):
+        lab.guest(lab.board(configuration), ["differences", claim, node]).ok()
+
+
+SMALL_CHIP = SMALL_NAND.replace("bad_blocks = [1, 5]\n", "")
+client("a write to mtdblock reaches", "block_at_once", SMALL_NOR, "/dev/mtd1")
+client("what is written to mtdblock after", "block_past_a_failure", SMALL_CHIP, "/dev/mtd1")
+client("mmap of mtdblock gives a copy", "block_map", SMALL_NOR, "/dev/mtd1")
+client("two opens of mtdblock", "block_oddities", SMALL_NOR, "/dev/mtd1")
+client("MEMWRITE with an unknown mode", "memwrite_mode", SMALL_CHIP, "/dev/mtd0")
+client("MEMREAD refused with EINVAL", "memread_refused", SMALL_CHIP, "/dev/mtd0")
+client("RAW write() of data", "raw_write", SMALL_CHIP, "/dev/mtd0")
+client("`freopen` of flash for reading", "freopen_kinds", SMALL_NOR, "/dev/mtd1")
+client("`ftw` and `fts` do not see", "walks", SMALL_NOR, "/dev/mtd0")
+row("what a stream of libc writes", by="streams: what a program writes to an inherited standard output reaches the flash")
+
+CAP_SYS_ADMIN, PR_CAPBSET_DROP = 21, 24
+
+
+@row("BLKPG needs no CAP_SYS_ADMIN")
+def without_privilege(lab):
+    board = lab.board('[chip.f]\ndriver = "mtdram"\nsize = "1M"\nerasesize = "64K"\n')
+    # Whoever has the privilege gives it up; who has not cannot, and need not.
+    give_up = ctypes.CDLL(None).prctl
+    lab.guest(board, ["differences", "without_privilege", "/dev/mtd0"],
+              preexec=lambda: give_up(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0)).ok()
+
+
+@row("sysfs shows chips as virtual devices")
+def virtual(lab):
+    link = lab.guest(lab.board(SMALL_NOR), ["busybox", "readlink", "/sys/class/mtd/mtd1"]).ok().out
+    same("../../devices/virtual/mtd/mtd1\n", link, "where mtd1 is")
+
+
+@row("DISKSEQ counts from 1")
+def diskseq(lab):
+    board = lab.board(SMALL_NOR)
+    texts = [lab.guest(board, ["busybox", "cat", f"/sys/class/block/mtdblock{number}/uevent"]).ok().out for number in range(3)]
+    same(["1", "2", "3"], [re.search(r"^DISKSEQ=(\d+)$", text, re.M)[1] for text in texts], "DISKSEQ")
+
+
+@row("counters and BLKPG partitions last")
+def lasting(lab):
+    board = lab.board('[chip.f]\ndriver = "nandsim"\nsize = "1M"\nwritesize = 512\noobsize = 16\nerasesize = "16K"\nkeep_master = true\n'
+                      'mtdparts = "f:512K(a)"\n')
+
+    def seen():
+        listing = lab.guest(board, ["busybox", "cat", "/proc/mtd", "/sys/class/mtd/mtd0/corrected_bits"]).ok().out
+        return "mine" in listing, int(listing.splitlines()[-1])
+
+    lab.guest(board, ["mtdpart", "add", "/dev/mtd0", "mine", "0", "0x8000"]).ok()
+    lab.guest(board, ["mtd_debug", "erase", "/dev/mtd0", "0", "0x4000"]).ok()
+    lab.make_file("page", bytes(range(256)) * 2)
+    lab.guest(board, ["nandwrite", "-q", "/dev/mtd0", "page"], stdin=None).ok()
+    lab.guest(board, ["nandflipbits", "/dev/mtd0", "0@3"]).ok()
+    lab.guest(board, ["nanddump", "-q", "-l", "512", "-f", "read", "/dev/mtd0"])
+    partition, corrected = seen()
+    holds(partition and corrected > 0, f"partition {partition}, corrected {corrected}")
+    same((True, corrected), seen(), "in another run")
+    shutil.rmtree(board.file(".mtdshim"))
+    same((False, 0), seen(), "after a reboot")
+
+
+row("musl: a standard input that is flash", by="libc: musl-armhf")
+
+
+@case("differences: every row of the README's table is pinned by a case")
+def every_row(_lab):
+    text = (TOP / "README.md").read_text().split("## Differences from the kernel")[1].split("\n## ")[0]
+    rows = [line[2:] for line in text.splitlines() if line.startswith("| ")][1:]
+    holds(len(rows) > 5, "the table is not found")
+    names = {name for name, _, _ in harness.CASES}
+    unpinned = [line for line in rows if not any(line.startswith(beginning) for beginning in ROWS)]
+    holds(not unpinned, "no case for:\n" + "\n".join(unpinned))
+    stale = [beginning for beginning, name in ROWS.items() if name not in names or not any(line.startswith(beginning) for line in rows)]
+    holds(not stale, "no row or no case for:\n" + "\n".join(stale))
