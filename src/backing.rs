@@ -5,7 +5,7 @@ use crate::sys::{self, Kernel};
 use chardev::{EccStats, Registry};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use flash::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
-use image::os::errno_text;
+use image::os::{Os, errno_text};
 use image::{Board, ChipFiles, PartitionError};
 use mtd_abi::errno::Errno;
 
@@ -15,6 +15,8 @@ pub struct Files<'a> {
     pub files: &'a ChipFiles,
     /// Number of the chip on the board.
     pub chip: usize,
+    /// Areas whose files were looked at before they are written, a bit each.
+    pub looked_at: u32,
 }
 
 /// The board's live device table.
@@ -60,47 +62,33 @@ impl Files<'_> {
         }
     }
 
+    /// Once a call, before anything is changed: whether the open file is still the one that the board names.
+    fn look_at(&mut self, area: Area) -> Result<(), MediumError> {
+        let bit = 1 << area as u32;
+        if self.looked_at & bit != 0 {
+            return Ok(());
+        }
+        self.looked_at |= bit;
+        let size = match area {
+            Area::Main => self.files.geometry.size,
+            Area::Oob => self.files.geometry.oob_file_size(),
+            Area::OtpUser | Area::OtpFactory => 0,
+        };
+        match Kernel.fstat(self.place(area, 0).0) {
+            Ok(status) if status.links == 0 => Err(self.failed(area, "write", libc::ESTALE, false)),
+            Ok(status) if status.size < size => {
+                Err(self.failed(area, "write", libc::ENODATA, false))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// EFAULT is the guest's mistake; anything else is told to the person, once.
     fn failed(&self, area: Area, tried: &str, errno: i32, guest: bool) -> MediumError {
         if guest && errno == libc::EFAULT {
             return MediumError::Guest;
         }
-        static TOLD: AtomicU32 = AtomicU32::new(0);
-        if TOLD.swap(errno as u32, Relaxed) != errno as u32 {
-            let name = self.board.chip(self.chip).map(|chip| chip.name);
-            let file = match area {
-                Area::Main => "image",
-                Area::Oob => "spare-area file",
-                Area::OtpUser | Area::OtpFactory => "side file",
-            };
-            let remedy = match errno {
-                libc::ENOSPC | libc::EDQUOT => "free some space; the flash keeps what it had",
-                libc::ENODATA => {
-                    "the file was cut while it was in use; restore it or delete it to start anew"
-                }
-                _ => "look at the file",
-            };
-            let reason = if errno == libc::ENODATA {
-                "it ends too early"
-            } else {
-                errno_text(errno)
-            };
-            let directory = self.board.directory();
-            let name = name.as_ref().map_or("?", |name| name.as_str());
-            sys::report(&[
-                directory.as_bytes(),
-                b": cannot ",
-                tried.as_bytes(),
-                b" the ",
-                file.as_bytes(),
-                b" of chip ",
-                name.as_bytes(),
-                b": ",
-                reason.as_bytes(),
-                b"; ",
-                remedy.as_bytes(),
-            ]);
-        }
+        tell(self.board, self.chip, area, tried, errno);
         MediumError::Store
     }
 
@@ -145,6 +133,58 @@ impl Files<'_> {
     }
 }
 
+/// The side file is mapped, so nothing fails when it is gone; it is said when a device is closed.
+pub fn look_at_side(board: &Board, chip: usize, files: &ChipFiles) {
+    if let Ok(status) = Kernel.fstat(files.side_fd)
+        && status.links == 0
+    {
+        tell(board, chip, Area::OtpUser, "write", libc::ESTALE);
+    }
+}
+
+/// A trouble with a file of a chip, to the person, once.
+fn tell(board: &Board, chip: usize, area: Area, tried: &str, errno: i32) {
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    if TOLD.swap(errno as u32, Relaxed) != errno as u32 {
+        let name = board.chip(chip).map(|config| config.name);
+        let file = match area {
+            Area::Main => "image",
+            Area::Oob => "spare-area file",
+            Area::OtpUser | Area::OtpFactory => "side file",
+        };
+        let remedy = match errno {
+            libc::ENOSPC | libc::EDQUOT => "free some space; the flash keeps what it had",
+            libc::ENODATA => {
+                "the file was cut while it was in use; restore it or delete it to start anew"
+            }
+            libc::ESTALE => {
+                "end the programs that use this board, and look which file is to be kept"
+            }
+            _ => "look at the file",
+        };
+        let reason = match errno {
+            libc::ENODATA => "it ends too early",
+            libc::ESTALE => "it was deleted or replaced while it was in use",
+            _ => errno_text(errno),
+        };
+        let directory = board.directory();
+        let name = name.as_ref().map_or("?", |name| name.as_str());
+        sys::report(&[
+            directory.as_bytes(),
+            b": cannot ",
+            tried.as_bytes(),
+            b" the ",
+            file.as_bytes(),
+            b" of chip ",
+            name.as_bytes(),
+            b": ",
+            reason.as_bytes(),
+            b"; ",
+            remedy.as_bytes(),
+        ]);
+    }
+}
+
 fn guest_range(address: u64, length: u64) -> Result<(usize, usize), MediumError> {
     let address = usize::try_from(address).map_err(|_| MediumError::Guest)?;
     let length = usize::try_from(length).map_err(|_| MediumError::Guest)?;
@@ -170,6 +210,7 @@ impl Medium for Files<'_> {
     }
 
     fn write(&mut self, area: Area, offset: u64, from: Source<'_>) -> Result<(), MediumError> {
+        self.look_at(area)?;
         match from {
             Source::Bytes(bytes) => {
                 self.write_at(area, offset, bytes.as_ptr() as usize, bytes.len(), false)
@@ -182,6 +223,7 @@ impl Medium for Files<'_> {
     }
 
     fn erase(&mut self, area: Area, offset: u64, length: u64) -> Result<(), MediumError> {
+        self.look_at(area)?;
         let bytes = erased_bytes().map_err(|errno| self.failed(area, "erase", errno, false))?;
         let mut done = 0;
         while done < length {

@@ -22,6 +22,7 @@ mod backing;
 mod block_copies;
 mod calls;
 mod children;
+mod cut_files;
 mod descriptors;
 mod files;
 mod globbing;

@@ -238,6 +238,7 @@ fn file_status(bytes: &Stat64) -> FileStatus {
             libc::S_IFDIR => FileKind::Directory,
             _ => FileKind::Other,
         },
+        links: word(bytes, 20),
         size: double_word(bytes, 48),
         mtime_ns: time(80),
         ctime_ns: time(88),
@@ -255,7 +256,8 @@ pub fn write_stderr(bytes: &[u8]) {
 pub type SignalSet = [u32; 2];
 
 pub fn block_signals() -> SignalSet {
-    let all: SignalSet = [!0; 2];
+    // All but SIGBUS: a mapped file that is cut must not leave this thread without a way on (see cut_files).
+    let all: SignalSet = [!(1 << (libc::SIGBUS - 1)), !0];
     let mut old: SignalSet = [0; 2];
     let _ = call!(
         libc::SYS_rt_sigprocmask,

@@ -2,7 +2,8 @@
 //!
 //! Must not know: what an ioctl means, what a chip does.
 
-use crate::backing::{Files, Table};
+use crate::backing::{self, Files, Table};
+use crate::cut_files;
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
 use crate::guest_memory::Window;
 use crate::late::Late;
@@ -102,6 +103,8 @@ impl State {
                     crate::settings::set(VARIABLE, conf.as_cstr());
                 }
                 crate::answers::note(board.rules().count() as u32);
+                let (words, fd) = board.mapped();
+                cut_files::watch(0, words, fd);
                 self.board.set(board);
             }
             Err(problem) => {
@@ -167,6 +170,8 @@ impl State {
         }
         match ChipFiles::open(&Kernel, board, chip) {
             Ok(files) => {
+                let (words, fd) = files.mapped();
+                cut_files::watch(1 + chip, words, fd);
                 slot.set(files);
                 Ok(())
             }
@@ -306,6 +311,7 @@ fn on_chip<R, X>(
         board,
         files,
         chip: view.chip,
+        looked_at: 0,
     };
     let chip = Chip {
         geometry: &files.geometry,
@@ -505,15 +511,16 @@ pub fn any_file() -> Option<PathBuffer> {
 
 impl State {
     fn record_stamp(&mut self, chip: usize) {
-        if let Some(files) = self.chips.get(chip).and_then(Late::as_ref) {
+        if let (Some(files), Some(board)) = (
+            self.chips.get(chip).and_then(Late::as_ref),
+            self.board.as_ref(),
+        ) {
             let lock = files.lock();
-            if let Ok(acquired) = lock.acquire(&Kernel) {
-                if acquired == Acquired::Recovered {
-                    files.ledger().next_epoch(&files.geometry);
-                }
+            if lock.acquire(&Kernel).is_ok() {
                 files.record_stamp(&Kernel);
                 lock.release(&Kernel);
             }
+            backing::look_at_side(board, chip, files);
         }
     }
 }

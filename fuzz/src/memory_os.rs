@@ -15,6 +15,7 @@ impl MemoryOs<'_> {
     fn status(&self) -> FileStatus {
         FileStatus {
             kind: FileKind::Regular,
+            links: 1,
             size: self.captured.len() as u64,
             mtime_ns: 0,
             ctime_ns: 0,

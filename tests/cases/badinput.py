@@ -191,3 +191,39 @@ def cut_in_use(lab):
     result = lab.guest(board, ["sh", "-c", script]).ok()
     holds("went on" not in result.out, "a read of an image that is gone succeeded")
     result.says("it ends too early")
+
+
+@case("image: replaced or deleted while it is in use, a write is EIO with a line, not lost in silence")
+def replaced_in_use(lab):
+    board = lab.board(SMALL_NOR)
+    for change in ("cp {0} {0}.new; mv {0}.new {0}", "rm {0}"):
+        script = "printf kept > /dev/mtd0; exec 3<>/dev/mtd0; " + change.format(board.file("nor.bin"))
+        result = lab.guest(board, ["sh", "-c", script + "; printf lost >&3 && echo was written; exit 0"]).ok()
+        result.says("image of chip nor: it was deleted or replaced while it was in use; end the programs")
+        holds("was written" not in result.out, "a write into a file that is gone succeeded:\n" + result.transcript())
+    holds(not board.file("nor.bin").exists(), "somebody made the image again")
+
+
+@case("side file: deleted or replaced while it is in use, a line says so")
+def side_replaced_in_use(lab):
+    board = lab.board(SMALL_NOR)
+    for change in ("cp {0} {0}.new; mv {0}.new {0}", "rm {0}"):
+        script = "exec 3<>/dev/mtd0; " + change.format(board.file("nor.mtdshim")) + "; printf kept >&3; exec 3>&-"
+        lab.guest(board, ["sh", "-c", script]).ok().says("side file of chip nor: it was deleted or replaced while it was in use")
+        holds(image(board, "nor")[:4] == b"kept", "the bytes did not arrive")
+
+
+@case("mapped files: cut while they are in use, it is a line with the remedy, and no bus error")
+def mapped_cut_in_use(lab):
+    # A shell with a handler of its own, because signals then wait while flash is at work.
+    script = "trap true USR1; printf one > /dev/mtd3; exec 3<>/dev/mtd3; : > {0}; printf more >&3; head -c 3 <&3; echo; echo lives"
+    for name, words in (("nor.mtdshim", "nor.mtdshim: this file was cut"), (".mtdshim/board", ".mtdshim/board: this file was cut")):
+        board = lab.board(SMALL_NOR, name.strip(".").replace("/", "-"))
+        result = lab.guest(board, ["sh", "-c", script.format(board.file(name))], seconds=30)
+        result.says(words).says("end the programs").says("lives")
+        holds(result.status < 128, result.transcript())
+        same("1", str(result.err.count("was cut")), "times it was said")
+    board = lab.board(SMALL_NAND)
+    script = "exec 3<>/dev/mtd1; : > {0}; flash_erase -q /dev/mtd1 0 1; head -c 2048 /dev/zero >&3".format(board.file("nand.mtdshim"))
+    result = lab.guest(board, ["sh", "-c", script], seconds=30).says("delete it")
+    holds(result.status < 128, result.transcript())

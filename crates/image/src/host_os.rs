@@ -56,6 +56,7 @@ fn status_of(stat: &libc::stat) -> FileStatus {
     };
     FileStatus {
         kind,
+        links: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
         size: stat.st_size as u64,
         mtime_ns: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
         ctime_ns: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),

@@ -54,6 +54,8 @@ pub enum FileKind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FileStatus {
     pub kind: FileKind,
+    /// Names that the file has; none: it was deleted or replaced while somebody has it open.
+    pub links: u32,
     pub size: u64,
     pub mtime_ns: i64,
     pub ctime_ns: i64,

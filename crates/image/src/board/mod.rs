@@ -16,6 +16,7 @@ mod words;
 mod tests;
 
 use core::ffi::CStr;
+use core::sync::atomic::AtomicU32;
 
 use mtd_abi::flag;
 
@@ -82,6 +83,11 @@ impl Board {
     /// keep what they have.
     pub fn discard_compiled(os: &impl Os, path: &CStr) -> Result<(), Problem> {
         open::discard_compiled(os, path)
+    }
+
+    /// The mapped words and the file they are from, -1 where they are this process's own.
+    pub fn mapped(&self) -> (&[AtomicU32], Fd) {
+        (self.mapping.words(), self.fd)
     }
 
     fn words(&self) -> BoardWords<'_> {

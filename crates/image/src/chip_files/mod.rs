@@ -105,6 +105,15 @@ impl ChipFiles {
         open::open_existing(os, chip, &paths, made, read_only)
     }
 
+    /// The mapped words and the file they are from, -1 where they are this process's own.
+    pub fn mapped(&self) -> (&[AtomicU32], Fd) {
+        let is_shared = self.mapping.is_shared();
+        (
+            self.mapping.words(),
+            if is_shared { self.side_fd } else { -1 },
+        )
+    }
+
     /// The words `flash::ledger` works on.
     pub fn ledger_words(&self) -> &[AtomicU32] {
         self.mapping.words().get(HEADER_WORDS..).unwrap_or(&[])

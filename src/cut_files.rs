@@ -1,0 +1,88 @@
+//! A mapped file of the board that somebody cuts while it is in use: an access behind its new end is a SIGBUS, of which the
+//! guest knows nothing. What is missing becomes zeros, a line says which file it was, and the call goes on: words of
+//! zero are no valid ones, so the ledger answers EIO and a board without its table has no devices.
+//!
+//! Must not know: what the words mean.
+
+use crate::paths;
+use crate::sys::{self, Kernel};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use image::Os;
+use image::board::CHIPS_MAX;
+
+const PAGE: usize = 4096;
+/// The board, then its chips.
+const REGIONS_MAX: usize = CHIPS_MAX + 1;
+
+struct Region {
+    start: AtomicUsize,
+    length: AtomicUsize,
+    fd: AtomicI32,
+}
+
+static REGIONS: [Region; REGIONS_MAX] = [const {
+    Region {
+        start: AtomicUsize::new(0),
+        length: AtomicUsize::new(0),
+        fd: AtomicI32::new(0),
+    }
+}; REGIONS_MAX];
+
+/// From now on a cut of this mapped file is survived. `index`: 0 for the board, then the chips.
+pub fn watch(index: usize, words: &[AtomicU32], fd: i32) {
+    let Some(region) = REGIONS.get(index).filter(|_| fd >= 0) else {
+        return;
+    };
+    region.start.store(words.as_ptr() as usize, Relaxed);
+    region.length.store(size_of_val(words), Relaxed);
+    region.fd.store(fd, Relaxed);
+    // Handler, flags, restorer, mask. A handler of the guest's own stays.
+    let (action, mut old) = ([on_cut as *const () as usize, 0, 0, 0, 0], [0usize; 5]);
+    let _ = sys::call!(libc::SYS_rt_sigaction, libc::SIGBUS, 0, old.as_mut_ptr(), 8);
+    if old[0] == libc::SIG_DFL {
+        let _ = sys::call!(libc::SYS_rt_sigaction, libc::SIGBUS, action.as_ptr(), 0, 8);
+    }
+}
+
+/// The address in the signal's information is no help: QEMU 7.2 gives the host's. So all files are looked at.
+extern "C" fn on_cut(_signal: i32) {
+    let mut any = false;
+    for region in &REGIONS {
+        any |= survive(region);
+    }
+    if !any {
+        // Not ours: what would have happened without us happens when the access is tried again.
+        let default = [libc::SIG_DFL, 0, 0, 0, 0];
+        let _ = sys::call!(libc::SYS_rt_sigaction, libc::SIGBUS, default.as_ptr(), 0, 8);
+    }
+}
+
+/// Whether this file is shorter than what is mapped of it; then zeros of this process's own stand there from now on.
+fn survive(region: &Region) -> bool {
+    let (start, length) = (region.start.load(Relaxed), region.length.load(Relaxed));
+    let fd = region.fd.load(Relaxed);
+    let Some(size) = (length > 0).then(|| Kernel.fstat(fd)).and_then(Result::ok) else {
+        return false;
+    };
+    let end = (size.size as usize).next_multiple_of(PAGE);
+    if size.size >= length as u64 {
+        return false;
+    }
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+    let _ = sys::call!(
+        libc::SYS_mmap2,
+        start + end,
+        length.saturating_sub(end),
+        libc::PROT_READ | libc::PROT_WRITE,
+        flags,
+        -1isize,
+        0
+    );
+    region.length.store(end, Relaxed);
+    let mut buffer = [0; 512];
+    sys::report(&[
+        paths::descriptor_path(fd, &mut buffer).unwrap_or(b"a file of the board"),
+        b": this file was cut while it was in use; end the programs that use this board, and delete it",
+    ]);
+    true
+}
