@@ -32,7 +32,7 @@ fn pairs_of(set: u32, total: u32) -> u32 {
     let spread = (set | set << 4) & 0x0f0f;
     let spread = (spread | spread << 2) & 0x3333;
     let spread = (spread | spread << 1) & 0x5555;
-    spread * 3 ^ total * 0x5555
+    (spread * 3) ^ (total * 0x5555)
 }
 
 /// Eight words, as 32 bytes.

@@ -16,11 +16,11 @@ use answers::Rules;
 
 use super::chip::{CHIP_WORDS, CHIPS_MAX, ChipConfig};
 use super::device::{DEVICE_WORDS, DEVICES_MAX, DeviceTable};
+use super::version::VERSION;
 use super::words::{get, put};
 use crate::stamp::{STAMP_WORDS, Stamp, checksum};
 
 const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"MTDB"), u32::from_ne_bytes(*b"OARD")];
-const VERSION: u32 = 2;
 
 const CHECKSUM_AT: usize = 3;
 const WORD_COUNT_AT: usize = 4;

@@ -10,6 +10,7 @@ mod chip;
 mod device;
 pub mod layout;
 mod open;
+mod version;
 mod words;
 
 #[cfg(test)]

@@ -179,3 +179,103 @@ pub fn store_stamps(words: &[AtomicU32], image: &Stamp, oob: &Stamp) {
             .unwrap_or(&[]),
     );
 }
+
+#[cfg(test)]
+mod layout_tests {
+    use super::*;
+    use flash::geometry::ERASE_REGIONS_MAX;
+    use flash::ledger::BlockFlags;
+    use flash::{
+        BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Kind, LockScheme, OtpArea,
+    };
+
+    /// A side file of every kind of chip, as words.
+    fn words_of(kind: Kind, index: u32) -> Vec<u32> {
+        let is_nand = matches!(kind, Kind::Nand | Kind::MlcNand);
+        let region = |offset, erasesize, block_count| EraseRegion {
+            offset,
+            erasesize,
+            block_count,
+        };
+        let mut geometry = Geometry {
+            kind,
+            size: 0x5_0000,
+            erasesize: 0x4000,
+            writesize: if is_nand { 512 } else { 1 },
+            oobsize: if is_nand { 16 } else { 0 },
+            subpage_shift: u8::from(is_nand),
+            ecc: if is_nand { Ecc::Hamming } else { Ecc::None },
+            otp_user: OtpArea {
+                region_length: 64,
+                region_count: index,
+            },
+            otp_erasable: index.is_multiple_of(2),
+            erase_alignment: [EraseAlignment::StartAndLength, EraseAlignment::LengthOnly]
+                [index as usize % 2],
+            command_set: [CommandSet::Other, CommandSet::Intel, CommandSet::Amd]
+                [index as usize % 3],
+            lock: [
+                LockScheme::None,
+                LockScheme::PerBlock,
+                LockScheme::BlockProtect(BlockProtect::TOP),
+                LockScheme::NandUnsupported,
+                LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM_4),
+                LockScheme::BlockProtect(BlockProtect::PROGRAMS_ONLY),
+            ][index as usize],
+            otp_factory: OtpArea::default(),
+            region_count: 0,
+            regions: [EraseRegion::default(); ERASE_REGIONS_MAX],
+        };
+        if kind == Kind::Nor {
+            geometry.region_count = 2;
+            geometry.regions[0] = region(0, 0x2000, 8);
+            geometry.regions[1] = region(0x1_0000, 0x1_0000, 4);
+        }
+        let size = SideLayout::of(&geometry).size as usize / 4;
+        let words: Vec<AtomicU32> = (0..size).map(|_| AtomicU32::new(0)).collect();
+        write_header(&words, &geometry);
+        let ledger = Ledger::new(&words[HEADER_WORDS..]);
+        ledger.format(&geometry);
+        ledger.declare_erased(&geometry);
+        ledger.next_epoch(&geometry);
+        let flags = |bad, locked| BlockFlags {
+            bad,
+            locked,
+            reserved: index == 2,
+        };
+        ledger.set_flags(1, flags(true, false));
+        ledger.set_flags(2, flags(false, true));
+        let stamp = Stamp {
+            size: 1,
+            mtime_ns: 2,
+            ctime_ns: 3,
+            ino: 4,
+        };
+        store_stamps(&words, &stamp, &stamp);
+        words
+            .iter()
+            .map(|word| word.load(Ordering::Relaxed))
+            .collect()
+    }
+
+    #[test]
+    fn a_side_file_of_another_layout_has_another_version() {
+        let kinds = [
+            Kind::Ram,
+            Kind::Rom,
+            Kind::Nor,
+            Kind::Nand,
+            Kind::MlcNand,
+            Kind::Dataflash,
+        ];
+        let words = kinds
+            .into_iter()
+            .zip(0..)
+            .flat_map(|(kind, index)| words_of(kind, index));
+        assert_eq!(
+            (VERSION, checksum(words)),
+            (1, 1_628_794_459),
+            "the layout of side files changed: raise VERSION, and write both numbers here"
+        );
+    }
+}
