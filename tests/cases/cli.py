@@ -186,6 +186,36 @@ def only_changes(lab):
     same(["files", "files/var", "files/var/log"], found, "what was kept")
 
 
+@case("cli: a program whose reader has gone is ended by SIGPIPE, as anywhere else")
+def broken_pipe(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY))
+    for more in ([], ["--no-sandbox"]):
+        writer = subprocess.Popen([HOST_TOOL, "-b", board.path, "run", *more, "--rootfs", root, "--no-report", "--", "sh", "-c",
+                                   "while :; do echo y; done"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=lab.work)
+        holds(writer.stdout.read(2) == b"y\n", "no output")
+        writer.stdout.close()
+        try:
+            same(str(128 + signal.SIGPIPE), str(writer.wait(20)), f"status {more}")
+        except subprocess.TimeoutExpired:
+            writer.kill()
+            raise Failed("the program writes for ever") from None
+
+
+@case("cli: names with blanks, commas, colons and quotes are no trouble to a sandbox")
+def odd_names(lab):
+    needs_sandbox(lab)
+    root = firmware(lab).rename(lab.directory / 'we:ird, r\\o"ot')
+    board, kept, temporary = lab.board(boards.SMALL_NOR, "bo:ard, 1"), lab.directory / "ke:pt,", lab.directory / "t:m,p"
+    temporary.mkdir()
+    result = tool(lab, "-b", board.path, "run", "--rootfs", root, "--changes", kept, "--", "sh", "-c",
+                  "flash_erase -q /dev/mtd1 0 1; echo a > /etc/new", env={"TMPDIR": str(temporary)}).ok()
+    holds("no sandbox here" not in result.err, result.transcript())
+    result.says("bo:ard, 1' diff --since 1").says("/etc/new added")
+    same("a\n", (kept / "files/etc/new").read_text(), "what was kept")
+    same([], os.listdir(temporary), "left behind")
+
+
 @case("cli: where namespaces are forbidden, run falls back to plain QEMU and says what is lost")
 def forbidden(lab):
     board, root = lab.board(boards.SMALL_NOR), firmware(lab)

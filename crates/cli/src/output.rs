@@ -22,6 +22,20 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(is_it)
 }
 
+/// A word as a shell takes it.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,%@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+pub fn shell_path(path: &std::path::Path) -> String {
+    shell_word(&path.display().to_string())
+}
+
 pub fn line(text: impl AsRef<str>) -> Result<()> {
     print(&format!("{}\n", text.as_ref()))
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use image::chip_files::ChipPaths;
 
+use crate::output::shell_word;
 use crate::store::Store;
 
 const KEPT: usize = 3;
@@ -39,15 +40,7 @@ impl Run {
 
     /// What is run, for those who look at it afterwards; a full disk must not stop a run.
     pub fn note_command(&self, command: &[String]) {
-        let quoted = |word: &String| {
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,%@".contains(c);
-            if !word.is_empty() && word.chars().all(is_plain) {
-                word.clone()
-            } else {
-                format!("'{}'", word.replace('\'', r"'\''"))
-            }
-        };
-        let words: Vec<String> = command.iter().map(quoted).collect();
+        let words: Vec<String> = command.iter().map(|word| shell_word(word)).collect();
         let _ = fs::write(self.command_file(), words.join(" ") + "\n");
     }
 

@@ -30,8 +30,9 @@ pub fn run(context: &Context, args: &DiffArgs) -> Result<ExitCode> {
             context.open(None)?,
         ),
         (None, Some(before), None) => bail!(
-            "{0}: compare it with what? name a second board, or its past: mtdshim diff {0} --since last",
-            before.display()
+            "{}: compare it with what? name a second board, or its past: mtdshim diff {} --since last",
+            before.display(),
+            output::shell_path(before)
         ),
         (None, None, _) => bail!("name two boards, or use --since RUN (or --since last)"),
     };

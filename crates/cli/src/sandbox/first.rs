@@ -68,7 +68,9 @@ fn start(spec: &Spec, mounted: &Mounted, to_failure: &mut fs::File) -> Step<Pid>
     match told(unsafe { fork() }, "process")? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
+            // Rust's programs ignore a broken pipe, and would hand that on.
             for signal in [
+                Signal::SIGPIPE,
                 Signal::SIGINT,
                 Signal::SIGQUIT,
                 Signal::SIGTERM,

@@ -76,20 +76,20 @@ pub fn set_up(spec: &Spec) -> Step<Mounted> {
         ours: Vec::new(),
         without_binfmt: None,
     };
-    let mut overlay_work = inside("overlay");
+    let mut places = ("upper", "overlay");
     if let Some(kept) = &spec.changes {
+        for name in ["files", "work"] {
+            told(fs::create_dir_all(kept.join(name)), "directory for changes")?;
+        }
+        told(fs::create_dir(inside("kept")), "directories")?;
+        bind(kept, &inside("kept"), "bind of the directory for changes")?;
+        places = ("kept/files", "kept/work");
         mounted.upper = kept.join("files");
-        overlay_work = kept.join("work");
-        told(fs::create_dir_all(&mounted.upper), "directory for changes")?;
-        told(fs::create_dir_all(&overlay_work), "directory for changes")?;
     }
-    // Names in these options may hold no comma or colon; the root's is bound to a plain name for that.
-    let options = format!(
-        "lowerdir={},upperdir={},workdir={},userxattr",
-        mounted.lower.display(),
-        mounted.upper.display(),
-        overlay_work.display()
-    );
+    // Names in these options may hold no comma or colon: they are relative, and everything is bound to a plain one.
+    let (upper, overlay_work) = places;
+    let options = format!("lowerdir=lower,upperdir={upper},workdir={overlay_work},userxattr");
+    told(nix::unistd::chdir(&spec.work), "overlay")?;
     told(
         mount(
             Some("overlay"),
@@ -100,6 +100,7 @@ pub fn set_up(spec: &Spec) -> Step<Mounted> {
         ),
         "overlay",
     )?;
+    told(nix::unistd::chdir("/"), "overlay")?;
     own_things(spec, &mut mounted)?;
     devices(&mut mounted)?;
     system_files(&mut mounted)?;

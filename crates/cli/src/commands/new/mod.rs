@@ -71,9 +71,10 @@ pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     context.say(&format!(
-        "{0}: a board with {1}; look at it: mtdshim ls {0}",
+        "{}: a board with {}; look at it: mtdshim ls {}",
         directory.display(),
         chips.join(", "),
+        output::shell_path(directory)
     ));
     Ok(ExitCode::SUCCESS)
 }

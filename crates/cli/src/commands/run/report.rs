@@ -8,6 +8,7 @@ use super::{Ended, REBOOT_STATUS};
 use crate::bytes;
 use crate::commands::Context;
 use crate::compare::{self, AreaDiff};
+use crate::output::shell_path;
 use crate::proposals::{self, Proposal};
 use crate::runs::Run;
 use crate::sandbox::changes::{Change, How};
@@ -87,7 +88,7 @@ pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Resul
     let place = if flash.is_kept() && run.is_kept() {
         format!(
             "mtdshim -b {} diff --since {}",
-            flash.named.display(),
+            shell_path(&flash.named),
             run.number
         )
     } else if run.is_kept() {
@@ -95,16 +96,18 @@ pub fn show(context: &Context, flash: &Flash, run: &Run, ended: &Ended) -> Resul
     } else {
         "the state before is not kept".to_owned()
     };
-    eprintln!(
-        "--- run {}: exit status {}; {place}",
-        run.number, ended.status
-    );
+    let name = if run.is_kept() {
+        format!("run {}", run.number)
+    } else {
+        "run".to_owned()
+    };
+    eprintln!("--- {name}: exit status {}; {place}", ended.status);
     for line in lines {
         eprintln!("    {line}");
     }
     if !proposed.is_empty() {
         let add = if flash.is_kept() && run.is_kept() {
-            format!(", or: mtdshim -b {} answer --add", flash.named.display())
+            format!(", or: mtdshim -b {} answer --add", shell_path(&flash.named))
         } else {
             String::new()
         };
