@@ -114,6 +114,7 @@ def configuration(lab):
             ("unit", '[chip.nor]\ntype = "nor"\nsize = "1Q"\n', 3),
             ("quote", '[chip.nor]\ntype = "nor\nsize = "1M"\n', 2),
             ("partition", '[chip.nor]\ntype = "nor"\nsize = "1M"\nmtdparts = "nor:2M(too-big),64K(outside)"\n', 4),
+            ("factory", '[chip.nor]\ntype = "nor"\nsize = "1M"\notp_factory = "1x4"\notp_factory_data = "0123456789"\n', 5),
             ("bad-block", '[chip.nor]\ntype = "nor"\nsize = "1M"\nbad_blocks = [1]\n', 4)):
         board = lab.board(text, name)
         result = lab.guest(board, READ[:-1] + ["/dev/mtd0"])

@@ -13,6 +13,8 @@ pub const BAD_BLOCKS_MAX: usize = 32;
 pub const CHIP_NAME_BYTES: usize = 32;
 pub const MTD_NAME_BYTES: usize = 64;
 pub const FILE_NAME_BYTES: usize = 256;
+/// Hexadecimal digits of what the factory wrote into its one-time-programmable area.
+pub const FACTORY_DIGITS: usize = 64;
 
 pub const CHIP_WORDS: usize = 256;
 const FLAGS_AT: usize = GEOMETRY_WORDS;
@@ -22,7 +24,8 @@ const NAME_AT: usize = BAD_AT + BAD_BLOCKS_MAX;
 const MTD_NAME_AT: usize = NAME_AT + CHIP_NAME_BYTES / 4;
 const IMAGE_AT: usize = MTD_NAME_AT + MTD_NAME_BYTES / 4;
 const OOB_AT: usize = IMAGE_AT + FILE_NAME_BYTES / 4;
-const _: () = assert!(OOB_AT + FILE_NAME_BYTES / 4 <= CHIP_WORDS);
+const FACTORY_AT: usize = OOB_AT + FILE_NAME_BYTES / 4;
+const _: () = assert!(FACTORY_AT + FACTORY_DIGITS / 4 <= CHIP_WORDS);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChipConfig {
@@ -39,6 +42,8 @@ pub struct ChipConfig {
     pub oob: Text<FILE_NAME_BYTES>,
     pub bad_block_list: [u32; BAD_BLOCKS_MAX],
     pub bad_block_count: u32,
+    /// Written into the factory's area when the side file is made.
+    pub otp_factory_data: Text<FACTORY_DIGITS>,
 }
 
 impl ChipConfig {
@@ -69,6 +74,7 @@ impl ChipConfig {
             oob: Text::new(),
             bad_block_list: [0; BAD_BLOCKS_MAX],
             bad_block_count: 0,
+            otp_factory_data: Text::new(),
         }
     }
 
@@ -77,6 +83,18 @@ impl ChipConfig {
         self.bad_block_list
             .get(..self.bad_block_count as usize)
             .unwrap_or(&[])
+    }
+
+    /// The bytes of the factory's area, as far as the configuration knows them.
+    pub fn factory_bytes(&self) -> impl Iterator<Item = u8> {
+        let digit = |pair: &[u8], index: usize| {
+            let digit = pair
+                .get(index)
+                .map_or(0, |&digit| char::from(digit).to_digit(16).unwrap_or(0));
+            digit as u8
+        };
+        let pairs = self.otp_factory_data.as_str().as_bytes().chunks(2);
+        pairs.map(move |pair| digit(pair, 0) << 4 | digit(pair, 1))
     }
 
     pub(super) fn store(&self, to: &[AtomicU32]) {
@@ -95,6 +113,7 @@ impl ChipConfig {
         put_text(to, MTD_NAME_AT, &self.mtd_name);
         put_text(to, IMAGE_AT, &self.image);
         put_text(to, OOB_AT, &self.oob);
+        put_text(to, FACTORY_AT, &self.otp_factory_data);
     }
 
     pub(super) fn load(from: &[AtomicU32]) -> Option<ChipConfig> {
@@ -115,6 +134,7 @@ impl ChipConfig {
             oob: get_text(from, OOB_AT),
             bad_block_list,
             bad_block_count: get(from, BAD_COUNT_AT).min(BAD_BLOCKS_MAX as u32),
+            otp_factory_data: get_text(from, FACTORY_AT),
         })
     }
 }

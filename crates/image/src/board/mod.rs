@@ -22,7 +22,8 @@ use core::sync::atomic::AtomicU32;
 use mtd_abi::flag;
 
 pub use chip::{
-    BAD_BLOCKS_MAX, CHIP_NAME_BYTES, CHIPS_MAX, ChipConfig, FILE_NAME_BYTES, MTD_NAME_BYTES,
+    BAD_BLOCKS_MAX, CHIP_NAME_BYTES, CHIPS_MAX, ChipConfig, FACTORY_DIGITS, FILE_NAME_BYTES,
+    MTD_NAME_BYTES,
 };
 pub use device::{DEVICES_MAX, DeviceStats, DeviceView, Placed, Request, master_request, place};
 use layout::BoardWords;

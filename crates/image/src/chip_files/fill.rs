@@ -1,5 +1,6 @@
 //! Making files: under a temporary name, filled, then renamed; on any failure nothing is left.
 
+use crate::board::FACTORY_DIGITS;
 use crate::mapping::buffer;
 use crate::os::{Fd, OpenMode, Os, errno, pwrite_all};
 use crate::problem::Problem;
@@ -56,6 +57,19 @@ impl<'a, O: Os> NewFile<'a, O> {
             offset += length as u64;
         }
         Ok(())
+    }
+
+    /// A few bytes at `offset`.
+    pub fn write_bytes(&self, bytes: impl Iterator<Item = u8>, offset: u64) -> Result<(), Problem> {
+        let mut chunk = [0; FACTORY_DIGITS / 2];
+        let mut length = 0;
+        for (place, byte) in chunk.iter_mut().zip(bytes) {
+            *place = byte;
+            length += 1;
+        }
+        pwrite_all(self.os, self.fd, chunk.get(..length).unwrap_or(&[]), offset).map_err(|errno| {
+            Problem::of_errno(&self.target, "fill this file", errno, remedy(errno))
+        })
     }
 
     /// Gives the file its name. The descriptor stays open and is the caller's.

@@ -181,6 +181,7 @@ fn fill_side<O: Os>(
 ) -> Result<Mapping, Problem> {
     // Zero is no valid ledger word, 0xFF is unprogrammed OTP; header and ledger are written over it.
     side.fill(layout.size, 0xff)?;
+    side.write_bytes(chip.factory_bytes(), layout.otp_factory_offset)?;
     let length = usize::try_from(layout.mapped_bytes).unwrap_or(usize::MAX);
     let mapping = Mapping::shared(side.fd(), length).ok_or_else(|| {
         Problem::of_errno(

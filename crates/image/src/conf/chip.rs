@@ -74,10 +74,11 @@ pub const OOB: usize = 18;
 pub const MTDPARTS: usize = 19;
 pub const PROC_MTD: usize = 20;
 pub const KEEP_MASTER: usize = 21;
+pub const OTP_FACTORY_DATA: usize = 22;
 
 pub static KEYS: Keys = Keys {
     names: "preset type driver size erasesize writesize oobsize subpages ecc lock power_up_lock otp_user otp_factory \
-            otp_erase erase_regions bad_blocks name image oob mtdparts proc_mtd keep_master",
+            otp_erase erase_regions bad_blocks name image oob mtdparts proc_mtd keep_master otp_factory_data",
     takes: &[
         Takes::Preset,
         Takes::Kind,
@@ -101,8 +102,11 @@ pub static KEYS: Keys = Keys {
         Takes::Text,
         Takes::File,
         Takes::Flag,
+        Takes::Name,
     ],
 };
+
+const _: () = assert!(KEYS.takes.len() <= keys::KEYS_MAX);
 
 /// What the columns of a preset are, behind its name and its driver (see presets.rs).
 const PRESET_COLUMNS: [usize; 8] = [

@@ -6,7 +6,7 @@ use crate::board::{FILE_NAME_BYTES, MTD_NAME_BYTES};
 use crate::presets;
 use crate::problem::Problem;
 
-pub const KEYS_MAX: usize = 22;
+pub const KEYS_MAX: usize = 23;
 
 /// What a key takes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,7 @@
 //! power_up_lock = false         # the flag MTD_POWERUP_LOCK
 //! otp_user = "3x256"            # regions x bytes
 //! otp_factory = "1x16"
+//! otp_factory_data = "0123abcd" # what the factory wrote there, at most 32 bytes; when the side file is made
 //! otp_erase = false             # OTPERASE works
 //! erase_regions = "8x8K,127x64K"
 //! bad_blocks = [3, 10]          # marked by the maker, when the side file is made

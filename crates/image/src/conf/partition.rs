@@ -295,6 +295,7 @@ impl<'a> ChipInWork<'a> {
         chip.image = Text::of(image);
         chip.oob = Text::of(oob);
         chip.bad_block_count = 0;
+        chip.otp_factory_data = Text::new();
         let geometry = &mut chip.geometry;
         geometry.size = placed.size;
         geometry.erasesize = placed.erasesize;

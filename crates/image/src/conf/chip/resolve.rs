@@ -63,6 +63,7 @@ pub fn resolve(
     }
     check(draft, geometry)?;
     bad_blocks(draft, chip)?;
+    factory_data(draft, chip)?;
     chip.name = Text::of(draft.name);
     chip.image = Text::of(draft.text(IMAGE).unwrap_or(""));
     chip.oob = Text::of(draft.text(OOB).unwrap_or(""));
@@ -292,6 +293,21 @@ fn bad_blocks(draft: &Draft<'_>, chip: &mut ChipConfig) -> Result<(), Problem> {
         *place = block as u32;
         chip.bad_block_count += 1;
     }
+    Ok(())
+}
+
+/// The factory's bytes as hexadecimal digits; they stay digits until the side file is made.
+fn factory_data(draft: &Draft<'_>, chip: &mut ChipConfig) -> Result<(), Problem> {
+    let digits = draft.text(OTP_FACTORY_DATA).unwrap_or("");
+    let area = chip.geometry.otp_factory.length();
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hex || digits.len() % 2 != 0 || digits.len() as u64 / 2 > area {
+        return Err(draft.at_key(OTP_FACTORY_DATA).problem(
+            format_args!("otp_factory_data is not hexadecimal digits for at most {area} bytes"),
+            format_args!("write \"0123abcd\", and otp_factory = \"1x16\" for the area"),
+        ));
+    }
+    chip.otp_factory_data = Text::of(digits);
     Ok(())
 }
 
