@@ -301,7 +301,7 @@ fn factory_data(draft: &Draft<'_>, chip: &mut ChipConfig) -> Result<(), Problem>
     let digits = draft.text(OTP_FACTORY_DATA).unwrap_or("");
     let area = chip.geometry.otp_factory.length();
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_hex || digits.len() % 2 != 0 || digits.len() as u64 / 2 > area {
+    if !is_hex || !digits.len().is_multiple_of(2) || digits.len() as u64 / 2 > area {
         return Err(draft.at_key(OTP_FACTORY_DATA).problem(
             format_args!("otp_factory_data is not hexadecimal digits for at most {area} bytes"),
             format_args!("write \"0123abcd\", and otp_factory = \"1x16\" for the area"),
