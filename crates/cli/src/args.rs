@@ -166,6 +166,7 @@ pub enum Bad {
 pub struct ImportArgs {
     /// mtdN, a partition's name, or a chip's name
     pub target: String,
+    /// `-` is standard input
     pub file: PathBuf,
     /// The file holds every page followed by its spare area; written as it is, marks of bad blocks too
     #[arg(long)]

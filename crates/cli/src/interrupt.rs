@@ -15,11 +15,19 @@ extern "C" fn note(_signal: i32) {
 }
 
 #[derive(Debug)]
-pub struct Interrupted;
+pub enum Interrupted {
+    /// Everything is as it was before.
+    Undone,
+    /// What cannot be taken back, in words.
+    Half(String),
+}
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("interrupted; nothing half made was left")
+        match self {
+            Interrupted::Undone => formatter.write_str("interrupted; nothing half made was left"),
+            Interrupted::Half(what) => write!(formatter, "interrupted; {what}"),
+        }
     }
 }
 
@@ -40,7 +48,7 @@ pub fn install() {
 
 pub fn check() -> Result<()> {
     if NOTED.load(Ordering::Relaxed) {
-        Err(Interrupted.into())
+        Err(Interrupted::Undone.into())
     } else {
         Ok(())
     }

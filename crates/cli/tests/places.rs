@@ -88,3 +88,72 @@ fn a_new_board_is_told_as_json() {
     assert_eq!(made["board"], "b");
     assert_eq!(made["chips"][0], "nor0");
 }
+
+#[test]
+fn an_import_takes_a_pipe_whole_and_refuses_what_is_empty() {
+    let dir = Dir::new();
+    dir.nor();
+    let pipe = dir.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let bytes = util::noise(100_000);
+    let writer = std::thread::spawn({
+        let bytes = bytes.clone();
+        move || std::fs::write(pipe, bytes).unwrap()
+    });
+    let told = dir.json(&["-b", "nor", "import", "rootfs", "pipe"]);
+    writer.join().unwrap();
+    assert_eq!(told["bytes"], 100_000);
+    let told = dir.json(&["-b", "nor", "export", "rootfs", "out"]);
+    assert_eq!(told["bytes"], 704 << 10);
+    assert_eq!(dir.read("out")[..100_000], bytes);
+    dir.write("empty", b"");
+    assert!(
+        dir.refused(&["-b", "nor", "import", "env", "empty"])
+            .contains("there is nothing in it")
+    );
+    assert!(
+        dir.refused(&["-b", "nor", "import", "env", "nor"])
+            .contains("this is a directory")
+    );
+}
+
+#[test]
+fn an_interrupted_import_says_how_far_it_came() {
+    let dir = Dir::new();
+    dir.ok(&[
+        "new",
+        "big",
+        "--size",
+        "64M",
+        "--type",
+        "nand",
+        "--erasesize",
+        "128K",
+        "--writesize",
+        "2048",
+        "--oobsize",
+        "64",
+    ]);
+    dir.write("data", util::noise(60 << 20));
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_mtdshim"))
+        .args(["-b", "big", "import", "nand0", "data"])
+        .current_dir(dir.path("."))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    // A fast machine may have been done, a slow one not yet begun.
+    match output.status.code() {
+        Some(130) => assert!(said.contains("import it again"), "{said}"),
+        Some(0) => assert!(said.contains("bytes from data"), "{said}"),
+        _ => assert!(
+            std::os::unix::process::ExitStatusExt::signal(&output.status).is_some(),
+            "{said}"
+        ),
+    }
+    assert!(dir.ok(&["check", "big"]).out.contains("sound"));
+}

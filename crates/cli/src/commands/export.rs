@@ -4,15 +4,18 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use anyhow::{Context as _, Result, bail};
 
 use super::Context;
 use crate::args::{Bad, ExportArgs};
 use crate::bytes;
+use crate::output;
 use crate::progress::Progress;
 use crate::store::{Access, OpenChip, Target};
 
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Summary {
     bytes: u64,
     bad_blocks: u32,
@@ -44,6 +47,9 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result<ExitCode> {
             copy(context, &mut chip, &target, args, file)
         })?
     };
+    if context.json && !to_stdout {
+        output::json(&summary)?;
+    }
     let place = if to_stdout {
         "standard output".to_owned()
     } else {
@@ -70,7 +76,9 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result<ExitCode> {
             bytes::count(summary.corrected.into(), "bit")
         ));
     }
-    context.say(&remarks.join(", "));
+    if !context.json {
+        context.say(&remarks.join(", "));
+    }
     if summary.failed > 0 {
         let steps = bytes::count(summary.failed.into(), "ECC step");
         eprintln!(

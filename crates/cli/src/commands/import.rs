@@ -5,11 +5,15 @@ use std::io::Read;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
 use flash::{Block, OpMode, Source, WriteOps};
 
 use super::Context;
 use crate::args::{Bad, ImportArgs};
 use crate::bytes;
+use crate::interrupt::Interrupted;
+use crate::output;
 use crate::progress::Progress;
 use crate::store::{Access, OpenChip, Target};
 
@@ -17,9 +21,14 @@ pub fn run(context: &Context, args: &ImportArgs) -> Result<ExitCode> {
     let store = context.open(None)?;
     let target = store.target(&args.target)?;
     let mut chip = store.open_chip(target.chip, Access::Change)?;
-    let mut file = File::open(&args.file)
-        .with_context(|| format!("{}: cannot open this file", args.file.display()))?;
-    let length = file.metadata()?.len();
+    let (mut file, length) = open(args)?;
+    if length == 0 && !args.erase_rest {
+        bail!(
+            "{}: there is nothing in it; to erase {} give --erase-rest as well",
+            args.file.display(),
+            target.name
+        );
+    }
     let bad = args
         .bad
         .unwrap_or(if args.oob { Bad::Keep } else { Bad::Skip });
@@ -38,12 +47,26 @@ pub fn run(context: &Context, args: &ImportArgs) -> Result<ExitCode> {
         put_block(&mut chip, block, &bytes, args.oob)?;
         verify(&mut chip, &target, block, &bytes, args.oob)?;
         imported += count;
-        progress.advance(count)?;
+        progress.advance(count).map_err(|_| {
+            Interrupted::Half(format!(
+                "{} has the first {imported} bytes of {}, the rest is as it was; import it again",
+                target.name,
+                args.file.display()
+            ))
+        })?;
     }
     if args.oob && bad == Bad::Keep {
         note_marks(&mut chip, &plan.blocks)?;
     }
     drop(progress);
+    if context.json {
+        output::json(&Imported {
+            target: &target.name,
+            bytes: imported,
+            bad_blocks_skipped: plan.skipped,
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let skipped = match plan.skipped {
         0 => String::new(),
         count => format!(", {} skipped", bytes::count(count.into(), "bad block")),
@@ -54,6 +77,37 @@ pub fn run(context: &Context, args: &ImportArgs) -> Result<ExitCode> {
         args.file.display()
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct Imported<'a> {
+    target: &'a str,
+    bytes: u64,
+    bad_blocks_skipped: u32,
+}
+
+/// The bytes and how many there are; what has no length beforehand (a pipe) is read whole first.
+fn open(args: &ImportArgs) -> Result<(Box<dyn Read>, u64)> {
+    let failed = |what: &str| format!("{}: cannot {what} this file", args.file.display());
+    let mut source: Box<dyn Read> = if args.file.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        let file = File::open(&args.file).with_context(|| failed("open"))?;
+        let status = file.metadata()?;
+        if status.is_dir() {
+            bail!("{}: this is a directory; name a file", args.file.display());
+        }
+        if status.is_file() {
+            return Ok((Box::new(file), status.len()));
+        }
+        Box::new(file)
+    };
+    let mut bytes = Vec::new();
+    source
+        .read_to_end(&mut bytes)
+        .with_context(|| failed("read"))?;
+    let length = bytes.len() as u64;
+    Ok((Box::new(std::io::Cursor::new(bytes)), length))
 }
 
 struct Plan {
