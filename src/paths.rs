@@ -5,6 +5,7 @@
 use crate::descriptors::{Node, NodeKind};
 use crate::sys;
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Longer names are never ours: buffers of this size live on the stacks of guest threads.
 pub const PATH_MAX: usize = 1024;
@@ -127,6 +128,23 @@ pub fn may_be_ours(path: &[u8]) -> bool {
     is_in_dev && crate::answers::any()
 }
 
+/// The host has flash of its own: then a link that leads to a name of ours would open that, and is followed by us first.
+static HOST_FLASH: AtomicBool = AtomicBool::new(false);
+
+/// Asked once, when the library is loaded. By this name, because the emulator puts the guest's root before all others.
+pub fn look_for_host_flash() {
+    let names = [
+        c"/proc/self/root/dev/mtd0",
+        c"/proc/self/root/dev/mtdblock0",
+    ];
+    let there = names.iter().any(|name| sys::stat64(name, true).is_ok());
+    HOST_FLASH.store(there, Relaxed);
+}
+
+pub fn host_has_flash() -> bool {
+    HOST_FLASH.load(Relaxed)
+}
+
 /// The quickest test, before every open and stat of the guest: an absolute name without "//", "/./" and "/../", and not in a directory
 /// where something of ours could be. One look at each byte, and letters need two instructions more than the loop.
 ///
@@ -134,7 +152,7 @@ pub fn may_be_ours(path: &[u8]) -> bool {
 /// `path` is null or what the guest passed to libc as a C string.
 #[inline(never)]
 pub unsafe fn is_elsewhere(path: *const core::ffi::c_char) -> bool {
-    if (path as usize) < 4096 {
+    if (path as usize) < 4096 || host_has_flash() {
         return false;
     }
     let mut at = path.cast::<u8>();

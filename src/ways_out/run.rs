@@ -22,6 +22,7 @@ static LOADED_BY: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn at_load() {
     LOADED_BY.store(sys::getpid(), Relaxed);
+    crate::paths::look_for_host_flash();
     set_handler(SIGNAL, on_end);
 }
 
