@@ -71,6 +71,8 @@ pub struct TestOs {
     pub forbidden_suffix: Cell<&'static str>,
     pub reports: RefCell<Vec<String>>,
     pub opened: RefCell<Vec<String>>,
+    /// Done once, before a name with this ending is looked at: what another process did in between.
+    pub before_stat: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>>,
 }
 
 impl TestOs {
@@ -83,6 +85,7 @@ impl TestOs {
             forbidden_suffix: Cell::new("\0"),
             reports: RefCell::default(),
             opened: RefCell::default(),
+            before_stat: RefCell::default(),
         }
     }
 
@@ -130,6 +133,11 @@ impl Os for TestOs {
     }
 
     fn stat(&self, path: &CStr) -> Result<FileStatus, i32> {
+        let is_meant = |(ending, _): &mut (&str, _)| path.to_bytes().ends_with(ending.as_bytes());
+        let other = self.before_stat.borrow_mut().take_if(is_meant);
+        if let Some((_, act)) = other {
+            act();
+        }
         self.host.stat(path)
     }
 

@@ -29,11 +29,16 @@ pub fn make_missing(
     chip: &ChipConfig,
     paths: &ChipPaths,
 ) -> Result<Made, Problem> {
-    if missing(os, chip, paths)?.is_none() {
+    let first_look = missing(os, chip, paths);
+    if matches!(first_look, Ok(None)) {
         return Ok(Made::default());
     }
-    let _alone = MakeLock::take(os, board_directory)?;
-    // Another process may have made them while we waited.
+    let _alone = match (MakeLock::take(os, board_directory), first_look) {
+        (Err(_), Err(problem)) | (Err(problem), Ok(_)) => return Err(problem),
+        (Ok(lock), _) => lock,
+    };
+    // Another process may have made them while we waited; one that was at it while we looked showed us some files and not
+    // the others, so that a trouble counts only now.
     match missing(os, chip, paths)? {
         Some(needed) => make(os, chip, paths, needed).map(|()| needed),
         None => Ok(Made::default()),

@@ -540,3 +540,19 @@ fn failed_openings_close_their_descriptors() {
     }
     assert!(open_count() < before + 150);
 }
+
+#[test]
+fn files_that_another_process_makes_while_we_look_are_no_trouble() {
+    for conf in [NOR, NAND] {
+        let case = Case::new(conf);
+        let path = case.directory.c_path();
+        let act = Box::new(move || {
+            let os = TestOs::new();
+            let board = Board::open(&os, &path).unwrap();
+            ChipFiles::open(&os, &board, 0).unwrap().close(&os);
+        });
+        // The image was missing a moment ago; then it is there with all the rest.
+        *case.os.before_stat.borrow_mut() = Some(("n.mtdshim", act));
+        case.close(case.opened());
+    }
+}
