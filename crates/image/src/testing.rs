@@ -63,6 +63,8 @@ impl Drop for TestDirectory {
     }
 }
 
+type Act = Box<dyn FnOnce()>;
+
 pub struct TestOs {
     host: HostOs,
     pub space_left: Cell<u64>,
@@ -72,7 +74,7 @@ pub struct TestOs {
     pub reports: RefCell<Vec<String>>,
     pub opened: RefCell<Vec<String>>,
     /// Done once, before a name with this ending is looked at: what another process did in between.
-    pub before_stat: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>>,
+    pub before_stat: RefCell<Option<(&'static str, Act)>>,
 }
 
 impl TestOs {
