@@ -157,3 +157,20 @@ fn an_interrupted_import_says_how_far_it_came() {
     }
     assert!(dir.ok(&["check", "big"]).out.contains("sound"));
 }
+
+#[test]
+fn a_setting_that_is_empty_is_none() {
+    let dir = Dir::new();
+    dir.nor();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_mtdshim"))
+        .args(["-b", "nor", "ls"])
+        .current_dir(dir.path("."))
+        .envs([
+            ("MTDSHIM", ""),
+            ("MTDSHIM_QEMU", ""),
+            ("MTDSHIM_LIBRARY", ""),
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
