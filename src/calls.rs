@@ -332,7 +332,11 @@ pub fn ioctl(fd: i32, command: u32, argument: usize) -> Answer<i32> {
         crate::trace::ioctl(session, command, argument as u64, &result);
         result
     });
-    Some(result.and_then(|result| result))
+    let result = result.and_then(|result| result);
+    if result == Err(Errno::ENOTTY) {
+        crate::trace::refused_by_flash(descriptor.node, command);
+    }
+    Some(result)
 }
 
 /// For calls that a flash descriptor always refuses in the same way.

@@ -12,7 +12,7 @@ use chardev::Session;
 use chardev::text::Text;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicI32, AtomicU8, Ordering::Relaxed};
-pub use devices::{answered, foreign_ioctl, missing, refused};
+pub use devices::{answered, foreign_ioctl, missing, refused, refused_by_flash};
 use mtd_abi::errno::Errno;
 
 static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
@@ -199,6 +199,10 @@ pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64, result: &Re
     begin(&mut line, Some((session.device.index, session.device.name)));
     let json = STATE.load(Relaxed) == JSON;
     let name = mtd_abi::ioctl::name(command);
+    if name.is_none() && *result == Err(Errno::ENOTTY) {
+        // `refused_by_flash` tells it, with a rule that would answer.
+        return;
+    }
     let _ = match (json, name) {
         (true, Some(name)) => write!(line, ",\"op\":\"{name}\""),
         (true, None) => write!(line, ",\"op\":\"ioctl\",\"command\":{command}"),

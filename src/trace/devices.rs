@@ -3,7 +3,8 @@
 
 use super::{JSON, STATE, begin, end, is_off, json_string};
 use crate::answers::Event;
-use crate::paths::{self, PATH_MAX};
+use crate::descriptors::Node;
+use crate::paths::{self, PATH_MAX, PathBuffer};
 use crate::{root_names, sys};
 use answers::Taken;
 use chardev::text::Text;
@@ -103,6 +104,19 @@ pub fn refused(path: &[u8], command: u32, errno: Errno) {
     };
     end::<i32>(&mut line, &Err(errno));
     propose(path, Some(command));
+}
+
+/// An ioctl that flash does not know.
+#[cold]
+pub fn refused_by_flash(node: Node, command: u32) {
+    if is_off() || mtd_abi::ioctl::name(command).is_some() {
+        return;
+    }
+    if let Some(name) = paths::node_name(node)
+        && let Some(path) = PathBuffer::of(&[b"/dev/", name.bytes()])
+    {
+        refused(path.bytes(), command, Errno::ENOTTY);
+    }
 }
 
 /// The same by descriptor, after the system has refused it.

@@ -184,6 +184,9 @@ def traced(lab):
     conf = board.file("mtdshim.conf")
     conf.write_text(conf.read_text() + rule)
     says(lab, board, "/dev/nvram9", ["o", "i:0x6701:n0"], "o: 0", "i:0x6701:n0: -1 errno 25")
+    result = client(lab, board, "/dev/mtdblock1", "o", "i:0x6799:n0", env={"MTDSHIM_TRACE": "stderr"}).ok()
+    rule = '[[answer]]\npath = "/dev/mtdblock1"\ncommand = 0x00006799\n'
+    holds(result.err.count(rule) == 1 and "refused ioctl on /dev/mtdblock1" in result.err, result.transcript())
     result = client(lab, board, "/dev/null", "o", "i:0x6701:n0", env={"MTDSHIM_TRACE": "json:out"}).ok()
     events = [json.loads(line) for line in (lab.work / "out").read_text().splitlines()]
     holds([(event["op"], event["path"], event["command"]) for event in events] == [("refused-ioctl", "/dev/null", 0x6701)], f"{events}")

@@ -72,10 +72,16 @@ fn of_run(context: &Context, args: &LogArgs) -> Result<PathBuf> {
     Ok(run.trace())
 }
 
+fn short(path: &str) -> &str {
+    path.trim_start_matches("/dev/")
+}
+
 fn is_wanted(args: &LogArgs, event: &Event) -> bool {
     let device = |wanted: &String| {
         event.name == *wanted
-            || event.path() == Some(wanted)
+            || event
+                .path()
+                .is_some_and(|path| short(path) == short(wanted))
             || event
                 .mtd
                 .is_some_and(|index| format!("mtd{index}") == wanted.trim_start_matches("/dev/"))
