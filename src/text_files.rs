@@ -116,7 +116,7 @@ fn system_text<'a>(path: &core::ffi::CStr, buffer: &'a mut [u8]) -> &'a [u8] {
 
 fn leading_number(line: &[u8]) -> Option<u32> {
     let digits = line.trim_ascii_start().split(|&byte| byte == b' ').next()?;
-    core::str::from_utf8(digits).ok()?.parse().ok()
+    crate::paths::parse_decimal(digits)
 }
 
 /// The system's list with ` 90 mtd` and ` 31 mtdblock` at their places.

@@ -9,19 +9,22 @@ use crate::text::PathText;
 const CHUNK_BYTES: u64 = 1 << 18;
 const TEMPORARY_SUFFIX: &str = ".new";
 
+fn temporary(target: &PathText) -> PathText {
+    target.with_suffix(TEMPORARY_SUFFIX)
+}
+
 /// A file that does not have its final name yet; dropped before `finish`, it is gone.
 pub struct NewFile<'a, O: Os> {
     os: &'a O,
-    target: PathText,
-    temporary: PathText,
+    target: &'a PathText,
     fd: Fd,
     is_finished: bool,
 }
 
 impl<'a, O: Os> NewFile<'a, O> {
     /// The caller is alone (`MakeLock`), so a temporary file found here belongs to a process that died.
-    pub fn create(os: &'a O, target: &PathText) -> Result<Self, Problem> {
-        let temporary = target.with_suffix(TEMPORARY_SUFFIX);
+    pub fn create(os: &'a O, target: &'a PathText) -> Result<Self, Problem> {
+        let temporary = temporary(target);
         let open = || os.open(temporary.as_cstr(), OpenMode::CreateNew);
         let result = match open() {
             Err(errno::EEXIST) => os.unlink(temporary.as_cstr()).and_then(|()| open()),
@@ -31,8 +34,7 @@ impl<'a, O: Os> NewFile<'a, O> {
             .map_err(|errno| Problem::of_errno(target, "make this file", errno, remedy(errno)))?;
         Ok(NewFile {
             os,
-            target: *target,
-            temporary,
+            target,
             fd,
             is_finished: false,
         })
@@ -45,7 +47,7 @@ impl<'a, O: Os> NewFile<'a, O> {
     /// Real bytes, not a hole: what is mapped later must not run out of space, and an erased chip is 0xFF.
     pub fn fill(&self, size: u64, value: u8) -> Result<(), Problem> {
         let failed =
-            |errno| Problem::of_errno(&self.target, "fill this file", errno, remedy(errno));
+            |errno| Problem::of_errno(self.target, "fill this file", errno, remedy(errno));
         let mut chunk =
             buffer(size.min(CHUNK_BYTES) as usize).ok_or_else(|| failed(errno::ENOMEM))?;
         chunk.fill(value);
@@ -75,10 +77,10 @@ impl<'a, O: Os> NewFile<'a, O> {
     /// Gives the file its name. The descriptor stays open and is the caller's.
     pub fn finish(mut self) -> Result<Fd, Problem> {
         self.os
-            .rename(self.temporary.as_cstr(), self.target.as_cstr())
+            .rename(temporary(self.target).as_cstr(), self.target.as_cstr())
             .map_err(|errno| {
                 Problem::of_errno(
-                    &self.target,
+                    self.target,
                     "give this file its name",
                     errno,
                     remedy(errno),
@@ -94,7 +96,7 @@ impl<O: Os> Drop for NewFile<'_, O> {
         if !self.is_finished {
             self.os.close(self.fd);
             // Nothing more can be done when even this fails; the next maker removes it.
-            let _ = self.os.unlink(self.temporary.as_cstr());
+            let _ = self.os.unlink(temporary(self.target).as_cstr());
         }
     }
 }
