@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Used inside a guest (32 bits, no allocator, no standard I/O, never a panic) and by the host tool. All system calls
-//! go through the trait [`os::Os`], except the mapping of memory, which memmap2 does.
+//! go through the trait [`os::Os`], except the mapping of memory, which memmap2 and [`memory`] do.
 //!
 //! Must not know: what an ioctl is, what a guest is.
 
@@ -29,6 +29,7 @@ pub mod host_os;
 pub mod lock;
 pub mod make_lock;
 pub mod mapping;
+pub mod memory;
 pub mod os;
 pub mod presets;
 pub mod problem;

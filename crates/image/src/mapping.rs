@@ -7,12 +7,13 @@
 use core::sync::atomic::AtomicU32;
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 
+use crate::memory::Memory;
 use crate::os::Fd;
 
 #[derive(Debug)]
 pub enum Mapping {
     Shared(MmapRaw),
-    Private(MmapRaw),
+    Private(Memory),
 }
 
 impl Mapping {
@@ -23,7 +24,7 @@ impl Mapping {
 
     /// Zeroed memory of this process.
     pub fn private(length: usize) -> Option<Mapping> {
-        buffer(length).map(|map| Mapping::Private(map.into()))
+        buffer(length).map(Mapping::Private)
     }
 
     pub fn is_shared(&self) -> bool {
@@ -31,27 +32,25 @@ impl Mapping {
     }
 
     pub fn words(&self) -> &[AtomicU32] {
-        let (Mapping::Shared(map) | Mapping::Private(map)) = self;
+        let (start, length) = match self {
+            Mapping::Shared(map) => (map.as_mut_ptr(), map.len()),
+            Mapping::Private(memory) => (memory.as_mut_ptr(), memory.len()),
+        };
         // SAFETY: the mapping is page aligned, writable and at least this long, and lives as long as `self`; every
         // access of any process to it is atomic.
-        unsafe { core::slice::from_raw_parts(map.as_mut_ptr().cast_const().cast(), map.len() / 4) }
+        unsafe { core::slice::from_raw_parts(start.cast_const().cast(), length / 4) }
     }
 }
 
-/// What memmap2 would refuse with words of its own, which need an allocator.
-const LENGTH_MAX: usize = isize::MAX as usize;
-
 /// A buffer of a size known only at run time, without an allocator.
-pub fn buffer(length: usize) -> Option<MmapMut> {
-    MmapOptions::new()
-        .len(length.clamp(1, LENGTH_MAX))
-        .map_anon()
-        .ok()
+pub fn buffer(length: usize) -> Option<Memory> {
+    Memory::new(length)
 }
 
 /// The first `length` bytes of a file, writable and shared. Who uses it as plain memory keeps the file to itself.
 pub fn file(fd: Fd, length: usize) -> Option<MmapMut> {
-    let length = length.clamp(1, LENGTH_MAX);
+    // Longer ones memmap2 would refuse with words of its own, which need an allocator.
+    let length = length.clamp(1, isize::MAX as usize);
     // SAFETY: files are never shrunk by this project (see above); only their owner makes references into them.
     unsafe { MmapOptions::new().len(length).no_probe_handle().map_mut(fd) }.ok()
 }

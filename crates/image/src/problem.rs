@@ -3,16 +3,15 @@
 //! It is one finished line in memory of its own, so that what may fail returns two words and not two kilobytes.
 
 use core::fmt::{self, Write};
-use memmap2::MmapMut;
 
-use crate::mapping::buffer;
+use crate::memory::Memory;
 use crate::os::{Os, errno_text};
 use crate::text::PathText;
 
 pub const LINE_BYTES_MAX: usize = 2048;
 
 /// Zero bytes end the line. None of it when there was no memory for the words.
-pub struct Problem(Option<MmapMut>);
+pub struct Problem(Option<Memory>);
 
 impl Problem {
     pub fn new(
@@ -21,7 +20,7 @@ impl Problem {
         what: fmt::Arguments<'_>,
         fix: fmt::Arguments<'_>,
     ) -> Self {
-        let mut memory = buffer(LINE_BYTES_MAX);
+        let mut memory = Memory::new(LINE_BYTES_MAX);
         if let Some(memory) = &mut memory {
             let mut text = Line(memory);
             // What is too long is cut, and says so by its end; writing never fails.

@@ -46,8 +46,7 @@ impl<'a, O: Os> NewFile<'a, O> {
 
     /// Real bytes, not a hole: what is mapped later must not run out of space, and an erased chip is 0xFF.
     pub fn fill(&self, size: u64, value: u8) -> Result<(), Problem> {
-        let failed =
-            |errno| Problem::of_errno(self.target, "fill this file", errno, remedy(errno));
+        let failed = |errno| Problem::of_errno(self.target, "fill this file", errno, remedy(errno));
         let mut chunk =
             buffer(size.min(CHUNK_BYTES) as usize).ok_or_else(|| failed(errno::ENOMEM))?;
         chunk.fill(value);
@@ -79,12 +78,7 @@ impl<'a, O: Os> NewFile<'a, O> {
         self.os
             .rename(temporary(self.target).as_cstr(), self.target.as_cstr())
             .map_err(|errno| {
-                Problem::of_errno(
-                    self.target,
-                    "give this file its name",
-                    errno,
-                    remedy(errno),
-                )
+                Problem::of_errno(self.target, "give this file its name", errno, remedy(errno))
             })?;
         self.is_finished = true;
         Ok(self.fd)
