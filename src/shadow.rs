@@ -175,7 +175,7 @@ pub fn guest_name(real: &[u8]) -> PathBuffer {
     });
     mapped
         .or_else(|| PathBuffer::of(&[real]))
-        .unwrap_or(const { PathBuffer::new() })
+        .unwrap_or_else(PathBuffer::new)
 }
 
 pub fn open(path: &[u8], flags: i32) -> Result<i32, Errno> {
@@ -266,26 +266,19 @@ fn tree() -> Option<PathBuffer> {
     Some(path)
 }
 
+/// What every tree has, each below one that comes before it.
+const DIRECTORIES: &str = "/class /class/mtd /class/block /block /dev /dev/char /dev/block /devices \
+                           /devices/virtual /devices/virtual/mtd";
+
 /// Makes the tree under a name of this process and renames it, so that nobody ever sees half a tree.
 #[inline(never)]
 fn build(target: &PathBuffer) -> Option<()> {
     let mut digits = [0; 10];
     let pid = paths::decimal(sys::getpid(), &mut digits);
     let root = PathBuffer::of(&[target.bytes(), b".new", pid])?;
-    make_directory(&root, b"")?;
-    for directory in [
-        b"/class".as_slice(),
-        b"/class/mtd",
-        b"/class/block",
-        b"/block",
-        b"/dev",
-        b"/dev/char",
-        b"/dev/block",
-        b"/devices",
-        b"/devices/virtual",
-        b"/devices/virtual/mtd",
-    ] {
-        make_directory(&root, directory)?;
+    make_directory(&root, &[])?;
+    for directory in DIRECTORIES.split_ascii_whitespace() {
+        make_directory(&root, &[directory.as_bytes()])?;
     }
     world::for_each_device(|device| {
         // A tree that lacks a part because the disk is full is still better than none.
@@ -314,8 +307,8 @@ fn build_device(root: &PathBuffer, device: &chardev::Device<'_>) -> Option<()> {
         let place = device_path(node)?;
         let place = place.bytes().strip_prefix(b"/sys")?;
         let name = paths::node_name(node)?;
-        make_directory(root, place)?;
-        make_directory(root, PathBuffer::of(&[place, b"/power"])?.bytes())?;
+        make_directory(root, &[place])?;
+        make_directory(root, &[place, b"/power"])?;
         let up: &[u8] = if kind == NodeKind::Block {
             b"../../../../../"
         } else {
@@ -326,48 +319,29 @@ fn build_device(root: &PathBuffer, device: &chardev::Device<'_>) -> Option<()> {
         } else {
             b"class/mtd"
         };
-        make_link(
-            root,
-            PathBuffer::of(&[place, b"/subsystem"])?.bytes(),
-            &[up, subsystem],
-        )?;
+        make_link(root, &[place, b"/subsystem"], &[up, subsystem])?;
         let below = place.strip_prefix(b"/")?;
         match kind {
             NodeKind::Block => {
-                make_directory(root, PathBuffer::of(&[place, b"/queue"])?.bytes())?;
+                make_directory(root, &[place, b"/queue"])?;
                 make_link(
                     root,
-                    PathBuffer::of(&[place, b"/device"])?.bytes(),
+                    &[place, b"/device"],
                     &[b"../../", char_name(node)?.bytes()],
                 )?;
-                make_link(
-                    root,
-                    PathBuffer::of(&[b"/block/", name.bytes()])?.bytes(),
-                    &[b"../", below],
-                )?;
-                make_link(
-                    root,
-                    PathBuffer::of(&[b"/class/block/", name.bytes()])?.bytes(),
-                    &[b"../../", below],
-                )?;
+                make_link(root, &[b"/block/", name.bytes()], &[b"../", below])?;
+                make_link(root, &[b"/class/block/", name.bytes()], &[b"../../", below])?;
             }
-            _ => make_link(
-                root,
-                PathBuffer::of(&[b"/class/mtd/", name.bytes()])?.bytes(),
-                &[b"../../", below],
-            )?,
+            _ => make_link(root, &[b"/class/mtd/", name.bytes()], &[b"../../", below])?,
         }
         if kind == NodeKind::Char {
             // The nvmem child that every mtd device has.
-            make_directory(root, PathBuffer::of(&[place, b"/", name.bytes()])?.bytes())?;
+            make_directory(root, &[place, b"/", name.bytes()])?;
         }
-        make_link(root, number_name(node)?.bytes(), &[b"../../", below])?;
+        make_link(root, &[number_name(node)?.bytes()], &[b"../../", below])?;
         for attribute in text::attributes(attribute_kind(kind)) {
             if text::has_attribute(device, attribute_kind(kind), attribute.as_bytes()) {
-                make_file(
-                    root,
-                    PathBuffer::of(&[place, b"/", attribute.as_bytes()])?.bytes(),
-                )?;
+                make_file(root, &[place, b"/", attribute.as_bytes()])?;
             }
         }
     }
@@ -403,8 +377,17 @@ fn number_name(node: Node) -> Option<PathBuffer> {
     }
 }
 
-fn make_directory(root: &PathBuffer, path: &[u8]) -> Option<()> {
-    let path = PathBuffer::of(&[root.bytes(), path])?;
+/// A name below `root`.
+fn below_root(root: &PathBuffer, parts: &[&[u8]]) -> Option<PathBuffer> {
+    let mut path = PathBuffer::of(&[root.bytes()])?;
+    for part in parts {
+        path.push(part)?;
+    }
+    Some(path)
+}
+
+fn make_directory(root: &PathBuffer, path: &[&[u8]]) -> Option<()> {
+    let path = below_root(root, path)?;
     match sys::checked(sys::call!(
         libc::SYS_mkdirat,
         sys::AT_FDCWD,
@@ -416,8 +399,8 @@ fn make_directory(root: &PathBuffer, path: &[u8]) -> Option<()> {
     }
 }
 
-fn make_link(root: &PathBuffer, path: &[u8], target: &[&[u8]]) -> Option<()> {
-    let path = PathBuffer::of(&[root.bytes(), path])?;
+fn make_link(root: &PathBuffer, path: &[&[u8]], target: &[&[u8]]) -> Option<()> {
+    let path = below_root(root, path)?;
     let target = PathBuffer::of(target)?;
     let made = sys::call!(
         libc::SYS_symlinkat,
@@ -431,8 +414,8 @@ fn make_link(root: &PathBuffer, path: &[u8], target: &[&[u8]]) -> Option<()> {
     }
 }
 
-fn make_file(root: &PathBuffer, path: &[u8]) -> Option<()> {
-    let path = PathBuffer::of(&[root.bytes(), path])?;
+fn make_file(root: &PathBuffer, path: &[&[u8]]) -> Option<()> {
+    let path = below_root(root, path)?;
     let fd = sys::openat(
         sys::AT_FDCWD,
         path.c_str(),

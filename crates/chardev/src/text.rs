@@ -61,62 +61,25 @@ pub enum Node {
     Block,
 }
 
-pub const MTD_ATTRIBUTES: &[&str] = &[
-    "bad_blocks",
-    "bbt_blocks",
-    "bitflip_threshold",
-    "corrected_bits",
-    "dev",
-    "ecc_failures",
-    "ecc_step_size",
-    "ecc_strength",
-    "erasesize",
-    "flags",
-    "name",
-    "numeraseregions",
-    "offset",
-    "oobavail",
-    "oobsize",
-    "size",
-    "subpagesize",
-    "type",
-    "uevent",
-    "writesize",
-];
-pub const MTD_RO_ATTRIBUTES: &[&str] = &["dev", "uevent"];
-pub const BLOCK_ATTRIBUTES: &[&str] = &[
-    "alignment_offset",
-    "capability",
-    "dev",
-    "discard_alignment",
-    "diskseq",
-    "events",
-    "events_async",
-    "events_poll_msecs",
-    "ext_range",
-    "hidden",
-    "inflight",
-    "range",
-    "removable",
-    "ro",
-    "size",
-    "stat",
-    "uevent",
-];
+pub const MTD_ATTRIBUTES: &str = "bad_blocks bbt_blocks bitflip_threshold corrected_bits dev ecc_failures ecc_step_size \
+    ecc_strength erasesize flags name numeraseregions offset oobavail oobsize size subpagesize type \
+    uevent writesize";
+pub const MTD_RO_ATTRIBUTES: &str = "dev uevent";
+pub const BLOCK_ATTRIBUTES: &str = "alignment_offset capability dev discard_alignment diskseq events events_async events_poll_msecs \
+    ext_range hidden inflight range removable ro size stat uevent";
 
 /// Attributes that a device has at all: `offset` only on partitions.
-pub fn attributes(node: Node) -> &'static [&'static str] {
-    match node {
+pub fn attributes(node: Node) -> impl Iterator<Item = &'static str> {
+    let names = match node {
         Node::Char => MTD_ATTRIBUTES,
         Node::ReadOnly => MTD_RO_ATTRIBUTES,
         Node::Block => BLOCK_ATTRIBUTES,
-    }
+    };
+    names.split_ascii_whitespace()
 }
 
 pub fn has_attribute(device: &Device<'_>, node: Node, name: &[u8]) -> bool {
-    attributes(node)
-        .iter()
-        .any(|known| known.as_bytes() == name)
+    attributes(node).any(|known| known.as_bytes() == name)
         && (node != Node::Char || name != b"offset" || device.is_partition)
 }
 
