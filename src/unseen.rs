@@ -90,7 +90,7 @@ fn take_pieces(state: &mut State, node: Node, file: i32) -> Option<u64> {
 
 /// The zeros may have been written: nobody can tell, so somebody is told.
 fn tell_of_zeros(node: Node) {
-    let name = paths::node_name(node).unwrap_or(const { PathBuffer::new() });
+    let name = paths::node_name(node).unwrap_or_else(PathBuffer::new);
     sys::report(&[
         b"/dev/",
         name.bytes(),
@@ -124,7 +124,7 @@ fn program(state: &mut State, node: Node, position: u64, bytes: &[u8]) -> Option
 }
 
 fn tell(node: Node, taken: Option<u64>) {
-    let name = paths::node_name(node).unwrap_or(const { PathBuffer::new() });
+    let name = paths::node_name(node).unwrap_or_else(PathBuffer::new);
     match taken {
         Some(_) => crate::trace::taken_over(node.index, taken.unwrap_or(0)),
         None => sys::report(&[

@@ -10,6 +10,7 @@ mod chip;
 mod device;
 pub mod layout;
 mod open;
+mod sample;
 mod version;
 mod words;
 
@@ -27,7 +28,9 @@ pub use chip::{
 };
 pub use device::{DEVICES_MAX, DeviceStats, DeviceView, Placed, Request, master_request, place};
 use layout::BoardWords;
-pub use open::{CONF_NAME, SAMPLE_CONF};
+pub use open::CONF_NAME;
+#[cfg(test)]
+pub use sample::SAMPLE_CONF;
 
 use crate::lock::{LockState, SharedLock};
 use crate::mapping::Mapping;

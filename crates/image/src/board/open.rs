@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
 
-use super::Board;
 use super::layout::{BOARD_BYTES, BoardWords, FRONT_WORDS};
+use super::{Board, sample};
 use crate::chip_files::NewFile;
 use crate::conf;
 use crate::lock::LockState;
@@ -16,8 +16,6 @@ use crate::stamp::Stamp;
 use crate::text::PathText;
 
 pub const CONF_NAME: &str = "mtdshim.conf";
-/// What a board gets that has no configuration; the same file that is copied over a firmware's root.
-pub const SAMPLE_CONF: &str = include_str!("../../../../rootfs-overlay/etc/mtdshim.conf");
 const CONF_BYTES_MAX: u64 = 1 << 20;
 
 struct Place {
@@ -253,7 +251,11 @@ pub fn write_sample_if_missing(os: &impl Os, directory: &CStr) -> Result<(), Pro
         return Ok(());
     }
     let file = NewFile::create(os, &conf)?;
-    pwrite_all(os, file.fd(), SAMPLE_CONF.as_bytes(), 0).map_err(|errno| {
+    let written = match sample::text() {
+        Some(text) => pwrite_all(os, file.fd(), &text, 0),
+        None => Err(errno::ENOMEM),
+    };
+    written.map_err(|errno| {
         Problem::of_errno(
             &conf,
             "write the sample configuration",

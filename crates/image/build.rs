@@ -1,0 +1,45 @@
+//! The sample configuration, packed for the library: text of 4 KB that it writes once in the life of a board.
+//!
+//! A byte below 128 stands for itself. Two bytes 1LLLLDDD DDDDDDDD say: LLLL + 3 bytes again, from D + 1 bytes before.
+
+use std::path::Path;
+
+const TEXT: &str = "../../rootfs-overlay/etc/mtdshim.conf";
+const LENGTH_MIN: usize = 3;
+const LENGTH_MAX: usize = LENGTH_MIN + 15;
+const DISTANCE_MAX: usize = 1 << 11;
+
+fn main() {
+    println!("cargo::rerun-if-changed={TEXT}");
+    let text = std::fs::read(TEXT).expect("the sample configuration");
+    assert!(text.is_ascii(), "{TEXT} is not ASCII");
+    let packed = pack(&text);
+    let target = std::env::var_os("OUT_DIR").expect("OUT_DIR");
+    std::fs::write(Path::new(&target).join("sample"), packed).expect("the packed sample");
+    println!("cargo::rustc-env=SAMPLE_BYTES={}", text.len());
+}
+
+fn pack(text: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let earliest = at.saturating_sub(DISTANCE_MAX);
+        let common = |from: usize| {
+            let pairs = text[from..].iter().zip(&text[at..]);
+            pairs.take(LENGTH_MAX).take_while(|(a, b)| a == b).count()
+        };
+        let best = (earliest..at).max_by_key(|&from| common(from));
+        match best.map(|from| (at - from - 1, common(from))) {
+            Some((distance, length)) if length >= LENGTH_MIN => {
+                let word = 0x8000 | (length - LENGTH_MIN) << 11 | distance;
+                packed.extend((word as u16).to_be_bytes());
+                at += length;
+            }
+            _ => {
+                packed.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    packed
+}
