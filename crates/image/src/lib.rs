@@ -33,6 +33,7 @@ pub mod memory;
 pub mod os;
 pub mod presets;
 pub mod problem;
+mod sample;
 pub mod stamp;
 #[cfg(test)]
 mod testing;

@@ -10,7 +10,6 @@ mod chip;
 mod device;
 pub mod layout;
 mod open;
-mod sample;
 mod version;
 mod words;
 
@@ -22,6 +21,8 @@ use core::sync::atomic::AtomicU32;
 
 use mtd_abi::flag;
 
+#[cfg(test)]
+pub use crate::sample::SAMPLE_CONF;
 pub use chip::{
     BAD_BLOCKS_MAX, CHIP_NAME_BYTES, CHIPS_MAX, ChipConfig, FACTORY_DIGITS, FILE_NAME_BYTES,
     MTD_NAME_BYTES,
@@ -29,8 +30,6 @@ pub use chip::{
 pub use device::{DEVICES_MAX, DeviceStats, DeviceView, Placed, Request, master_request, place};
 use layout::BoardWords;
 pub use open::CONF_NAME;
-#[cfg(test)]
-pub use sample::SAMPLE_CONF;
 
 use crate::lock::{LockState, SharedLock};
 use crate::mapping::Mapping;

@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
 
+use super::Board;
 use super::layout::{BOARD_BYTES, BoardWords, FRONT_WORDS};
-use super::{Board, sample};
 use crate::chip_files::NewFile;
 use crate::conf;
 use crate::lock::LockState;
@@ -251,7 +251,7 @@ pub fn write_sample_if_missing(os: &impl Os, directory: &CStr) -> Result<(), Pro
         return Ok(());
     }
     let file = NewFile::create(os, &conf)?;
-    let written = match sample::text() {
+    let written = match crate::sample::text() {
         Some(text) => pwrite_all(os, file.fd(), &text, 0),
         None => Err(errno::ENOMEM),
     };

@@ -68,9 +68,8 @@ impl<'a, O: Os> NewFile<'a, O> {
             *place = byte;
             length += 1;
         }
-        pwrite_all(self.os, self.fd, chunk.get(..length).unwrap_or(&[]), offset).map_err(|errno| {
-            Problem::of_errno(&self.target, "fill this file", errno, remedy(errno))
-        })
+        pwrite_all(self.os, self.fd, chunk.get(..length).unwrap_or(&[]), offset)
+            .map_err(|errno| Problem::of_errno(self.target, "fill this file", errno, remedy(errno)))
     }
 
     /// Gives the file its name. The descriptor stays open and is the caller's.

@@ -38,7 +38,7 @@ pub fn text() -> Option<Memory> {
 }
 
 #[cfg(test)]
-pub const SAMPLE_CONF: &str = include_str!("../../../../rootfs-overlay/etc/mtdshim.conf");
+pub const SAMPLE_CONF: &str = include_str!("../../../rootfs-overlay/etc/mtdshim.conf");
 
 #[cfg(test)]
 mod tests {
