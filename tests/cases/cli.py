@@ -202,6 +202,17 @@ def broken_pipe(lab):
             raise Failed("the program writes for ever") from None
 
 
+@case("cli: a board that is damaged leaves the program's status as it is, and says what is wrong")
+def damaged_board(lab):
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    lab.make_file("x", b"x")
+    tool(lab, "-b", board.path, "import", "env", "x").ok()
+    board.file("nor.mtdshim").write_bytes(b"garbage" * 1000)
+    result = tool(lab, "-b", board.path, "run", "--rootfs", root, "--", "sh", "-c", "cat /proc/mtd; exit 7")
+    holds(result.status == 7 and '"env"' in result.out, result.transcript())
+    result.says("exit status 7").says("this is not a side file of mtdshim; delete it")
+
+
 @case("cli: names with blanks, commas, colons and quotes are no trouble to a sandbox")
 def odd_names(lab):
     needs_sandbox(lab)

@@ -118,3 +118,22 @@ fn no_board_is_an_error_with_a_next_step() {
     assert!(dir.refused(&["info"]).contains("mtdshim new"));
     assert!(dir.refused(&["info", "nowhere"]).contains("nowhere"));
 }
+
+#[test]
+fn a_lost_spare_area_comes_with_the_way_to_a_new_one() {
+    let dir = Dir::new();
+    dir.nand();
+    dir.write("data", noise(50_000));
+    dir.ok(&["-b", "nand", "import", "boot", "data"]);
+    std::fs::remove_file(dir.path("nand/nand0.oob")).unwrap();
+    let said = dir.run(&["check", "nand"]);
+    assert_eq!(said.status, 1);
+    assert!(
+        said.out
+            .contains("nand0.oob: the spare-area file is missing; put it back"),
+        "{said:?}"
+    );
+    std::fs::remove_file(dir.path("nand/nand0.mtdshim")).unwrap();
+    dir.ok(&["-b", "nand", "import", "rootfs", "data"]);
+    assert!(dir.ok(&["check", "nand"]).out.contains("sound"));
+}

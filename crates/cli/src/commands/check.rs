@@ -50,6 +50,19 @@ impl Findings {
     }
 }
 
+/// An image without its spare area: where that and the side file are.
+fn lost_spare_area(store: &Store, config: &image::ChipConfig) -> Option<(String, String)> {
+    let paths = image::chip_files::ChipPaths::of(&store.board.directory(), config);
+    let exists = |path: &image::PathText| Path::new(path.as_str()).exists();
+    let is_lost = config.geometry.oobsize > 0 && exists(&paths.image) && !exists(&paths.oob);
+    is_lost.then(|| {
+        (
+            paths.oob.as_str().to_owned(),
+            paths.side.as_str().to_owned(),
+        )
+    })
+}
+
 pub fn run(context: &Context, place: Option<&Path>) -> Result<ExitCode> {
     let store = context.open(place)?;
     let mut findings = Findings(Vec::new());
@@ -65,6 +78,15 @@ pub fn run(context: &Context, place: Option<&Path>) -> Result<ExitCode> {
                         config.name.as_str(),
                         "its files are not made yet",
                         "nothing to do: the first program makes an erased chip",
+                    );
+                } else if let Some((oob, side)) = lost_spare_area(&store, &config) {
+                    findings.add(
+                        Weight::Error,
+                        config.name.as_str(),
+                        format!("{oob}: the spare-area file is missing"),
+                        format!(
+                            "put it back; if it is lost, delete {side} as well: the next program that opens the chip makes both, with the ECC of every page"
+                        ),
                     );
                 } else {
                     findings.add(
