@@ -25,8 +25,10 @@ pub struct Table<'a> {
     pub chip: usize,
 }
 
-/// Bytes of 0xFF that erase writes from, made once.
-const ERASED_SIZE: usize = 128 * 1024;
+/// Bytes of 0xFF that erase writes from, made once. Few enough to stay in a processor's first cache: one call writes them
+/// many times.
+const ERASED_SIZE: usize = 16 * 1024;
+const ERASED_PIECES: usize = 256;
 
 fn erased_bytes() -> Result<usize, i32> {
     static ADDRESS: AtomicUsize = AtomicUsize::new(0);
@@ -225,11 +227,22 @@ impl Medium for Files<'_> {
     fn erase(&mut self, area: Area, offset: u64, length: u64) -> Result<(), MediumError> {
         self.look_at(area)?;
         let bytes = erased_bytes().map_err(|errno| self.failed(area, "erase", errno, false))?;
+        let (fd, offset) = self.place(area, offset);
+        // Address and length of each piece, as the system takes them.
+        let vector = [[bytes, ERASED_SIZE]; ERASED_PIECES];
         let mut done = 0;
         while done < length {
-            let piece = (length - done).min(ERASED_SIZE as u64);
-            self.write_at(area, offset + done, bytes, piece as usize, false)?;
-            done += piece;
+            let pieces = ((length - done) / ERASED_SIZE as u64).min(ERASED_PIECES as u64) as usize;
+            let at = offset + done;
+            let written = match pieces {
+                0 => sys::pwrite(fd, bytes, (length - done) as usize, at),
+                _ => sys::pwritev(fd, vector.as_ptr() as usize, pieces, at),
+            };
+            match written {
+                Ok(0) => return Err(self.failed(area, "write", libc::ENOSPC, false)),
+                Ok(count) => done += count as u64,
+                Err(errno) => return Err(self.failed(area, "write", errno, false)),
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use flash::GuestFault;
 use image::os::Os;
 
 /// For copies to and from other memory; the scratch memory follows.
-const WINDOW_SIZE: usize = 16 * 1024;
+const WINDOW_SIZE: usize = 64 * 1024;
 const FILE_SIZE: usize = WINDOW_SIZE + flash::SCRATCH_SIZE;
 
 /// The memory file: its descriptor, once it is mapped, and where that is. Made on first use, under the process lock.

@@ -142,6 +142,12 @@ pub fn write(fd: i32, address: usize, length: usize) -> Result<usize, i32> {
     retry(|| call!(libc::SYS_write, fd, address, length))
 }
 
+/// `vector`: the address of `count` pairs of address and length.
+pub fn pwritev(fd: i32, vector: usize, count: usize, offset: u64) -> Result<usize, i32> {
+    let (low, high) = (offset as u32, (offset >> 32) as u32);
+    retry(|| call!(libc::SYS_pwritev, fd, vector, count, low, high))
+}
+
 pub fn lseek(fd: i32, offset: i64, whence: i32) -> Result<u64, i32> {
     let mut result = 0u64;
     let (high, low) = ((offset >> 32) as u32, offset as u32);

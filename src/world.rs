@@ -316,6 +316,7 @@ fn on_chip<R, X>(
     let chip = Chip {
         geometry: &files.geometry,
         ledger: &ledger,
+        code: files.code.as_ref(),
         medium: &mut medium,
         scratch,
     };

@@ -412,12 +412,14 @@ impl Bench<'_> {
         self.before.oob.copy_from_slice(&self.store.oob);
         let ledger = Ledger::new(&self.words);
         let registry = Counters(board);
+        let code = flash::Code::of(self.geometry);
         SCRATCH.with_borrow_mut(|scratch| {
             body(&mut Session {
                 device: device_of(self.view, self.geometry),
                 chip: Chip {
                     geometry: self.geometry,
                     ledger: &ledger,
+                    code: code.as_ref(),
                     medium: &mut self.store,
                     scratch,
                 },

@@ -137,6 +137,7 @@ fn work<R>(files: &ChipFiles, body: impl FnOnce(&mut Chip<'_>) -> R) -> R {
     body(&mut Chip {
         geometry: &files.geometry,
         ledger: &ledger,
+        code: files.code.as_ref(),
         medium: &mut medium,
         scratch: &mut scratch,
     })

@@ -3,7 +3,7 @@
 //!
 //! Must not know: partitions, errno, who calls. The caller holds the chip's lock.
 
-use crate::{FlashError, Geometry, Ledger, Sink, Source, Store};
+use crate::{Code, FlashError, Geometry, Ledger, Sink, Source, Store};
 
 /// What happens to the spare area: `MTD_OPS_*`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,13 +48,15 @@ pub(crate) type Done = (Outcome, Result<(), FlashError>);
 pub struct Chip<'a> {
     pub geometry: &'a Geometry,
     pub ledger: &'a Ledger<'a>,
+    /// `Code::of` the geometry.
+    pub code: Option<&'a Code>,
     pub medium: &'a mut (dyn Store + 'a),
     /// At least `SCRATCH_SIZE` bytes; with less, what needs them answers `Invalid`.
     pub scratch: &'a mut [u8],
 }
 
 /// Bytes of main area handled at once; the largest page must fit.
-pub(crate) const DATA_CHUNK: usize = 64 * 1024;
+pub(crate) const DATA_CHUNK: usize = 128 * 1024;
 /// Bytes of spare area handled at once; the largest spare area of a page must fit.
 pub(crate) const OOB_CHUNK: usize = 16 * 1024;
 pub const SCRATCH_SIZE: usize = 2 * (DATA_CHUNK + OOB_CHUNK);
@@ -122,11 +124,21 @@ pub(crate) fn deliver(
 
 /// Programming: a bit once cleared stays cleared.
 pub(crate) fn and_into(new: &mut [u8], old: &[u8]) {
-    // Whole words first, as in `is_erased`.
-    let (new_words, new_rest) = new.as_chunks_mut::<4>();
-    let (old_words, old_rest) = old.as_chunks::<4>();
+    // Whole words first, as in `is_erased`, and eight at a time: this goes over every byte of what is programmed twice.
+    let (new_words, new_rest) = new.as_chunks_mut::<32>();
+    let (old_words, old_rest) = old.as_chunks::<32>();
     for (new, old) in new_words.iter_mut().zip(old_words) {
-        *new = (u32::from_ne_bytes(*new) & u32::from_ne_bytes(*old)).to_ne_bytes();
+        let (new, _) = new.as_chunks_mut::<4>();
+        let (old, _) = old.as_chunks::<4>();
+        let ([n0, n1, n2, n3, n4, n5, n6, n7], [o0, o1, o2, o3, o4, o5, o6, o7]) = (new, old)
+        else {
+            continue;
+        };
+        let and = |new: &mut [u8; 4], old: &[u8; 4]| {
+            *new = (u32::from_ne_bytes(*new) & u32::from_ne_bytes(*old)).to_ne_bytes();
+        };
+        (and(n0, o0), and(n1, o1), and(n2, o2), and(n3, o3));
+        (and(n4, o4), and(n5, o5), and(n6, o6), and(n7, o7));
     }
     for (new, old) in new_rest.iter_mut().zip(old_rest) {
         *new &= old;

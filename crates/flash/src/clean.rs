@@ -3,7 +3,7 @@
 //! The rule that keeps it true: the ledger forgets *before* the bytes change, and learns *after* they were erased.
 
 use crate::chip::Chip;
-use crate::geometry::Piece;
+use crate::geometry::{Piece, quotient};
 use crate::{Area, FlashError};
 
 impl Chip<'_> {
@@ -65,9 +65,9 @@ impl Chip<'_> {
             let Some(clean_from) = self.ledger.clean_from(piece.block.index) else {
                 continue;
             };
-            let touched = piece
-                .to
-                .div_ceil(self.geometry.clean_unit(piece.block.length));
+            let unit = self.geometry.clean_unit(piece.block.length);
+            let end = u64::from(piece.to) + u64::from(unit - 1);
+            let touched = quotient(end, unit).unwrap_or(0) as u32;
             if touched > clean_from {
                 self.ledger.set_clean_from(piece.block.index, Some(touched));
             }

@@ -446,6 +446,15 @@ pub(crate) fn quotient(value: u64, unit: u32) -> Option<u64> {
     }
 }
 
+/// The same for the question whether anything is left.
+pub(crate) fn divides(value: u64, unit: u32) -> bool {
+    if unit.is_power_of_two() {
+        value & u64::from(unit - 1) == 0
+    } else {
+        value.is_multiple_of(u64::from(unit))
+    }
+}
+
 fn block_in(offset: u64, inner: u64, erasesize: u32, first: u32) -> Option<Block> {
     let number = u32::try_from(quotient(inner, erasesize)?).ok()?;
     let start = offset.checked_add(u64::from(number).checked_mul(u64::from(erasesize))?)?;

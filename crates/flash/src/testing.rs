@@ -255,9 +255,11 @@ impl Bench {
 
     pub fn with<T>(&mut self, act: impl FnOnce(&mut Chip<'_>) -> T) -> T {
         let ledger = self.words.ledger();
+        let code = Code::of(&self.geometry);
         let mut chip = Chip {
             geometry: &self.geometry,
             ledger: &ledger,
+            code: code.as_ref(),
             medium: &mut self.medium,
             scratch: &mut self.scratch,
         };

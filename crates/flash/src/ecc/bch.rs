@@ -143,6 +143,7 @@ const MASKS: [u128; STRENGTH_MAX] = {
     masks
 };
 
+#[derive(Debug)]
 pub(crate) struct Bch {
     strength: usize,
     /// Remainders of every byte times x^(bits of code), at the top of the word.

@@ -15,9 +15,10 @@ pub(crate) struct Uncorrectable;
 /// The longest code of one step: BCH, 8 bits.
 pub(crate) const STEP_BYTES_MAX: usize = 13;
 
-/// The code of a chip, with the table it works from.
-#[allow(clippy::large_enum_variant)]
-pub(crate) enum Code {
+/// The code of a chip, with the table it works from: made once, when a chip is opened.
+#[allow(clippy::large_enum_variant, private_interfaces)]
+#[derive(Debug)]
+pub enum Code {
     Hamming,
     Bch(bch::Bch),
 }
@@ -34,7 +35,7 @@ impl Code {
     }
 
     /// Writes the code of one step. Erased bytes always have an erased code.
-    pub fn calculate(&self, step: &[u8], code: &mut [u8]) {
+    pub(crate) fn calculate(&self, step: &[u8], code: &mut [u8]) {
         if is_erased(step) {
             code.fill(0xff);
             return;
@@ -46,7 +47,7 @@ impl Code {
     }
 
     /// Compares a step with its stored code, sets it right in place and tells how many bits were wrong.
-    pub fn correct(&self, step: &mut [u8], stored: &[u8]) -> Result<u32, Uncorrectable> {
+    pub(crate) fn correct(&self, step: &mut [u8], stored: &[u8]) -> Result<u32, Uncorrectable> {
         let mut buffer = [0u8; STEP_BYTES_MAX];
         let calculated = buffer.get_mut(..stored.len()).ok_or(Uncorrectable)?;
         self.calculate(step, calculated);

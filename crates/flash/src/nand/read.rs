@@ -33,14 +33,14 @@ impl Chip<'_> {
         ooboffs: u32,
     ) -> Done {
         let mut outcome = Outcome::default();
-        let result = match (oob, Code::of(self.geometry).filter(|_| mode != OpMode::Raw)) {
+        let result = match (oob, self.code.filter(|_| mode != OpMode::Raw)) {
             (None, None) if !self.geometry.keeps_a_page() => {
                 self.read_straight(at, &mut data, &mut outcome)
             }
-            (None, code) => self.read_data(at, &mut data, code.as_ref(), &mut outcome),
+            (None, code) => self.read_data(at, &mut data, code, &mut outcome),
             (Some(oob), code) => {
                 let placement = Placement::new(self.geometry, mode, ooboffs);
-                self.read_with_oob(at, &mut data, oob, &placement, code.as_ref(), &mut outcome)
+                self.read_with_oob(at, &mut data, oob, &placement, code, &mut outcome)
             }
         };
         (outcome, result)
@@ -139,15 +139,7 @@ impl Chip<'_> {
             && page == one.first
         {
             // Corrected once, counted once, whatever the mode of this read.
-            let own;
-            let code = match code {
-                Some(code) => Some(code),
-                None => {
-                    own = Code::of(self.geometry);
-                    own.as_ref()
-                }
-            };
-            self.load_whole(pages, &one, code)?;
+            self.load_whole(pages, &one, self.code)?;
             outcome.max_bitflips = outcome.max_bitflips.max(bitflips);
             self.deliver_data(pages, &one, at, data)?;
             return Ok(one);

@@ -16,12 +16,12 @@ impl Chip<'_> {
         first_visit: bool,
     ) -> Result<(), FlashError> {
         let pages = Pages::of(self.geometry)?;
-        let code = Code::of(self.geometry);
+        let code = self.code;
         let whole = piece.from == 0 && piece.to == piece.block.length;
         // The first visit loads the block, even one that is replaced as a whole, sector after sector, and rewrites it;
         // later ones find its other pages as they should be.
         if first_visit {
-            self.check_block_readable(&pages, piece, code.as_ref())?;
+            self.check_block_readable(&pages, piece, code)?;
         }
         let (mut cursor, end) = if first_visit && !whole {
             (piece.block.start, piece.block.end())
@@ -35,7 +35,7 @@ impl Chip<'_> {
                 to: pages.start(span.last),
                 ..span
             };
-            self.rewrite(&pages, &span, piece, from, code.as_ref())?;
+            self.rewrite(&pages, &span, piece, from, code)?;
             cursor = span.to.max(cursor.saturating_add(1));
         }
         Ok(())

@@ -4,6 +4,7 @@ use super::pages::{Pages, Span};
 use super::spare::{Placement, set_next_code};
 use crate::chip::{Buffers, Chip, Done, Outcome, and_into, buffers, fetch, front, is_erased};
 use crate::ecc::{Code, STEP_BYTES_MAX};
+use crate::geometry::divides;
 use crate::{Area, FlashError, Geometry, OpMode, Sink, Source};
 
 impl Chip<'_> {
@@ -34,14 +35,19 @@ impl Chip<'_> {
         if length == 0 {
             return Ok(());
         }
-        let subpage = u64::from(self.geometry.subpage_size());
-        if !at.is_multiple_of(subpage) || !length.is_multiple_of(subpage) {
+        let subpage = self.geometry.subpage_size();
+        if !divides(at | length, subpage) {
             // The kernel has copied the data by now: a bad pointer is found before the alignment.
             self.check_source(data)?;
             return Err(FlashError::Invalid);
         }
         let end = at.saturating_add(length);
         self.forget_kept_page(at, end);
+        if oob.is_none() && self.geometry.ecc_strength() == 0 {
+            self.program_bytes(at, *data)?;
+            outcome.retlen = length;
+            return Ok(());
+        }
         let placement = Placement::new(self.geometry, mode, ooboffs);
         let ooblen = oob.map_or(0, |oob| oob.length());
         if ooboffs != 0
@@ -50,7 +56,7 @@ impl Chip<'_> {
         {
             return Err(FlashError::Invalid);
         }
-        let code = Code::of(self.geometry).filter(|_| mode != OpMode::Raw);
+        let code = self.code.filter(|_| mode != OpMode::Raw);
         if code.is_none() || (oob.is_some() && mode != OpMode::Auto) {
             self.forget_sound(at, length);
         }
@@ -74,7 +80,7 @@ impl Chip<'_> {
                 self.compose_oob(&pages, &span, &placement, oob, outcome.oobretlen, share)?;
                 outcome.oobretlen += share;
             }
-            if let Some(code) = &code {
+            if let Some(code) = code {
                 let Buffers { data, oob, .. } = buffers(self.scratch)?;
                 let spare = front(oob, span.oob_bytes(&pages))?;
                 compute_codes(

@@ -60,6 +60,8 @@ impl ChipPaths {
 #[derive(Debug)]
 pub struct ChipFiles {
     pub geometry: Geometry,
+    /// What `Chip` computes the codes of pages with.
+    pub code: Option<flash::Code>,
     pub image_fd: Fd,
     /// -1 when the chip has no spare area.
     pub oob_fd: Fd,

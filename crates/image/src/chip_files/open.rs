@@ -63,6 +63,7 @@ pub fn open_existing(
     drop(opened);
     let layout = SideLayout::of(&geometry);
     let files = ChipFiles {
+        code: flash::Code::of(&geometry),
         geometry,
         image_fd,
         oob_fd,
@@ -290,7 +291,7 @@ fn void_hints_of_changed_image(
         )
     };
     let lock = files.lock();
-    lock.acquire(os).map_err(|error| failed(error.0))?;
+    let acquired = lock.acquire(os).map_err(|error| failed(error.0))?;
     let words = files.mapping.words();
     if let Some((image, oob)) = stamps(os, files.image_fd, files.oob_fd)
         && !side::stamps_match(words, &image, &oob)
@@ -299,6 +300,10 @@ fn void_hints_of_changed_image(
             files.ledger().next_epoch(&files.geometry);
         }
         side::store_stamps(words, &image, &oob);
+    }
+    if acquired == crate::lock::Acquired::Recovered {
+        // Who died inside may have left a page without its code.
+        files.ledger().next_epoch(&files.geometry);
     }
     lock.release(os);
     Ok(())

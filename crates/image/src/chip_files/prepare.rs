@@ -203,9 +203,11 @@ fn prepare_chip<O: Os>(
 ) -> Result<(), FlashError> {
     let geometry = &config.geometry;
     let mut memory = buffer(SCRATCH_SIZE).ok_or(FlashError::Store)?;
+    let code = flash::Code::of(geometry);
     let mut chip = Chip {
         geometry,
         ledger,
+        code: code.as_ref(),
         medium,
         scratch: &mut memory,
     };

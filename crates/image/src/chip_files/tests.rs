@@ -207,6 +207,7 @@ fn read_page(case: &Case, files: &ChipFiles, page: u64) -> (u32, u32) {
     let mut chip = Chip {
         geometry,
         ledger: &ledger,
+        code: files.code.as_ref(),
         medium: &mut medium,
         scratch: &mut scratch,
     };
