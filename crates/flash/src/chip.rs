@@ -137,8 +137,14 @@ pub(crate) fn and_into(new: &mut [u8], old: &[u8]) {
         let and = |new: &mut [u8; 4], old: &[u8; 4]| {
             *new = (u32::from_ne_bytes(*new) & u32::from_ne_bytes(*old)).to_ne_bytes();
         };
-        (and(n0, o0), and(n1, o1), and(n2, o2), and(n3, o3));
-        (and(n4, o4), and(n5, o5), and(n6, o6), and(n7, o7));
+        and(n0, o0);
+        and(n1, o1);
+        and(n2, o2);
+        and(n3, o3);
+        and(n4, o4);
+        and(n5, o5);
+        and(n6, o6);
+        and(n7, o7);
     }
     for (new, old) in new_rest.iter_mut().zip(old_rest) {
         *new &= old;
