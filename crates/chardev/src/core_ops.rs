@@ -62,7 +62,10 @@ impl Session<'_> {
         }
         let writesize = u64::from(self.device.geometry.writesize.max(1));
         let pages = (self.device.size / writesize).saturating_sub(at / writesize);
-        if ooblen > (pages * available).saturating_sub(u64::from(ooboffs)) {
+        // An unsigned difference: right behind the last page an offset makes it huge, so that the page which follows a
+        // partition can be reached.
+        let room = (pages * available) as u32;
+        if ooblen > u64::from(room.wrapping_sub(ooboffs)) {
             return Err(Errno::EINVAL);
         }
         Ok(())
@@ -155,7 +158,11 @@ impl Session<'_> {
         if let Err(errno) = self.check_oob_ops(at, length, ooblen, ops.ooboffs, ops.mode) {
             return (Outcome::default(), Err(errno));
         }
-        let (outcome, result) = self.chip.write_oob(self.device.offset + at, ops);
+        let at = self.device.offset + at;
+        if length == 0 && ooblen > 0 && at >= self.device.geometry.size {
+            return (Outcome::default(), Err(Errno::EINVAL));
+        }
+        let (outcome, result) = self.chip.write_oob(at, ops);
         (outcome, result.map_err(errno_of))
     }
 
