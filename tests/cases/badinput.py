@@ -169,6 +169,37 @@ def full_tmpfs(lab):
         lab.host(["umount", mount])
 
 
+@case("disk full: what is stored goes on, what was not is an error and a line", serial=True)
+def full_while_in_use(lab):
+    if os.geteuid() != 0:
+        raise Skipped("needs root to mount a small tmpfs")
+    mount = lab.directory / "small"
+    mount.mkdir()
+    if lab.host(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", mount]).status:
+        raise Skipped("this machine does not allow mount")
+    fill = lambda: lab.host(["sh", "-c", f"cat /dev/zero > {mount}/fill"])
+    try:
+        board = lab.board(SMALL_NOR, "small/board")
+        lab.guest(board, ["sh", "-c", "printf one > /dev/mtd1"]).ok()
+        fill()
+        lab.guest(board, ["sh", "-c", "flash_erase -q /dev/mtd1 0 0; printf two > /dev/mtd1"]).ok()
+        same("two", image(board, "nor")[0x40000:0x40003].decode(), "an image that is stored as a whole")
+        # An image with holes: its erase needs room.
+        (mount / "fill").unlink()
+        data = image(board, "nor")
+        board.file("nor.bin").unlink()
+        board.file("nor.mtdshim").unlink()
+        with open(board.file("nor.bin"), "wb") as sparse:
+            sparse.write(data[:0x50000])
+            sparse.truncate(len(data))
+        lab.guest(board, READ).ok()
+        fill()
+        lab.guest(board, ["flash_erase", "-q", "/dev/mtd3", 0, 1]).says("image of chip nor: no space left").says("free some space")
+        same("two", lab.guest(board, ["head", "-c", "3", "/dev/mtd1"]).ok().out, "what was there before")
+    finally:
+        lab.host(["umount", mount])
+
+
 @case("guest: a bad pointer is EFAULT, never a crash")
 def bad_pointers(lab):
     board = lab.board(SMALL_NOR)
