@@ -9,6 +9,7 @@ use crate::sys::{self, Kernel};
 use crate::world::{State, any_file, device_of, with_state};
 use chardev::block::BLOCK_SIZE_SET;
 use chardev::{Access, OpenRequest};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use image::{DeviceView, Os};
 use mtd_abi::errno::Errno;
 
@@ -178,6 +179,20 @@ impl State {
         }
     }
 
+    /// Why a device refuses to be written, once.
+    #[cold]
+    fn tell_read_only(&self) {
+        static TOLD: AtomicBool = AtomicBool::new(false);
+        if let Some(board) = self.board.as_ref()
+            && !TOLD.swap(true, Relaxed)
+        {
+            sys::report(&[
+                board.directory().as_bytes(),
+                b": the files of the board cannot be written, so its flash is read-only; make them writable, or copy the board",
+            ]);
+        }
+    }
+
     fn check_open(&mut self, node: Node, view: &DeviceView, flags: i32) -> Result<(), Errno> {
         self.open_chip(view.chip)?;
         let files = self
@@ -185,6 +200,9 @@ impl State {
             .get(view.chip)
             .and_then(crate::late::Late::as_ref)
             .ok_or(Errno::ENODEV)?;
+        if files.read_only && flags & libc::O_ACCMODE != libc::O_RDONLY {
+            self.tell_read_only();
+        }
         if node.kind == NodeKind::Block {
             self.forget_block_size(node.index);
             return Ok(());

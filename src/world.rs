@@ -26,7 +26,7 @@ use mtd_abi::errno::Errno;
 pub struct State {
     pid: u32,
     window: Window,
-    board: Late<Board>,
+    pub board: Late<Board>,
     /// The board could not be opened, and the person knows.
     hopeless: bool,
     /// The device used last, and the state of the device table that it was read in.

@@ -200,6 +200,27 @@ def full_while_in_use(lab):
         lab.host(["umount", mount])
 
 
+@case("file system: read-only, the flash can be read, and a write is refused with a line and the remedy", serial=True)
+def read_only_tmpfs(lab):
+    if os.geteuid() != 0:
+        raise Skipped("needs root to mount a small tmpfs")
+    mount = lab.directory / "small"
+    mount.mkdir()
+    if lab.host(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", mount]).status:
+        raise Skipped("this machine does not allow mount")
+    try:
+        board = lab.board(SMALL_NOR, "small/board")
+        lab.guest(board, ["sh", "-c", "printf kept > /dev/mtd3"]).ok()
+        lab.host(["mount", "-o", "remount,ro", mount]).ok()
+        same("kept", lab.guest(board, ["head", "-c", "4", "/dev/mtd3"]).ok().out, "what can be read")
+        for device in ("/dev/mtd3", "/dev/mtdblock3"):
+            result = lab.guest(board, ["sh", "-c", f"printf lost > {device}"]).fails()
+            result.says("so its flash is read-only; make them writable, or copy the board")
+        holds(image(board, "nor")[0x60000:0x60004] == b"kept", "the image changed")
+    finally:
+        lab.host(["umount", mount])
+
+
 @case("guest: a bad pointer is EFAULT, never a crash")
 def bad_pointers(lab):
     board = lab.board(SMALL_NOR)
