@@ -182,6 +182,14 @@ pub fn lookup_advancing(fd: i32, length: u64) -> Option<Descriptor> {
     }
 }
 
+/// Whether the number leads to a file of ours now, whatever is remembered of it.
+#[inline(never)]
+pub fn is_marked(fd: i32) -> bool {
+    !is_foreign(fd)
+        && (slot(fd).is_some_and(|slot| own_of(slot.load(Relaxed)).is_some())
+            || matches!(sys::lseek(fd, 0, libc::SEEK_CUR), Ok(offset) if offset & MARK_MASK == MARK))
+}
+
 /// A descriptor that no hook has seen being opened: inherited, received or duplicated by libc itself.
 fn recognise(fd: i32) -> Option<Descriptor> {
     let descriptor = match sys::lseek(fd, 0, libc::SEEK_CUR) {

@@ -327,7 +327,8 @@ pub fn exchange(stream: *mut FILE, new: *mut FILE) -> *mut FILE {
 /// A program started with flash as its standard input: its stream reads below every hook, so it is replaced by one of
 /// ours. musl keeps its standard streams in constants; there, only read() sees the flash.
 extern "C" fn at_start() {
-    if descriptors::lookup(0).is_none()
+    if !descriptors::is_marked(0)
+        || descriptors::lookup(0).is_none()
         || crate::libc_kind::kind() == crate::libc_kind::LibcKind::Musl
     {
         return;

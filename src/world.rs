@@ -16,7 +16,7 @@ use crate::sys::Kernel;
 use chardev::text::{self, Text};
 use chardev::{Device, OpenFile, Session};
 use core::cell::UnsafeCell;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use flash::{Chip, Ledger};
 use image::board::CHIPS_MAX;
 use image::{Acquired, Board, ChipFiles, DeviceView, Os};
@@ -106,6 +106,7 @@ impl State {
                 let (words, fd) = board.mapped();
                 cut_files::watch(0, words, fd);
                 self.board.set(board);
+                ANY_BOARD.store(true, Relaxed);
             }
             Err(problem) => {
                 self.hopeless = true;
@@ -138,6 +139,7 @@ impl State {
         let rules = count(&board);
         if board.is_read_only() {
             self.board.set(board);
+            ANY_BOARD.store(true, Relaxed);
         } else {
             board.close(&Kernel);
         }
@@ -564,10 +566,20 @@ pub fn take_over_unseen(node: Node) {
     });
 }
 
-/// The process ends without closing.
+/// A board was opened in this process, or in one that it was forked from.
+static ANY_BOARD: AtomicBool = AtomicBool::new(false);
+
+/// The process ends without closing. Nearly all processes have never seen flash: they are left quickly.
 extern "C" fn at_exit() {
-    for fd in 0..=2 {
-        before_close(fd);
+    let mut fd = 0;
+    while fd <= 2 {
+        if descriptors::is_marked(fd) {
+            before_close(fd);
+        }
+        fd += 1;
+    }
+    if !ANY_BOARD.load(Relaxed) {
+        return;
     }
     with_state(|state| {
         for chip in 0..state.chips.len() {
