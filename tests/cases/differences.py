@@ -38,6 +38,8 @@ client("MEMREAD refused with EINVAL", "memread_refused", SMALL_CHIP, "/dev/mtd0"
 client("RAW write() of data", "raw_write", SMALL_CHIP, "/dev/mtd0")
 client("`freopen` of flash for reading", "freopen_kinds", SMALL_NOR, "/dev/mtd1")
 client("`ftw` and `fts` do not see", "walks", SMALL_NOR, "/dev/mtd0")
+row("a CFI chip with Intel commands", by="kernel cfinor: modes")
+row("a block is marked bad, and looked for", by="kernel nand8m_512: bad")
 row("what a stream of libc writes", by="streams: what a program writes to an inherited standard output reaches the flash")
 
 CAP_SYS_ADMIN, PR_CAPBSET_DROP = 21, 24
