@@ -19,7 +19,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use flash::{Chip, Ledger};
 use image::board::CHIPS_MAX;
-use image::{Acquired, Board, ChipFiles, DeviceView, Os};
+use image::{Board, ChipFiles, DeviceView, Os};
 use mtd_abi::errno::Errno;
 
 /// Everything the process knows; only touched under the process lock.
@@ -301,13 +301,8 @@ fn on_chip<R, X>(
         .and_then(Late::as_ref)
         .ok_or(Errno::ENODEV)?;
     let scratch = window.scratch().ok_or(Errno::ENOMEM)?;
-    let lock = files.lock();
-    let acquired = lock.acquire(&Kernel).map_err(|error| Errno(error.0))?;
+    files.acquire(&Kernel).map_err(|error| Errno(error.0))?;
     let ledger = Ledger::new(files.ledger_words());
-    if acquired == Acquired::Recovered {
-        // Who died inside may have left a page without its code.
-        ledger.next_epoch(&files.geometry);
-    }
     let mut medium = Files {
         window,
         board,
@@ -327,7 +322,7 @@ fn on_chip<R, X>(
         chip: view.chip,
     };
     let result = body(chip, &table, view, extra);
-    lock.release(&Kernel);
+    files.lock().release(&Kernel);
     Ok(result)
 }
 
@@ -518,10 +513,9 @@ impl State {
             self.chips.get(chip).and_then(Late::as_ref),
             self.board.as_ref(),
         ) {
-            let lock = files.lock();
-            if lock.acquire(&Kernel).is_ok() {
+            if files.acquire(&Kernel).is_ok() {
                 files.record_stamp(&Kernel);
-                lock.release(&Kernel);
+                files.lock().release(&Kernel);
             }
             backing::look_at_side(board, chip, files);
         }

@@ -7,7 +7,7 @@ use flash::{
 };
 use image::chip_files::ChipPaths;
 use image::host_os::HostOs;
-use image::{Acquired, ChipConfig, ChipFiles};
+use image::{ChipConfig, ChipFiles};
 
 use super::{HostMedium, Store, problem};
 
@@ -73,23 +73,16 @@ impl OpenChip {
         body: impl FnOnce(&mut Chip<'_>) -> Result<T, FlashError>,
     ) -> Result<T> {
         let is_locked = self.access == Access::Change;
-        let mut recovered = false;
         if is_locked {
-            let acquired = self.files.lock().acquire(&HostOs);
-            let acquired = acquired.map_err(|error| {
+            self.files.acquire(&HostOs).map_err(|error| {
                 anyhow!(
                     "{}: cannot lock the chip (errno {})",
                     self.paths.side.as_str(),
                     error.0
                 )
             })?;
-            recovered = acquired == Acquired::Recovered;
         }
         let ledger = self.files.ledger();
-        if recovered {
-            // Who died inside may have left a page without its code.
-            ledger.next_epoch(&self.config.geometry);
-        }
         let mut medium = HostMedium::of(&self.files);
         let mut chip = Chip {
             geometry: &self.config.geometry,

@@ -21,7 +21,7 @@ pub use fill::NewFile;
 use side::{HEADER_WORDS, SideLayout};
 
 use crate::board::{Board, ChipConfig};
-use crate::lock::{LockState, SharedLock};
+use crate::lock::{Acquired, LockError, LockState, SharedLock};
 use crate::mapping::Mapping;
 use crate::os::{Fd, Os};
 use crate::problem::Problem;
@@ -132,6 +132,15 @@ impl ChipFiles {
         // A mapping always has these words; without them the process would lock against itself only.
         let word = |index| words.get(index).unwrap_or(&NO_WORD);
         SharedLock::new(word(LOCK_WORD), word(SEQUENCE_WORD), &self.lock_state)
+    }
+
+    /// Takes the chip's lock. Whoever died inside may have left a page without its code, or half erased: what the ledger only
+    /// believes is void then.
+    pub fn acquire(&self, os: &impl Os) -> Result<(), LockError> {
+        if self.lock().acquire(os)? == Acquired::Recovered {
+            self.ledger().next_epoch(&self.geometry);
+        }
+        Ok(())
     }
 
     /// Remembers how image and spare area look now, so that the next opening trusts the ledger's hints.

@@ -290,8 +290,7 @@ fn void_hints_of_changed_image(
             "use a file system with record locks",
         )
     };
-    let lock = files.lock();
-    let acquired = lock.acquire(os).map_err(|error| failed(error.0))?;
+    files.acquire(os).map_err(|error| failed(error.0))?;
     let words = files.mapping.words();
     if let Some((image, oob)) = stamps(os, files.image_fd, files.oob_fd)
         && !side::stamps_match(words, &image, &oob)
@@ -301,10 +300,6 @@ fn void_hints_of_changed_image(
         }
         side::store_stamps(words, &image, &oob);
     }
-    if acquired == crate::lock::Acquired::Recovered {
-        // Who died inside may have left a page without its code.
-        files.ledger().next_epoch(&files.geometry);
-    }
-    lock.release(os);
+    files.lock().release(os);
     Ok(())
 }

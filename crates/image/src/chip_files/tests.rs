@@ -557,3 +557,23 @@ fn files_that_another_process_makes_while_we_look_are_no_trouble() {
         case.close(case.opened());
     }
 }
+
+#[test]
+fn who_died_inside_a_call_takes_what_the_ledger_believed_along() {
+    let case = Case::new(NAND);
+    let files = case.opened();
+    assert_eq!(files.ledger().clean_from(0), Some(0));
+    files.acquire(&case.os).unwrap();
+    files.lock().release(&case.os);
+    assert_eq!(
+        files.ledger().clean_from(0),
+        Some(0),
+        "a lock that was given back"
+    );
+    // The sequence stays odd, and nobody holds the lock.
+    files.acquire(&case.os).unwrap();
+    files.ledger_words()[LOCK_WORD].store(0, core::sync::atomic::Ordering::Relaxed);
+    files.acquire(&case.os).unwrap();
+    assert_eq!(files.ledger().clean_from(0), None);
+    files.lock().release(&case.os);
+}
