@@ -8,7 +8,7 @@ help:
 	@echo 'make lib    build target/libmtdshim.so (ARM) and the host tool target/mtdshim'
 	@echo 'make demo   flash a NOR and a NAND under qemu-arm, with real tools and a vendor-style updater'
 	@echo 'make test   everything: guards, host crates, conformance with recorded kernels, real tools'
-	@echo 'make bench  what the shim costs: ratios measured in turn (after make test; 30 minutes; see benches/run --help)'
+	@echo 'make bench  what the shim costs: ratios measured in turn (after make test; three minutes; see benches/run --help)'
 	@echo 'make clean  remove what was built; make distclean also what was fetched'
 
 lib:
