@@ -9,7 +9,6 @@ use crate::{files, sys};
 use core::cell::UnsafeCell;
 use core::ffi::c_char;
 use core::sync::atomic::{AtomicU8, Ordering};
-use mtd_abi::layout::Field;
 
 /// The root, asked for once: it cannot change while a program runs.
 struct Cell(UnsafeCell<Root>, AtomicU8);
@@ -81,37 +80,9 @@ pub unsafe fn is_outside(path: *const c_char) -> bool {
     slot(first, second).load(Ordering::Relaxed) == NOTHING
 }
 
-/// Calls `body` with every name in a directory of the host but "." and ".."; false if it cannot be read.
-fn for_each_name(path: &[u8], mut body: impl FnMut(&[u8])) -> bool {
-    const LENGTH_AT: usize = 16;
-    const NAME_AT: usize = 19;
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    let Some(path) = PathBuffer::of(&[path]) else {
-        return false;
-    };
-    let Ok(fd) = sys::openat(sys::AT_FDCWD, path.c_str(), flags, 0) else {
-        return false;
-    };
-    let mut buffer = [0u8; 1024];
-    let complete = loop {
-        let read = sys::call!(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len());
-        let mut rest = match sys::checked(read) {
-            Ok(0) => break true,
-            Ok(length) => buffer.get(..length).unwrap_or(&[]),
-            Err(_) => break false,
-        };
-        while rest.len() > NAME_AT {
-            let length = usize::from(u16::get(rest, LENGTH_AT)).max(NAME_AT);
-            let name = rest.get(NAME_AT..length.min(rest.len())).unwrap_or(&[]);
-            let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
-            if !matches!(name, b"." | b"..") {
-                body(name);
-            }
-            rest = rest.get(length..).unwrap_or(&[]);
-        }
-    };
-    sys::close(fd);
-    complete
+/// Calls `body` with every name in a directory of the host; false if it cannot be read.
+fn for_each_name(path: &[u8], body: impl FnMut(&[u8])) -> bool {
+    PathBuffer::of(&[path]).is_some_and(|path| sys::for_each_name(path.c_str(), body))
 }
 
 /// Without a root everything is outside.

@@ -186,6 +186,39 @@ pub fn getcwd(buffer: &mut [u8]) -> Result<&[u8], i32> {
     Ok(buffer.get(..length.saturating_sub(1)).unwrap_or(&[]))
 }
 
+/// Calls `body` with every name in a directory but "." and ".."; false if it cannot be read to its end.
+#[inline(never)]
+pub fn for_each_name(path: &CStr, mut body: impl FnMut(&[u8])) -> bool {
+    // struct linux_dirent64: inode and offset, then length (16 bits), type, name.
+    const LENGTH_AT: usize = 16;
+    const NAME_AT: usize = 19;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let Ok(fd) = openat(AT_FDCWD, path, flags, 0) else {
+        return false;
+    };
+    let mut buffer = [0u8; 2048];
+    let complete = loop {
+        let read = call!(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len());
+        let mut rest = match checked(read) {
+            Ok(0) => break true,
+            Ok(length) => buffer.get(..length).unwrap_or(&[]),
+            Err(_) => break false,
+        };
+        while rest.len() > NAME_AT {
+            let length: u16 = mtd_abi::layout::Field::get(rest, LENGTH_AT);
+            let length = usize::from(length).max(NAME_AT);
+            let name = rest.get(NAME_AT..length.min(rest.len())).unwrap_or(&[]);
+            let name = name.split(|&byte| byte == 0).next().unwrap_or(&[]);
+            if !matches!(name, b"" | b"." | b"..") {
+                body(name);
+            }
+            rest = rest.get(length..).unwrap_or(&[]);
+        }
+    };
+    close(fd);
+    complete
+}
+
 pub fn memfd(name: &CStr) -> Result<i32, i32> {
     checked(call!(
         libc::SYS_memfd_create,

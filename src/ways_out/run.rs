@@ -256,38 +256,10 @@ impl Pids {
 }
 
 fn for_each_pid(mut body: impl FnMut(u32)) {
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
     // Not /proc itself: a root directory may have an empty one, which the emulator would prefer.
-    let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/proc/self/../", flags, 0) else {
-        return;
-    };
-    let mut buffer = [0u8; 4096];
-    loop {
-        let answer = sys::checked(sys::call!(
-            libc::SYS_getdents64,
-            fd,
-            buffer.as_mut_ptr(),
-            buffer.len()
-        ));
-        let Some(entries) = answer
-            .ok()
-            .filter(|&length| length > 0)
-            .and_then(|length| buffer.get(..length))
-        else {
-            break;
-        };
-        let mut at = 0;
-        // struct linux_dirent64: inode and offset, then length (16 bits), type, name.
-        while let Some(length) = entries.get(at + 16..at + 18) {
-            let length = usize::from(u16::from_le_bytes([length[0], length[1]]));
-            let name = entries
-                .get(at + 19..at + length)
-                .and_then(|name| name.split(|&byte| byte == 0).next());
-            if let Some(pid) = name.filter(|name| !name.is_empty()).and_then(number) {
-                body(pid as u32);
-            }
-            at += length.max(1);
+    sys::for_each_name(c"/proc/self/../", |name| {
+        if let Some(pid) = number(name) {
+            body(pid as u32);
         }
-    }
-    sys::close(fd);
+    });
 }

@@ -1,4 +1,5 @@
 """Images, configurations and disks that are not as they should be: a plain message that names the file, and no byte lost."""
+import contextlib
 import os
 import resource
 
@@ -152,33 +153,34 @@ def full_disk(lab):
     lab.guest(board, READ).ok()
 
 
-@case("disk full: no room on the file system", serial=True)
-def full_tmpfs(lab):
+@contextlib.contextmanager
+def small_file_system(lab, size):
+    """A tmpfs of that size, as <directory>/small."""
     if os.geteuid() != 0:
         raise Skipped("needs root to mount a small tmpfs")
     mount = lab.directory / "small"
     mount.mkdir()
-    if lab.host(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", mount]).status:
+    if lab.host(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", mount]).status:
         raise Skipped("this machine does not allow mount")
     try:
-        board = lab.board(SMALL_NOR, "small/board")
-        refused(lab.guest(board, READ), "nor.bin", "free some space")
-        left = {path.name for path in board.path.iterdir()}
-        holds("nor.bin" not in left, f"half an image stays: {left}")
+        yield mount
     finally:
         lab.host(["umount", mount])
 
 
+@case("disk full: no room on the file system", serial=True)
+def full_tmpfs(lab):
+    with small_file_system(lab, "600k") as mount:
+        board = lab.board(SMALL_NOR, "small/board")
+        refused(lab.guest(board, READ), "nor.bin", "free some space")
+        left = {path.name for path in board.path.iterdir()}
+        holds("nor.bin" not in left, f"half an image stays: {left}")
+
+
 @case("disk full: what is stored goes on, what was not is an error and a line", serial=True)
 def full_while_in_use(lab):
-    if os.geteuid() != 0:
-        raise Skipped("needs root to mount a small tmpfs")
-    mount = lab.directory / "small"
-    mount.mkdir()
-    if lab.host(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", mount]).status:
-        raise Skipped("this machine does not allow mount")
-    fill = lambda: lab.host(["sh", "-c", f"cat /dev/zero > {mount}/fill"])
-    try:
+    with small_file_system(lab, "4m") as mount:
+        fill = lambda: lab.host(["sh", "-c", f"cat /dev/zero > {mount}/fill"])
         board = lab.board(SMALL_NOR, "small/board")
         lab.guest(board, ["sh", "-c", "printf one > /dev/mtd1"]).ok()
         fill()
@@ -196,19 +198,11 @@ def full_while_in_use(lab):
         fill()
         lab.guest(board, ["flash_erase", "-q", "/dev/mtd3", 0, 1]).says("image of chip nor: no space left").says("free some space")
         same("two", lab.guest(board, ["head", "-c", "3", "/dev/mtd1"]).ok().out, "what was there before")
-    finally:
-        lab.host(["umount", mount])
 
 
 @case("file system: read-only, the flash can be read, and a write is refused with a line and the remedy", serial=True)
 def read_only_tmpfs(lab):
-    if os.geteuid() != 0:
-        raise Skipped("needs root to mount a small tmpfs")
-    mount = lab.directory / "small"
-    mount.mkdir()
-    if lab.host(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", mount]).status:
-        raise Skipped("this machine does not allow mount")
-    try:
+    with small_file_system(lab, "4m") as mount:
         board = lab.board(SMALL_NOR, "small/board")
         lab.guest(board, ["sh", "-c", "printf kept > /dev/mtd3"]).ok()
         lab.host(["mount", "-o", "remount,ro", mount]).ok()
@@ -217,8 +211,6 @@ def read_only_tmpfs(lab):
             result = lab.guest(board, ["sh", "-c", f"printf lost > {device}"]).fails()
             result.says("so its flash is read-only; make them writable, or copy the board")
         holds(image(board, "nor")[0x60000:0x60004] == b"kept", "the image changed")
-    finally:
-        lab.host(["umount", mount])
 
 
 @case("guest: a bad pointer is EFAULT, never a crash")
