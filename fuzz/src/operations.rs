@@ -435,7 +435,9 @@ impl Bench<'_> {
         let (start, end) = (view.offset as usize, (view.offset + view.size) as usize);
         let page = geometry.writesize.max(1) as usize;
         let spare = geometry.oobsize as usize;
-        let inside = [start..end, start / page * spare..end.div_ceil(page) * spare];
+        // As in the kernel, whose check wraps there: the spare area of the page right behind a partition can be reached.
+        let behind = end.div_ceil(page) + 1;
+        let inside = [start..end, start / page * spare..behind * spare];
         let areas = [
             (&self.before.main, &self.store.main),
             (&self.before.oob, &self.store.oob),
