@@ -1,8 +1,9 @@
 //! Devices that are not flash, answered by the rules of the configuration (`[[answer]]`).
 //!
-//! A ruled name that does not exist opens as a character device: its descriptor has a node file open as flash has, so
-//! it survives dup, fork and exec; the node file's name is the device's. What exists and is harmless (/dev/null and its
-//! kin) stays what it is, and the rules answer what it refuses. Must not know: which rule fits (`answers`).
+//! A ruled name that does not exist opens as a character device, or as a file of /proc or /sys: its descriptor has a
+//! node file open as flash has, so it survives dup, fork and exec; the node file's name is the device's. What exists and
+//! is harmless (/dev/null and its kin) stays what it is, and the rules answer what it refuses; so does a socket, which
+//! has no name. Must not know: which rule fits (`answers`).
 
 use crate::calls::Direction;
 use crate::descriptors::{self, Descriptor, MARK, Node, NodeKind};
@@ -12,7 +13,7 @@ use crate::sys::{self, Kernel};
 use crate::trace;
 use crate::ways_out::watchdog::SHOWN_NAME as WATCHDOG;
 use crate::world::{self, with_state};
-use answers::{Call, Data, Next, Outcome, Rules, Step};
+use answers::{Call, Data, Next, Outcome, Rule, Rules, Step};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use image::Os;
 use mtd_abi::errno::Errno;
@@ -22,31 +23,49 @@ static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 const UNKNOWN: u8 = 0;
 const NONE: u8 = 1;
 const SOME: u8 = 2;
+/// Also for names outside /dev.
+const ELSEWHERE: u8 = 3;
 
 const DEV: &[u8] = b"/dev/";
-/// What stands for a slash in the name of a node file, which begins with one.
+/// Longer patterns are refused by the configuration.
+const PATTERN_MAX: usize = 200;
+/// What stands for a slash in the name of a node file: `!gpio` is /dev/gpio, `!!proc!gpio` is /proc/gpio.
 pub const SLASH: u8 = b'!';
 const TERMINAL: u32 = b'T' as u32;
 
 #[inline(always)]
-pub fn any() -> bool {
+fn state() -> u8 {
     match STATE.load(Relaxed) {
-        NONE => false,
-        SOME => true,
-        _ => ask(),
+        UNKNOWN => ask(),
+        state => state,
     }
 }
 
-#[cold]
-fn ask() -> bool {
-    let count = with_state(|state| state.rule_count());
-    note(count);
-    count > 0
+#[inline(always)]
+pub fn any() -> bool {
+    state() != NONE
 }
 
-/// A board was opened.
+/// Whether rules name files outside /dev, so that no name can be told by its first letters.
+pub fn are_elsewhere() -> bool {
+    state() == ELSEWHERE
+}
+
+#[cold]
+fn ask() -> u8 {
+    note(with_state(|state| state.rules_summary()));
+    STATE.load(Relaxed)
+}
+
+/// A board was opened: the summary of its rules.
 pub fn note(rules: u32) {
-    STATE.store(if rules > 0 { SOME } else { NONE }, Relaxed);
+    let state = match rules {
+        0 => NONE,
+        rules if answers::is_elsewhere(rules) => ELSEWHERE,
+        _ => SOME,
+    };
+    STATE.store(state, Relaxed);
+    paths::note_rules(state == ELSEWHERE);
 }
 
 /// The device that an absolute, clean name names: rules say that it exists.
@@ -54,25 +73,52 @@ pub fn note(rules: u32) {
 pub fn named(path: &[u8]) -> Option<Node> {
     let node = node_for(path)?;
     let name = PathBuffer::of(&[path])?;
-    (!stays_real(&name)).then_some(node)
+    (!stays_real(&name, node.index)).then_some(node)
 }
 
 /// Directories, links to something, sockets, memory devices and terminals stay what they are. A plain file is a
-/// placeholder in an unpacked root, and hardware of the host is none of the guest's business.
-fn stays_real(name: &PathBuffer) -> bool {
+/// placeholder in an unpacked root, unless a rule with a star would take it outside /dev; and hardware of the host is none
+/// of the guest's business.
+fn stays_real(name: &PathBuffer, rule: u32) -> bool {
     let Ok(status) = sys::stat64(name.c_str(), false) else {
         return false;
     };
     match sys::stat_mode(&status) & libc::S_IFMT {
-        libc::S_IFREG | libc::S_IFBLK => false,
+        libc::S_IFREG => {
+            !name.bytes().starts_with(DEV) && rule_of(rule, |_, rule| rule.is_wild()) == Some(true)
+        }
+        libc::S_IFBLK => false,
         libc::S_IFCHR => matches!(sys::stat_major(&status), 1 | 4 | 5 | 136..=143),
         libc::S_IFLNK => sys::stat64(name.c_str(), true).is_ok(),
         _ => true,
     }
 }
 
+fn rule_of<T>(index: u32, ask: impl FnOnce(&Rules<'_>, Rule<'_>) -> T) -> Option<T> {
+    with_state(|state| {
+        let (rules, _) = state.rules()?;
+        Some(ask(&rules, rules.rule(index as usize)?))
+    })
+}
+
+/// The pattern of a rule.
+#[inline(never)]
+fn pattern_of(index: u32) -> Option<PathBuffer> {
+    let mut bytes = [0; PATTERN_MAX];
+    let length = rule_of(index, |rules, rule| rules.copy(rule.path(), 0, &mut bytes))?;
+    PathBuffer::of(&[bytes.get(..length)?])
+}
+
+/// Below /proc and /sys are no devices but files.
+pub fn looks_like_file(index: u32) -> bool {
+    pattern_of(index).is_some_and(|pattern| {
+        pattern.bytes().starts_with(b"/proc/") || pattern.bytes().starts_with(b"/sys/")
+    })
+}
+
 fn node_for(path: &[u8]) -> Option<Node> {
-    if !path.starts_with(DEV) || !any() {
+    // Node files could not hold the name.
+    if !any() || path.contains(&SLASH) {
         return None;
     }
     let index = with_state(|state| state.rules()?.0.named(path))?;
@@ -91,7 +137,20 @@ fn guest_name(file_name: &[u8]) -> Option<PathBuffer> {
     let start = file_name.iter().position(|&byte| byte == SLASH)?;
     let name = file_name.get(start..)?;
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
-    PathBuffer::translated(b"/dev", name, SLASH, b'/')
+    let (directory, name): (&[u8], _) = match name.get(1..) {
+        Some(rest) if rest.first() == Some(&SLASH) => (b"", rest),
+        _ => (b"/dev", name),
+    };
+    PathBuffer::translated(directory, name, SLASH, b'/')
+}
+
+/// The name of its node file.
+fn file_name(path: &[u8]) -> Option<PathBuffer> {
+    let (mark, name): (&[u8], _) = match path.strip_prefix(b"/dev") {
+        Some(below @ [b'/', ..]) => (b"", below),
+        _ => (b"!", path),
+    };
+    PathBuffer::translated(mark, name, b'/', SLASH)
 }
 
 /// The name that the guest opened.
@@ -120,8 +179,7 @@ pub fn open(path: &[u8], node: Node, flags: i32) -> Result<i32, Errno> {
         trace::answered(path, Event::Open, Some(&taken), &result);
         result?;
     }
-    let below = path.strip_prefix(b"/dev").unwrap_or(path);
-    let file = PathBuffer::translated(b"", below, b'/', SLASH).ok_or(Errno::ENAMETOOLONG)?;
+    let file = file_name(path).ok_or(Errno::ENAMETOOLONG)?;
     let fd = crate::nodes::open_named(file.bytes(), flags)?;
     let access = chardev::Access::from_flags(flags as u32);
     descriptors::enter(
@@ -235,14 +293,19 @@ pub fn unanswered(fd: i32, number: u32, argument: usize) -> Option<Result<i32, E
         return None;
     }
     let mut buffer = [0; PATH_MAX];
-    let name = crate::root_names::guest_name(paths::descriptor_path(fd, &mut buffer)?);
+    let name = name_of_foreign(fd, &mut buffer)?;
     let name = if name == WATCHDOG {
         b"/dev/watchdog"
     } else {
         name
     };
-    name.starts_with(DEV)
-        .then(|| command(name, number, argument))?
+    command(name, number, argument)
+}
+
+/// The name, as rules have it, behind a descriptor that is not ours.
+pub fn name_of_foreign(fd: i32, buffer: &mut [u8]) -> Option<&[u8]> {
+    let name = paths::descriptor_path(fd, buffer)?;
+    Some(answers::known_name(crate::root_names::guest_name(name)))
 }
 
 /// read, write and their kin; `at`: the place of pread.
@@ -354,37 +417,47 @@ pub fn before_close(fd: i32) {
     }
 }
 
-/// Whether lists of /dev show this name as ours.
-pub fn is_entry(name: &[u8]) -> bool {
-    let mut entries = (0..).map_while(nth_entry);
+/// The rule that names something right below this directory, if it has one: it stands for the directory.
+pub fn rule_below(directory: &[u8]) -> Option<u32> {
+    if !are_elsewhere() {
+        return None;
+    }
+    let is_below = |&index: &u32| {
+        pattern_of(index).is_some_and(|pattern| paths::parent_of(pattern.bytes()) == directory)
+    };
+    (0..answers::RULES_MAX as u32).find(is_below)
+}
+
+/// Whether lists of the directory of this rule, or of /dev, show this name as ours.
+pub fn is_entry(directory: Option<u32>, name: &[u8]) -> bool {
+    let mut entries = (0..).map_while(|number| nth_entry(directory, number));
     entries.any(|entry| entry.bytes() == name)
 }
 
-/// The rules that name one device right below /dev, in their order, for lists of that directory.
-pub fn nth_entry(number: u32) -> Option<PathBuffer> {
+/// The rules that name one device right below the directory of this rule, or below /dev, in their order.
+pub fn nth_entry(directory: Option<u32>, number: u32) -> Option<PathBuffer> {
     if !any() {
         return None;
     }
-    with_state(|state| {
-        let (rules, _) = state.rules()?;
-        let mut left = number;
-        for rule in rules.iter() {
-            let mut name = [0; 64];
-            let length = rules.copy(rule.path(), DEV.len(), &mut name);
-            let name = name.get(..length)?;
-            let full = PathBuffer::of(&[DEV, name])?;
-            let is_entry = length + DEV.len() == usize::from(rule.path().length)
-                && !name.iter().any(|byte| matches!(byte, b'*' | b'/'))
-                && rules.named(full.bytes()) == Some(rule.index)
-                && !stays_real(&full)
-                && paths::parse_node(name).is_none();
-            if is_entry {
-                if left == 0 {
-                    return PathBuffer::of(&[name]);
-                }
-                left -= 1;
+    let sibling = match directory {
+        Some(rule) => pattern_of(rule)?,
+        None => PathBuffer::of(&[DEV])?,
+    };
+    let directory = paths::parent_of(sibling.bytes());
+    let mut left = number;
+    for index in 0..answers::RULES_MAX as u32 {
+        let full = pattern_of(index)?;
+        let (parent, name) = paths::split(full.bytes())?;
+        let is_entry = parent == directory
+            && !name.contains(&b'*')
+            && named(full.bytes()).is_some_and(|node| node.index == index)
+            && (parent != b"/dev" || paths::parse_node(name).is_none());
+        if is_entry {
+            if left == 0 {
+                return PathBuffer::of(&[name]);
             }
+            left -= 1;
         }
-        None
-    })
+    }
+    None
 }

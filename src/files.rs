@@ -2,7 +2,7 @@
 
 use crate::calls::Answer;
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
-use crate::paths::{self, PATH_MAX, PathBuffer, Virtual};
+use crate::paths::{self, PATH_MAX, PathBuffer, Virtual, parent_of, split};
 use crate::{shadow, sys, text_files, world};
 use core::ffi::{CStr, c_char};
 use mtd_abi::errno::Errno;
@@ -94,15 +94,6 @@ pub fn find_through_links(directory: i32, path: &[u8]) -> Option<Ours> {
         }
     }
     None
-}
-
-fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
-    let slash = path.iter().rposition(|&byte| byte == b'/')?;
-    Some((path.get(..slash)?, path.get(slash + 1..)?))
-}
-
-fn parent_of(path: &[u8]) -> &[u8] {
-    split(path).map_or(b"/", |(parent, _)| parent)
 }
 
 fn join(directory: &[u8], target: &[u8]) -> Option<PathBuffer> {

@@ -20,7 +20,11 @@ pub enum Merged {
     Block,
     /// A directory of the shim's own tree: nothing is added.
     Sysfs,
+    /// What rules name, beside this one.
+    Ruled(u32),
 }
+
+const RULED_FROM: u32 = 4;
 
 /// Layout of a directory entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,7 +87,9 @@ pub fn of_path(path: &[u8]) -> Option<Merged> {
         b"/sys/block" | b"/sys/class/block" => Merged::Block,
         // A rootfs's own /dev is found under its real name through a descriptor.
         path if path.ends_with(b"/dev") && !path.starts_with(b"/sys") => Merged::Dev,
-        _ => return None,
+        path => Merged::Ruled(crate::answers::rule_below(crate::root_names::guest_name(
+            path,
+        ))?),
     };
     world::has_board().then_some(which)
 }
@@ -105,6 +111,7 @@ pub fn enter(directory: usize, which: Merged) {
         Merged::Class => 1,
         Merged::Block => 2,
         Merged::Sysfs => 3,
+        Merged::Ruled(rule) => RULED_FROM + rule,
     };
     for slot in &OPEN {
         if slot
@@ -129,7 +136,8 @@ fn find(directory: usize) -> Option<(usize, &'static OpenDirectory, Merged)> {
         0 => Merged::Dev,
         1 => Merged::Class,
         2 => Merged::Block,
-        _ => Merged::Sysfs,
+        3 => Merged::Sysfs,
+        ruled => Merged::Ruled(ruled - RULED_FROM),
     };
     Some((index, slot, which))
 }
@@ -161,8 +169,9 @@ fn is_ours(which: Merged, name: &[u8]) -> bool {
             .is_some_and(|node| node.kind == NodeKind::Block && world::node_exists(node)),
         Merged::Dev => {
             paths::parse_node(name).is_some_and(world::node_exists)
-                || crate::answers::is_entry(name)
+                || crate::answers::is_entry(None, name)
         }
+        Merged::Ruled(rule) => crate::answers::is_entry(Some(rule), name),
         Merged::Sysfs => false,
     }
 }
@@ -171,6 +180,14 @@ fn is_ours(which: Merged, name: &[u8]) -> bool {
 fn entry_at(which: Merged, number: u32) -> Option<(paths::PathBuffer, u8)> {
     if which == Merged::Sysfs {
         return None;
+    }
+    if let Merged::Ruled(rule) = which {
+        let kind = if crate::answers::looks_like_file(rule) {
+            libc::DT_REG
+        } else {
+            libc::DT_CHR
+        };
+        return Some((crate::answers::nth_entry(Some(rule), number)?, kind));
     }
     if which == Merged::Class {
         return (number == 0)
@@ -193,7 +210,7 @@ fn entry_at(which: Merged, number: u32) -> Option<(paths::PathBuffer, u8)> {
         }
         let rules_from = (0..).find(|&nth| world::nth_device(nth).is_none())? * count;
         let number = number.checked_sub(rules_from)?;
-        return Some((crate::answers::nth_entry(number)?, libc::DT_CHR));
+        return Some((crate::answers::nth_entry(None, number)?, libc::DT_CHR));
     };
     let (kind, entry_type) = *kinds.get(number as usize % kinds.len())?;
     Some((paths::node_name(Node { kind, index })?, entry_type))

@@ -5,7 +5,7 @@
 use crate::descriptors::{Node, NodeKind};
 use crate::sys;
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// Longer names are never ours: buffers of this size live on the stacks of guest threads.
 pub const PATH_MAX: usize = 1024;
@@ -103,7 +103,7 @@ pub enum Virtual {
 }
 
 /// Names that can lead to something of ours contain "mtd", "90:" or "31:", or end like two files of /proc; where the
-/// configuration has rules, also those that contain "dev/". One look at each byte: this stands before every open and
+/// configuration has rules, also those that contain "dev/", or all of them. One look at each byte: this stands before every open and
 /// stat of the guest.
 pub fn may_be_ours(path: &[u8]) -> bool {
     let mut rest = path;
@@ -125,11 +125,24 @@ pub fn may_be_ours(path: &[u8]) -> bool {
         }
         rest = tail;
     }
-    is_in_dev && crate::answers::any()
+    is_in_dev && crate::answers::any() || crate::answers::are_elsewhere()
 }
 
+/// Why the quickest test says nothing.
+static UNCERTAIN: AtomicU8 = AtomicU8::new(RULES);
 /// The host has flash of its own: then a link that leads to a name of ours would open that, and is followed by us first.
-static HOST_FLASH: AtomicBool = AtomicBool::new(false);
+const HOST_FLASH: u8 = 1;
+/// Rules name files anywhere, or nobody has asked yet whether they do.
+const RULES: u8 = 2;
+
+/// Whether rules name files outside /dev.
+pub fn note_rules(are_elsewhere: bool) {
+    if are_elsewhere {
+        UNCERTAIN.fetch_or(RULES, Relaxed);
+    } else {
+        UNCERTAIN.fetch_and(!RULES, Relaxed);
+    }
+}
 
 /// Asked once, when the library is loaded. By this name, because the emulator puts the guest's root before all others.
 pub fn look_for_host_flash() {
@@ -138,11 +151,13 @@ pub fn look_for_host_flash() {
         c"/proc/self/root/dev/mtdblock0",
     ];
     let there = names.iter().any(|name| sys::stat64(name, true).is_ok());
-    HOST_FLASH.store(there, Relaxed);
+    if there {
+        UNCERTAIN.fetch_or(HOST_FLASH, Relaxed);
+    }
 }
 
 pub fn host_has_flash() -> bool {
-    HOST_FLASH.load(Relaxed)
+    UNCERTAIN.load(Relaxed) & HOST_FLASH != 0
 }
 
 /// The quickest test, before every open and stat of the guest: an absolute name without "//", "/./" and "/../", and not in a directory
@@ -152,7 +167,7 @@ pub fn host_has_flash() -> bool {
 /// `path` is null or what the guest passed to libc as a C string.
 #[inline(never)]
 pub unsafe fn is_elsewhere(path: *const core::ffi::c_char) -> bool {
-    if (path as usize) < 4096 || host_has_flash() {
+    if (path as usize) < 4096 || UNCERTAIN.load(Relaxed) != 0 {
         return false;
     }
     let mut at = path.cast::<u8>();
@@ -206,6 +221,16 @@ pub fn absolute(directory: i32, path: &[u8]) -> Option<PathBuffer> {
         result.push_component(component)?;
     }
     Some(result)
+}
+
+/// Directory and last component.
+pub fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let slash = path.iter().rposition(|&byte| byte == b'/')?;
+    Some((path.get(..slash)?, path.get(slash + 1..)?))
+}
+
+pub fn parent_of(path: &[u8]) -> &[u8] {
+    split(path).map_or(b"/", |(parent, _)| parent)
 }
 
 /// The name behind a descriptor, as /proc shows it.

@@ -9,6 +9,8 @@ use mtd_abi::{MTD_BLOCK_MAJOR, MTD_CHAR_MAJOR};
 pub const BLOCK_SIZE: u32 = 4096;
 /// Of devices that rules answer for: the first major for local use.
 const ANSWERED_MAJOR: u32 = 240;
+/// A file of /proc or /sys that rules answer for.
+const RULED_FILE_MODE: u32 = 0o644;
 /// devtmpfs makes nodes with this mode.
 const NODE_MODE: u32 = 0o600;
 
@@ -23,6 +25,9 @@ pub struct StandIn {
 
 impl StandIn {
     pub fn of_node(node: Node) -> StandIn {
+        if node.kind == NodeKind::Answered && crate::answers::looks_like_file(node.index) {
+            return StandIn::of_file(RULED_FILE_MODE, 0);
+        }
         let (kind, major, minor) = match node.kind {
             NodeKind::Char => (libc::S_IFCHR, MTD_CHAR_MAJOR, node.index * 2),
             NodeKind::CharReadOnly => (libc::S_IFCHR, MTD_CHAR_MAJOR, node.index * 2 + 1),

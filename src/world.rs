@@ -102,7 +102,7 @@ impl State {
                     let conf = board.conf_path();
                     crate::settings::set(VARIABLE, conf.as_cstr());
                 }
-                crate::answers::note(board.rules().count() as u32);
+                crate::answers::note(board.rules().summary());
                 let (words, fd) = board.mapped();
                 cut_files::watch(0, words, fd);
                 self.board.set(board);
@@ -121,22 +121,22 @@ impl State {
         Some((self.board.as_ref()?.rules(), &mut self.window))
     }
 
-    /// How many rules there are. The board does not stay open for that, and mistakes in it are told to who needs it.
-    pub fn rule_count(&mut self) -> u32 {
-        let count = |board: &Board| board.rules().count() as u32;
+    /// What rules there are. The board does not stay open for that, and mistakes in it are told to who needs it.
+    pub fn rules_summary(&mut self) -> u32 {
+        let summary = |board: &Board| board.rules().summary();
         if let Some(board) = self.board.as_ref() {
-            return count(board);
+            return summary(board);
         }
         let Some(Place::Found(path)) = find_board() else {
             return 0;
         };
-        if let Some(count) = Board::rule_count(&Kernel, path.c_str()) {
-            return count;
+        if let Some(summary) = Board::rules_summary(&Kernel, path.c_str()) {
+            return summary;
         }
         let Ok(board) = Board::open(&Kernel, path.c_str()) else {
             return 0;
         };
-        let rules = count(&board);
+        let rules = summary(&board);
         if board.is_read_only() {
             self.board.set(board);
             ANY_BOARD.store(true, Relaxed);

@@ -5,7 +5,7 @@ use super::{JSON, STATE, begin, end, is_off, json_string};
 use crate::answers::Event;
 use crate::descriptors::Node;
 use crate::paths::{self, PATH_MAX, PathBuffer};
-use crate::{root_names, sys};
+use crate::sys;
 use answers::Taken;
 use chardev::text::Text;
 use core::fmt::Write;
@@ -126,10 +126,16 @@ pub fn foreign_ioctl(fd: i32, command: u32) {
         return;
     }
     let errno = sys::errno();
-    if matches!(errno, libc::ENOTTY | libc::ENOSYS | libc::EINVAL) {
-        let mut name = [0; PATH_MAX];
-        let name = paths::descriptor_path(fd, &mut name).unwrap_or(b"?");
-        refused(root_names::guest_name(name), command, Errno(errno));
+    let mut name = [0; PATH_MAX];
+    let name = crate::answers::name_of_foreign(fd, &mut name).unwrap_or(b"?");
+    let is_refusal = match errno {
+        libc::ENOTTY | libc::ENOSYS | libc::EINVAL => true,
+        // A socket of a machine without that interface, or that may not be changed.
+        libc::ENODEV | libc::EPERM | libc::EOPNOTSUPP => name == b"socket:",
+        _ => false,
+    };
+    if is_refusal {
+        refused(name, command, Errno(errno));
     }
     sys::set_errno(errno);
 }
@@ -141,7 +147,7 @@ pub fn missing(directory: i32, path: &[u8], call: &str, errno: i32) {
         return;
     }
     if let Some(path) =
-        paths::absolute(directory, path).filter(|path| path.bytes().starts_with(b"/dev/"))
+        paths::absolute(directory, path).filter(|path| answers::may_be_a_device(path.bytes()))
     {
         let mut buffer = [0; 512];
         let mut line = Text::new(&mut buffer);
@@ -168,9 +174,7 @@ const DATA_MAX: u32 = 64;
 /// A rule to paste, if this process has not shown it yet.
 fn propose(path: &[u8], command: Option<u32>) {
     static SHOWN: [AtomicU32; 32] = [const { AtomicU32::new(0) }; 32];
-    const TERMINAL: u32 = b'T' as u32;
-    let is_device =
-        path.starts_with(b"/dev/") && command.is_none_or(|command| command >> 8 & 0xff != TERMINAL);
+    let is_device = command.is_none_or(|command| answers::is_worth_a_rule(path, command));
     let hash = path.iter().fold(command.unwrap_or(0), |hash, &byte| {
         (hash ^ u32::from(byte)).wrapping_mul(16_777_619)
     });

@@ -68,7 +68,7 @@ def wrong(lab):
     conf = board.file("mtdshim.conf")
     before = conf.read_text()
     answer = ["-b", board.path, "answer"]
-    tool(lab, *answer, "/etc/passwd", "*", "--add").fails(2).says("/etc/passwd").says("write a name below /dev")
+    tool(lab, *answer, "etc/passwd", "*", "--add").fails(2).says("etc/passwd").says("write an absolute name")
     tool(lab, *answer, "/dev/gpio", "ioctl", "--add").fails(2).says("this is no command")
     tool(lab, *answer, "/dev/gpio", "1", "--errno", "EWHAT", "--add").fails(2).says("this errno is not known; write its number")
     tool(lab, *answer, "/dev/gpio").fails(2).says("which command?")

@@ -4,7 +4,7 @@
  *   i:CMD:b ioctl with a buffer of 8 bytes 0xee, i:CMD:nN with the number N, i:CMD:x with a bad pointer
  *   I the same by syscall()      r:N read, p:N pread at 0, w:TEXT write, l lseek to 0
  *   d go on with a duplicate, f in a forked child, e in a program started anew, c close, n name behind the descriptor
- *   a access
+ *   a access      u go on with a socket, P with a pipe      h:DIR chdir
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -105,6 +106,13 @@ int main(int argc, char **argv) {
         case 'a': told("a", access(path, R_OK | W_OK)); break;
         case 'c': told("c", close(fd)); break;
         case 'd': fd = dup(fd); break;
+        case 'u': fd = socket(AF_INET, SOCK_DGRAM, 0); break;
+        case 'P': {
+            int ends[2];
+            fd = pipe(ends) ? -1 : ends[0];
+            break;
+        }
+        case 'h': told(operation, chdir(operation + 2)); break;
         case 'n': {
             char name[32], target[200];
             snprintf(name, sizeof name, "/proc/self/fd/%d", fd);

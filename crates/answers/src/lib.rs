@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod pattern;
+mod place;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ mod tests;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 pub use pattern::matches;
+pub use place::{Place, is_worth_a_rule, known_name, may_be_a_device, place};
 pub use read::{Next, position_behind};
 
 pub const RULES_MAX: usize = 64;
@@ -27,6 +29,14 @@ pub const STEPS_MAX: usize = 256;
 const POOL_WORDS: usize = 8192;
 /// Bytes of all patterns and answers together.
 pub const POOL_BYTES_MAX: usize = POOL_WORDS * 4;
+
+/// Added to the number of rules in a summary.
+const ELSEWHERE: u32 = 1 << 31;
+
+/// Whether a summary is of rules that name files outside /dev.
+pub fn is_elsewhere(summary: u32) -> bool {
+    summary & ELSEWHERE != 0
+}
 
 const RULE_COUNT: usize = 0;
 const STEP_COUNT: usize = 1;
@@ -179,6 +189,16 @@ impl<'a> Rules<'a> {
 
     pub fn count(&self) -> usize {
         (self.get(RULE_COUNT) as usize).min(RULES_MAX)
+    }
+
+    /// The number of rules, and whether one of them names a file outside /dev: see `is_elsewhere`.
+    pub fn summary(&self) -> u32 {
+        let is_elsewhere = self.iter().any(|rule| {
+            let mut front = [0; 5];
+            self.copy(rule.path(), 0, &mut front);
+            front[0] == b'/' && &front != b"/dev/"
+        });
+        self.count() as u32 | if is_elsewhere { ELSEWHERE } else { 0 }
     }
 
     /// Everything that a checksum has to cover: what does not live.
@@ -373,6 +393,12 @@ impl Rule<'_> {
     /// How often it was asked.
     pub fn asked(&self) -> u32 {
         self.rules.get(COUNTS_AT + self.index)
+    }
+
+    /// Its pattern stands for more than one name.
+    pub fn is_wild(&self) -> bool {
+        let pattern = self.path();
+        (0..pattern.length.into()).any(|index| self.rules.byte(pattern, index) == Some(b'*'))
     }
 
     fn is_for(&self, path: &[u8]) -> bool {

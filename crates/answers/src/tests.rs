@@ -157,3 +157,59 @@ fn too_much_is_refused_and_what_is_damaged_reads_as_something() {
     assert!(rules.fixed().count() <= WORDS);
     assert_eq!(Rules::new(&[]).count(), 0);
 }
+
+#[test]
+fn rules_stand_for_any_clean_name_but_not_for_what_programs_live_on() {
+    let cases = [
+        (
+            Place::Possible,
+            "/dev/gpio /dev/* /dev/*/* /tmp/v* /proc/vendor/* /vendor0 /sys/class/*/x /procs/self socket: pipe:",
+        ),
+        (
+            Place::Odd,
+            "gpio dev/gpio / /dev/ /dev//x /x/../y /x/. /a!b socket socket:[1] anon_inode:[x]",
+        ),
+        (Place::TooWide, "/* /** /d*/x /*/x /proc/* /etc/** /tmp/*/x"),
+        (
+            Place::Own,
+            "/proc/self /proc/self/fd/* /proc/thread-self/x /proc/mtd /sys/class/mtd/mtd0",
+        ),
+    ];
+    for (expected, names) in cases {
+        for name in names.split(' ') {
+            assert_eq!(place(name.as_bytes()), expected, "{name}");
+        }
+    }
+    assert_eq!(place(b""), Place::Odd);
+}
+
+#[test]
+fn a_summary_tells_whether_a_rule_is_for_a_file_outside_dev() {
+    let words = words();
+    let rules = Rules::new(&words);
+    for (path, elsewhere) in [("/dev/g", false), ("socket:", false), ("/devices/g", true)] {
+        rules.add(&draft(path, Kind::Read)).unwrap();
+        assert_eq!(is_elsewhere(rules.summary()), elsewhere, "{path}");
+    }
+    let wild: Vec<bool> = rules.iter().map(|rule| rule.is_wild()).collect();
+    assert_eq!(wild, [false; 3]);
+    rules.add(&draft("/x/g*", Kind::Read)).unwrap();
+    assert!(rules.rule(3).unwrap().is_wild());
+}
+
+#[test]
+fn questions_for_terminals_and_files_are_worth_no_rule() {
+    assert!(is_worth_a_rule(b"/opt/node", 0x6701));
+    assert!(is_worth_a_rule(b"/dev/node", 0x4004_9409));
+    assert!(is_worth_a_rule(b"socket:", 0x89fa));
+    for (path, command) in [
+        (b"/dev/node".as_slice(), 0x5401),
+        (b"/opt/node", 0x4004_9409),
+        (b"/opt/node", 0x8004_6601),
+        (b"anon_inode:[x]", 0x6701),
+    ] {
+        assert!(!is_worth_a_rule(path, command), "{command:#x}");
+    }
+    assert!(may_be_a_device(b"/var/dev/gpio") && may_be_a_device(b"/proc/x"));
+    assert!(!may_be_a_device(b"/etc/passwd") && !may_be_a_device(b"/usr/devel/x"));
+}

@@ -2,7 +2,7 @@
 //!
 //! Must not know: where rules are kept.
 
-use answers::{Call, Rules};
+use answers::{Call, Place, Rules};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub struct Proposal {
     pub rule: String,
 }
 
-/// Names below /dev that programs look for without needing them, and what no rule can stand in for.
+/// Names that programs look for without needing them, and what no rule can stand in for; with a slash at the end, all below.
 const NOT_PROPOSED: &[&str] = &[
     "/dev/console",
     "/dev/initctl",
@@ -31,6 +31,16 @@ const NOT_PROPOSED: &[&str] = &[
     "/dev/pts/",
     "/dev/fd/",
     "/dev/net/",
+    "/proc/net/",
+    "/proc/sys/",
+    "/sys/class/ubi",
+    "/sys/class/ubi/",
+    "/sys/devices/system/",
+    "/sys/firmware/",
+    "/sys/fs/",
+    "/sys/kernel/mm/",
+    "/sys/kernel/security/",
+    "/sys/module/",
 ];
 
 fn is_proposed(path: &str) -> bool {
@@ -38,12 +48,16 @@ fn is_proposed(path: &str) -> bool {
         rest.trim_start_matches("block")
             .starts_with(|first: char| first.is_ascii_digit())
     });
+    let is_process = path
+        .strip_prefix("/proc/")
+        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
     let is_skipped = |name: &str| path == name || name.ends_with('/') && path.starts_with(name);
+    !is_flash && !is_process && !NOT_PROPOSED.iter().copied().any(is_skipped) && can_be_ruled(path)
+}
+
+fn can_be_ruled(path: &str) -> bool {
     let can_be_written = |c: char| c.is_ascii_graphic() && !"\"\\!*".contains(c);
-    path.starts_with("/dev/")
-        && !is_flash
-        && !NOT_PROPOSED.iter().copied().any(is_skipped)
-        && path.chars().all(can_be_written)
+    answers::place(path.as_bytes()) == Place::Possible && path.chars().all(can_be_written)
 }
 
 fn subject(event: &Event) -> Option<(String, Option<u32>)> {
@@ -52,14 +66,15 @@ fn subject(event: &Event) -> Option<(String, Option<u32>)> {
         "missing-device" => path
             .filter(|path| is_proposed(path))
             .map(|path| (path.to_owned(), None)),
-        _ if event.is_unanswered() && !event.asks_for_terminal() => {
+        _ if event.is_unanswered() => {
             let command = u32::try_from(event.number("command")?).ok()?;
             let path = match (path, event.mtd) {
-                (Some(path), _) if path.starts_with("/dev/") => path.to_owned(),
+                (Some(path), _) => path.to_owned(),
                 (None, Some(index)) => format!("/dev/mtd{index}"),
                 _ => return None,
             };
-            Some((path, Some(command)))
+            (can_be_ruled(&path) && answers::is_worth_a_rule(path.as_bytes(), command))
+                .then_some((path, Some(command)))
         }
         _ => None,
     }
@@ -137,13 +152,25 @@ mod tests {
         let flash = event(r#"{"op":"ioctl","mtd":2,"command":26521,"result":-1,"errno":"ENOTTY"}"#);
         let others = [
             r#"{"op":"refused-ioctl","path":"/dev/gpio","command":21505,"errno":"ENOTTY"}"#,
-            r#"{"op":"refused-ioctl","path":"pipe:[1]","command":1,"errno":"ENOTTY"}"#,
+            r#"{"op":"refused-ioctl","path":"/root/file","command":1074041865,"errno":"ENOTTY"}"#,
+            r#"{"op":"refused-ioctl","path":"anon_inode:[eventfd]","command":26369,"errno":"ENOTTY"}"#,
+            r#"{"op":"missing-device","path":"/proc/17/ctl","errno":"ENOENT"}"#,
+            r#"{"op":"missing-device","path":"/sys/class/ubi","errno":"ENOENT"}"#,
             r#"{"op":"missing-device","path":"/dev/mtd9","errno":"ENOENT"}"#,
             r#"{"op":"missing-device","path":"/dev/log","errno":"ENOENT"}"#,
             r#"{"op":"MEMERASE","mtd":2,"errno":"EINVAL"}"#,
         ];
         let mut events: Vec<Event> = others.iter().map(|text| event(text)).collect();
-        events.extend([missing.clone(), refused.clone(), flash, refused, missing]);
+        let socket =
+            event(r#"{"op":"refused-ioctl","path":"socket:","command":35066,"errno":"ENODEV"}"#);
+        events.extend([
+            missing.clone(),
+            refused.clone(),
+            flash,
+            refused,
+            missing,
+            socket,
+        ]);
         let found = of(&events, None);
         let told: Vec<_> = found
             .iter()
@@ -154,7 +181,8 @@ mod tests {
             [
                 ("/dev/nvram0", None, 2),
                 ("/dev/gpio", Some(0x8004_6701), 2),
-                ("/dev/mtd2", Some(0x6799), 1)
+                ("/dev/mtd2", Some(0x6799), 1),
+                ("socket:", Some(0x88fa), 1)
             ]
         );
         assert!(found[0].rule.contains("command = \"open\""));

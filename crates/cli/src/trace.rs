@@ -40,10 +40,8 @@ impl Event {
     pub fn is_unanswered(&self) -> bool {
         let is_ioctl =
             self.op == "refused-ioctl" || self.op == "ioctl" || self.fields.contains_key("command");
-        // What flash itself finds wrong is an answer.
-        let is_refusal = |errno: &str| {
-            UNANSWERED.contains(&errno) || errno == "EINVAL" && self.op == "refused-ioctl"
-        };
+        // What flash itself finds wrong is an answer; what the library calls refused is none.
+        let is_refusal = |errno: &str| UNANSWERED.contains(&errno) || self.op == "refused-ioctl";
         is_ioctl && self.errno.as_deref().is_some_and(is_refusal)
     }
 

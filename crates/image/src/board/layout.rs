@@ -1,7 +1,7 @@
 //! The compiled board as words of a file.
 //!
 //! ```text
-//! word 0    magic, version, checksum, number of words, number of chips, number of rules
+//! word 0    magic, version, checksum, number of words, number of chips, summary of the rules
 //!      16   stamp of the text it was compiled from
 //!      32   live: lock, sequence
 //!      64   chips, 256 words each
@@ -25,7 +25,7 @@ const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"MTDB"), u32::from_ne_bytes(*b"OAR
 const CHECKSUM_AT: usize = 3;
 const WORD_COUNT_AT: usize = 4;
 const CHIP_COUNT_AT: usize = 5;
-const RULE_COUNT_AT: usize = 6;
+const RULES_SUMMARY_AT: usize = 6;
 const STAMP_AT: usize = 16;
 const LIVE_AT: usize = 32;
 const CHIPS_AT: usize = 64;
@@ -89,8 +89,8 @@ impl<'a> BoardWords<'a> {
     }
 
     /// From the front alone.
-    pub fn rule_count(&self) -> u32 {
-        get(self.words, RULE_COUNT_AT)
+    pub fn rules_summary(&self) -> u32 {
+        get(self.words, RULES_SUMMARY_AT)
     }
 
     /// The front is of this version.
@@ -124,7 +124,7 @@ impl<'a> BoardWords<'a> {
             put(self.words, index, value);
         }
         put(self.words, WORD_COUNT_AT, BOARD_WORDS as u32);
-        put(self.words, RULE_COUNT_AT, self.rules().count() as u32);
+        put(self.words, RULES_SUMMARY_AT, self.rules().summary());
         text.store(
             self.words
                 .get(STAMP_AT..STAMP_AT + STAMP_WORDS)

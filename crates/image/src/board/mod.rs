@@ -73,9 +73,9 @@ impl Board {
         open::open(os, directory)
     }
 
-    /// How many rules the board at `path` has, without opening it. None where only opening it tells.
-    pub fn rule_count(os: &impl Os, path: &CStr) -> Option<u32> {
-        open::rule_count(os, path)
+    /// The summary of the rules of the board at `path`, without opening it. None where only opening it tells.
+    pub fn rules_summary(os: &impl Os, path: &CStr) -> Option<u32> {
+        open::rules_summary(os, path)
     }
 
     /// Rules that answer for devices other than flash.

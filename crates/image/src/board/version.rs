@@ -28,6 +28,7 @@ const SOURCES: &[(&str, &[u8])] = &sources![
     "../conf/units.rs",
     "../../../answers/src/lib.rs",
     "../../../answers/src/pattern.rs",
+    "../../../answers/src/place.rs",
     "../../../answers/src/read.rs",
     "../geometry_words.rs",
     "../presets.rs",

@@ -1,6 +1,6 @@
 //! `[[answer]]` and `[[answer.step]]`: the keys of a rule, and the rule they make.
 
-use answers::{Draft, Full, Kind, Outcome, POOL_BYTES_MAX, RULES_MAX, Rules, Step};
+use answers::{Draft, Full, Kind, Outcome, POOL_BYTES_MAX, Place, RULES_MAX, Rules, Step};
 use mtd_abi::errno::Errno;
 
 use super::lex::Value;
@@ -197,16 +197,26 @@ fn kind(at: At<'_>, value: Value<'_>) -> Result<Kind, Problem> {
 }
 
 fn path<'a>(at: At<'_>, path: &'a str) -> Result<&'a str, Problem> {
-    let below = path.strip_prefix("/dev/").unwrap_or("");
-    let is_odd = |word: &str| matches!(word, "" | "." | "..");
-    // The exclamation mark stands for a slash in names of node files, as in sysfs.
-    if path.len() > PATH_BYTES_MAX || below.contains('!') || below.split('/').any(is_odd) {
-        return Err(at.problem(
-            format_args!("path = \"{path}\" is no device"),
-            format_args!("write a name below /dev, with * for any part: \"/dev/gpio*\""),
-        ));
-    }
-    Ok(path)
+    let place = answers::place(path.as_bytes());
+    let (wrong, remedy) = match place {
+        Place::Possible if path.len() <= PATH_BYTES_MAX => return Ok(path),
+        Place::TooWide => (
+            "stands for files that programs need",
+            "write more of the name: \"/proc/vendor*\"",
+        ),
+        Place::Own => (
+            "is the library's own",
+            "a rule can only answer for other names",
+        ),
+        _ => (
+            "is no device",
+            "write an absolute name, with * for any part: \"/dev/gpio*\", or \"socket:\"",
+        ),
+    };
+    Err(at.problem(
+        format_args!("path = \"{path}\" {wrong}"),
+        format_args!("{remedy}"),
+    ))
 }
 
 /// Pairs of hexadecimal digits, with blanks between bytes if one likes.

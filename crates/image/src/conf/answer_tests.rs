@@ -75,8 +75,16 @@ fn mistakes_in_rules_are_told_with_their_line() {
             "x.conf:1: a rule needs path and command",
         ),
         (
-            "[[answer]]\npath = '/etc/a'".to_owned(),
-            "x.conf:2: path = \"/etc/a\" is no device",
+            "[[answer]]\npath = 'etc/a'".to_owned(),
+            "x.conf:2: path = \"etc/a\" is no device; write an absolute name",
+        ),
+        (
+            "[[answer]]\npath = '/etc/*'".to_owned(),
+            "stands for files that programs need; write more of the name",
+        ),
+        (
+            "[[answer]]\npath = '/proc/self/fd/3'".to_owned(),
+            "is the library's own",
         ),
         ("[[answer]]\npath = '/dev/../a'".to_owned(), "is no device"),
         (rule("command = 'erase'"), "x.conf:3: this is no command"),
