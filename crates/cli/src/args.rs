@@ -60,7 +60,7 @@ pub enum Command {
     Map(MapArgs),
     /// Tell what a trace recorded
     Log(LogArgs),
-    /// Rules that answer for other devices than flash: list, propose, add
+    /// Rules that answer for other devices than flash, and other files: list, propose, add
     Answer(AnswerArgs),
     /// Is this machine ready: QEMU, namespaces, binfmt_misc, the library
     Doctor(DoctorArgs),
@@ -332,7 +332,7 @@ Examples:\n  mtdshim answer                                    # what is there, 
 mtdshim answer /dev/gpio 0x80046702 --data '01 00 00 00' --add\n  mtdshim answer /dev/nvram0 read --text 'mac=00:11:22:33:44:55' --add"
 )]
 pub struct AnswerArgs {
-    /// A device, with * for any part of a name
+    /// A device or another file, with * for any part of a name; `socket:` and `pipe:`
     pub path: Option<String>,
     /// What is answered: the number of an ioctl, `*` for every ioctl, read, write, open
     pub command: Option<String>,

@@ -36,8 +36,8 @@
 //! readonly = true
 //! image = "mtd3.bin"            # bytes of this partition in a file of their own
 //!
-//! [[answer]]                    # what a program gets that uses a device of another kind; see the crate `answers`
-//! path = "/dev/gpio*"           # below /dev; * is any part of one component
+//! [[answer]]                    # what a program gets that uses something else than flash, at any path; see the crate `answers`
+//! path = "/dev/gpio*"           # any absolute path, * is any part of one component; or "socket:", "pipe:"
 //! command = 0x80046701          # a number, "*" (all but those for terminals), "read", "write" or "open"
 //! argument = 5                  # only calls with this argument
 //! return = 0                    # or errno = "EBUSY", a name or a number
