@@ -150,7 +150,9 @@ pub fn look_for_host_flash() {
         c"/proc/self/root/dev/mtd0",
         c"/proc/self/root/dev/mtdblock0",
     ];
-    let there = names.iter().any(|name| sys::stat64(name, true).is_ok());
+    let there = names
+        .iter()
+        .any(|name| sys::access(name, libc::F_OK).is_ok());
     if there {
         UNCERTAIN.fetch_or(HOST_FLASH, Relaxed);
     }
@@ -160,37 +162,79 @@ pub fn host_has_flash() -> bool {
     UNCERTAIN.load(Relaxed) & HOST_FLASH != 0
 }
 
+const ONES: u64 = u64::MAX / 0xff;
+const HIGH_BITS: u64 = ONES << 7;
+
+/// The high bit of the lowest byte that is zero, and of others, all of which are zero as long as none is one.
+#[inline(always)]
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGH_BITS
+}
+
 /// The quickest test, before every open and stat of the guest: an absolute name without "//", "/./" and "/../", and not in a directory
-/// where something of ours could be. One look at each byte, and letters need two instructions more than the loop.
+/// where something of ours could be. Eight bytes at a time, because each jump costs the emulator more than ten instructions.
 ///
 /// # Safety
 /// `path` is null or what the guest passed to libc as a C string.
 #[inline(never)]
 pub unsafe fn is_elsewhere(path: *const core::ffi::c_char) -> bool {
+    const STEP: usize = size_of::<u64>();
     if (path as usize) < 4096 || UNCERTAIN.load(Relaxed) != 0 {
         return false;
     }
-    let mut at = path.cast::<u8>();
+    let start = path.cast::<u8>();
     // SAFETY: reads no byte behind the NUL, as every test below stops at it.
     unsafe {
-        if *at != b'/' {
+        if *start != b'/' {
             return false;
         }
-        let first = *at.add(1);
+        let first = *start.add(1);
         if matches!(first, b'd' | b'p' | b's')
             && matches!(
-                (first, *at.add(2)),
+                (first, *start.add(2)),
                 (b'd', b'e') | (b'p', b'r') | (b's', b'y')
             )
         {
             return false;
         }
-        loop {
+    }
+    let misalignment = start as usize % STEP;
+    let mut at = start.wrapping_sub(misalignment).cast::<u64>();
+    // What precedes the name is made to be no letter of interest.
+    let below = |bytes: usize| u64::from(!(u32::MAX << (8 * bytes)));
+    let mut hidden = match misalignment.checked_sub(size_of::<u32>()) {
+        Some(bytes) => below(bytes) << 32 | u64::from(u32::MAX),
+        None => below(misalignment),
+    };
+    let mut dots_before = 0;
+    loop {
+        // SAFETY: an aligned word never reaches into another page than the byte of the name that it holds; the rest of it is
+        // read, but changes nothing. Volatile, as nothing else may be made of such a read.
+        let word = unsafe { at.read_volatile() } | hidden;
+        // Where '.' or '/' stands; the lowest bit of no byte is set, so that none is one.
+        let dots = zero_bytes((word | ONES) ^ (ONES * u64::from(b'/')));
+        let pairs = dots & (dots << 8 | dots_before >> (8 * (STEP - 1)));
+        if pairs | zero_bytes(word) != 0 {
+            // SAFETY: promised by the caller.
+            return pairs == 0 || unsafe { is_clean(start) };
+        }
+        dots_before = dots;
+        hidden = 0;
+        at = at.wrapping_add(1);
+    }
+}
+
+/// No "//", "/./" and "/../", looked at byte by byte.
+///
+/// # Safety
+/// `name` is a C string.
+unsafe fn is_clean(name: *const u8) -> bool {
+    let mut at = name;
+    loop {
+        // SAFETY: reads no byte behind the NUL.
+        unsafe {
             let byte = *at;
             at = at.add(1);
-            if byte > b'/' {
-                continue;
-            }
             match byte {
                 0 => return true,
                 b'/' if *at == b'/' => return false,

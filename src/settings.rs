@@ -38,6 +38,8 @@ pub fn is_stderr(target: &[u8]) -> bool {
     target == b"stderr" || target == b"1"
 }
 
+#[cold]
+#[inline(never)]
 fn make_absolute(name: &CStr) -> Option<()> {
     let value = get(name)?.to_bytes();
     let file = trace_target(value);
@@ -52,7 +54,15 @@ fn make_absolute(name: &CStr) -> Option<()> {
 
 extern "C" fn at_load() {
     for name in [BOARD, TRACE] {
-        make_absolute(name);
+        // Every program comes by here, and most find a name that is absolute already, or none.
+        // SAFETY: the guest's own environment.
+        let is_relative = unsafe {
+            let value = getenv(name.as_ptr());
+            !value.is_null() && !matches!(*value.cast::<u8>(), 0 | b'/')
+        };
+        if is_relative {
+            make_absolute(name);
+        }
     }
 }
 

@@ -192,14 +192,7 @@ pub fn access(path: &[u8], mode: i32) -> Result<i32, Errno> {
             mode & libc::X_OK != 0 || (mode & libc::W_OK != 0 && !attribute.is_writable());
         return if refused { Err(Errno::EACCES) } else { Ok(0) };
     }
-    sys::checked(sys::call!(
-        libc::SYS_faccessat,
-        sys::AT_FDCWD,
-        real.c_str().as_ptr(),
-        mode
-    ))
-    .map(|_| 0)
-    .map_err(Errno)
+    sys::access(real.c_str(), mode).map(|()| 0).map_err(Errno)
 }
 
 /// The real name of a directory of ours, for opendir and chdir.

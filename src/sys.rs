@@ -166,6 +166,11 @@ pub fn fcntl(fd: i32, command: i32, argument: usize) -> Result<usize, i32> {
     checked(call!(libc::SYS_fcntl64, fd, command, argument))
 }
 
+/// faccessat by an absolute name, with the process's real user.
+pub fn access(path: &CStr, mode: i32) -> Result<(), i32> {
+    checked(call!(libc::SYS_faccessat, AT_FDCWD, path.as_ptr(), mode)).map(|_| ())
+}
+
 pub fn getpid() -> u32 {
     call!(libc::SYS_getpid) as u32
 }
@@ -432,13 +437,7 @@ impl Os for Kernel {
     }
 
     fn can_write(&self, path: &CStr) -> bool {
-        checked(call!(
-            libc::SYS_faccessat,
-            AT_FDCWD,
-            path.as_ptr(),
-            libc::W_OK
-        ))
-        .is_ok()
+        access(path, libc::W_OK).is_ok()
     }
 
     fn free_bytes(&self, fd: i32) -> Result<u64, i32> {

@@ -29,13 +29,7 @@ pub enum Program {
 /// The checks of execve before it looks into the file, then the look.
 pub fn examine(host: &CStr) -> Result<Program, Errno> {
     let status = sys::stat64(host, true).map_err(Errno)?;
-    let executable = sys::checked(sys::call!(
-        libc::SYS_faccessat,
-        sys::AT_FDCWD,
-        host.as_ptr(),
-        libc::X_OK
-    ))
-    .is_ok();
+    let executable = sys::access(host, libc::X_OK).is_ok();
     if sys::stat_mode(&status) & libc::S_IFMT != libc::S_IFREG || !executable {
         return Err(Errno::EACCES);
     }

@@ -3,7 +3,7 @@
 //! Also what sends descriptors away, and the two functions of libc that move the standard ones by themselves.
 
 use crate::world::before_fork;
-use crate::{descriptors, process_lock};
+use crate::{children, descriptors, process_lock};
 use libc::{c_int, c_uint, c_void, ssize_t};
 
 /// In parent and child alike: another thread may have asked for the number in between.
@@ -14,6 +14,7 @@ fn after() {
 family! {
     fn fork_any() -> c_int |next| {
         before_fork();
+        children::rehearse();
         let result = next();
         after();
         result
@@ -32,6 +33,7 @@ family! {
 
 fn is_ready() -> bool {
     before_fork();
+    children::rehearse();
     true
 }
 

@@ -205,3 +205,20 @@ def reopened_for_writing(lab):
     lab.guest(board, ["reopen", "/dev/mtd1", "/dev/mtd2"]).ok()
     result = lab.guest(board, ["sh", "-c", "head -c 15 /dev/mtd1; head -c 14 /dev/mtd2"]).ok()
     same("standard outputanother stream", result.out, "read back")
+
+
+@case("names: every spelling of a node leads to it, wherever the dots and slashes stand in the name")
+def spellings(lab):
+    board = lab.board(SMALL_NOR)
+    prefixes = ["/usr", "/bin", "/usr/bin", "/usr/lib/.."]
+    ways = [f"{'/' * more}{'./' * dots}" for more in range(1, 9) for dots in range(4)]
+    up = {prefix: "../" * (prefix.count("/") if not prefix.endswith("..") else 1) for prefix in prefixes}
+    names = [f"{prefix}{way}{up[prefix]}dev/mtd0" for prefix in prefixes for way in ways]
+    names += [f"{way}dev{way}mtd0" for way in ways]
+    result = lab.guest(board, ["busybox", "stat", "-c", "%F %t:%T", *names])
+    same("character special file 5a:0\n" * len(names), result.out, "what stat says of them\n" + result.err)
+    # And such names of other things stay what they are.
+    others = ["/usr/.x", "/usr/..x", "/usr/x.", "/usr/x./y", "/usr/x../y", "/usr/.", "/usr/..", "/usr//.x", "/usr/lib/..", "/usr/.../x"]
+    plain = lab.guest(None, ["busybox", "stat", "-c", "%F", *others])
+    shim = lab.guest(board, ["busybox", "stat", "-c", "%F", *others])
+    same(plain.out + plain.err, shim.out + shim.err, "what stat says of other names")
