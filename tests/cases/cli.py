@@ -239,32 +239,115 @@ def forbidden(lab):
     result.says('mtd1 "env": 1 block erased')
 
 
+class Started:
+    """A run that goes on until it is told to end."""
+    def __init__(self, lab, seconds, script, *options):
+        self.board, self.seconds, self.temporary = lab.board(boards.SMALL_NOR, f"board{seconds}"), seconds, lab.directory / "tmp"
+        self.temporary.mkdir(exist_ok=True)
+        root = lab.directory / "rootfs"
+        environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY), TMPDIR=str(self.temporary))
+        self.output = lab.directory / f"output{seconds}"
+        with open(self.output, "w") as output:
+            self.process = subprocess.Popen([HOST_TOOL, "-b", self.board.path, "run", *options, "--rootfs", root, "--", "sh", "-c", script],
+                                            stdout=output, stderr=output, env=environment, cwd=lab.work, start_new_session=True)
+        self.wait_until(lambda: running(seconds), "the guest did not start")
+
+    @staticmethod
+    def wait_until(is_so, failure):
+        deadline = time.monotonic() + 20
+        while not is_so() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        holds(is_so(), failure)
+
+    def said(self):
+        return self.output.read_text()
+
+    def ended(self):
+        status = self.process.wait(20)
+        self.wait_until(lambda: not running(self.seconds), "the guest still runs")
+        return status
+
+
 @case("cli: run ended by a signal leaves no process, mount or directory behind")
 def interrupted(lab):
-    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
-    temporary = lab.directory / "tmp"
-    temporary.mkdir()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        seconds = 3000 + int(number)
-        environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY), TMPDIR=str(temporary))
-        process = subprocess.Popen([HOST_TOOL, "-b", board.path, "run", "--rootfs", root, "--", "sleep", str(seconds)],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd=lab.work, start_new_session=True)
-        deadline = time.monotonic() + 20
-        while not running(seconds) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        holds(running(seconds), "the guest did not start")
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)  # what a terminal does
-        else:
-            process.send_signal(number)
-        status = process.wait(20)
-        holds(status != 0, "an interrupted run succeeded")
-        deadline = time.monotonic() + 5
-        while running(seconds) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        holds(not running(seconds), "the guest still runs")
-        same([], os.listdir(temporary), "left in the temporary directory")
+    firmware(lab)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for send in (os.kill, os.killpg):  # to the tool alone, or as `timeout` and a terminal do
+            seconds = 3000 + int(number) + (100 if send == os.kill else 0)
+            started = Started(lab, seconds, f"exec sleep {seconds}")
+            send(started.process.pid, number)
+            same(str(128 + int(number)), str(started.ended()), f"status after {number}")
+            holds("--- run 1: exit status" in started.said(), started.said())
+            same([], os.listdir(started.temporary), "left in the temporary directory")
     holds("mtdshim-run" not in pathlib.Path("/proc/self/mounts").read_text(), "a mount stayed")
+
+
+@case("cli: a signal that the tool alone is sent reaches the program, which may end as it likes")
+def forwarded(lab):
+    firmware(lab)
+    script = "trap 'echo told; exit 5' INT TERM; sleep {0} & flash_erase -q /dev/mtd1 0 1; echo ready; wait"
+    for at, options in enumerate([(), ("--no-sandbox",)]):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            seconds = 4000 + 100 * at + int(number)
+            started = Started(lab, seconds, script.format(seconds), *options)
+            started.wait_until(lambda: "ready" in started.said(), "the program is not ready")  # noqa: B023
+            started.process.send_signal(number)
+            if options:
+                same("5", str(started.process.wait(20)), "status")
+                end(seconds)  # without a sandbox what the program leaves behind runs on
+            else:
+                same("5", str(started.ended()), "status")
+            said = started.said()
+            holds("told" in said and 'mtd1 "env": 1 block erased' in said, said)
+
+
+@case("cli: a program that does not want to end is ended by the second SIGTERM")
+def stubborn(lab):
+    firmware(lab)
+    started = Started(lab, 4500, "trap 'echo never' TERM; echo ready; while :; do sleep 4500 & wait; done")
+    started.wait_until(lambda: "ready" in started.said(), "the program is not ready")
+    started.process.send_signal(signal.SIGTERM)
+    started.wait_until(lambda: "never" in started.said(), "the program was not told")
+    started.process.send_signal(signal.SIGTERM)
+    holds(started.ended() != 0, "status")
+
+
+@case("cli: of a tool that was killed nothing runs on, and the next run clears away its directory")
+def killed(lab):
+    firmware(lab)
+    started = Started(lab, 4600, "exec sleep 4600")
+    started.process.kill()
+    started.ended()
+    left = os.listdir(started.temporary)
+    other, foreign = started.temporary / "mtdshim-run-file", started.temporary / "another"
+    other.write_text("")
+    foreign.mkdir()
+    result = tool(lab, "-b", started.board.path, "run", "--rootfs", lab.directory / "rootfs", "--", "uname", env={"TMPDIR": str(started.temporary)})
+    result.ok()
+    same(["another", "mtdshim-run-file"], sorted(os.listdir(started.temporary)), f"after the next run; the killed one had left {left}")
+
+
+@case("cli: two runs at once do not clear away each other's directories")
+def two_at_once(lab):
+    firmware(lab)
+    first = Started(lab, 4700, "echo ready; while [ ! -e /tmp/x ]; do sleep 4700 & wait; done")
+    held = os.listdir(first.temporary)
+    holds(len(held) == 1, f"{held}")
+    second = Started(lab, 4701, "exec sleep 4701")
+    holds(set(held) < set(os.listdir(first.temporary)), "the first run's directory is gone")
+    for started in (first, second):
+        started.process.send_signal(signal.SIGTERM)
+        started.ended()
+    same([], os.listdir(first.temporary), "left in the temporary directory")
+
+
+def end(seconds):
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(seconds).encode() in path.read_bytes().split(b"\0"):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+        except OSError:
+            continue
 
 
 def running(seconds):

@@ -5,6 +5,7 @@ mod bytes;
 mod commands;
 mod compare;
 mod content;
+mod forward;
 mod interrupt;
 mod output;
 mod picture;
@@ -12,6 +13,7 @@ mod progress;
 mod proposals;
 mod runs;
 mod sandbox;
+mod scratch;
 mod store;
 mod trace;
 #[doc(hidden)]

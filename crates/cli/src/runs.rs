@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use image::chip_files::ChipPaths;
 
 use crate::output::shell_word;
+use crate::scratch::Scratch;
 use crate::store::Store;
 
 const KEPT: usize = 3;
@@ -17,7 +18,7 @@ pub struct Run {
     pub number: u32,
     pub directory: PathBuf,
     /// Gone with the run.
-    temporary: Option<tempfile::TempDir>,
+    temporary: Option<Scratch>,
 }
 
 impl Run {
@@ -150,9 +151,7 @@ fn claim(store: &Store, mut number: u32) -> Result<Run> {
 
 /// The same where the board takes no more files: known until the run ends.
 pub fn begin_elsewhere(store: &Store) -> Result<Run> {
-    let temporary = tempfile::Builder::new()
-        .prefix("mtdshim-before-")
-        .tempdir()?;
+    let temporary = Scratch::new()?;
     let run = Run {
         number: 0,
         directory: temporary.path().to_owned(),

@@ -9,11 +9,12 @@ use std::os::unix::ffi::OsStrExt;
 use nix::mount::{MsFlags, mount};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, SigSet, Signal};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, chdir, chroot, execve, fork, sethostname};
 
 use super::mounts::{Mounted, Step, told};
 use super::{INSIDE, Spec};
+use crate::forward;
 
 /// `to_failure` gets a step that was refused, or `exec` and an errno.
 pub fn run(spec: &Spec, mounted: &Mounted, to_failure: OwnedFd) -> ! {
@@ -131,10 +132,16 @@ fn execute(spec: &Spec, mounted: &Mounted) -> i32 {
 /// The program's status as a shell reports it.
 fn wait_for(program: Pid) -> i32 {
     loop {
-        match waitpid(None, None) {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, code)) if pid == program => return code,
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => {
                 return 128 + signal as i32;
+            }
+            Ok(WaitStatus::StillAlive) => {
+                if let Some(signal) = forward::wait() {
+                    // SAFETY: a number that the tool was sent.
+                    unsafe { nix::libc::kill(program.as_raw(), signal) };
+                }
             }
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(_) => return 125,

@@ -3,35 +3,18 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::{Context as _, Result};
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+use nix::sys::signal::{self, SigHandler, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getegid, geteuid, pipe2};
 
 use super::mounts::{Step, set_up, told};
 use super::{Outcome, Spec, changes, first};
-
-/// Ended by the handler below when the tool itself is told to end.
-static KEEPER: AtomicI32 = AtomicI32::new(0);
-
-extern "C" fn end_keeper(_signal: i32) {
-    let keeper = KEEPER.load(Ordering::Relaxed);
-    if keeper > 0 {
-        // kill is async-signal-safe. The keeper's death ends the first process, and that the whole namespace.
-        let _ = kill(Pid::from_raw(keeper), Signal::SIGKILL);
-    }
-}
-
-fn on(signal: Signal, handler: SigHandler) {
-    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handlers installed here only call kill.
-    let _ = unsafe { sigaction(signal, &action) };
-}
+use crate::forward;
 
 /// Sets the sandbox up, runs the program, and tells how it ended. The tool has one thread.
 pub fn run(spec: &Spec) -> Result<Outcome> {
@@ -127,12 +110,8 @@ fn in_keeper(network: bool, body: impl FnOnce() -> Result<Outcome>) -> Result<Ou
 }
 
 fn wait_for(child: Pid, report: OwnedFd, unshared: OwnedFd, to_mapped: OwnedFd) -> Result<Outcome> {
-    KEEPER.store(child.as_raw(), Ordering::Relaxed);
-    // What the terminal sends goes to the program, too; the tool has to live on and report.
-    on(Signal::SIGINT, SigHandler::SigIgn);
-    on(Signal::SIGQUIT, SigHandler::SigIgn);
-    on(Signal::SIGTERM, SigHandler::Handler(end_keeper));
-    on(Signal::SIGHUP, SigHandler::Handler(end_keeper));
+    // Until the keeper can hand signals on, one ends it, and that the whole namespace.
+    forward::to(child.as_raw(), true);
     let mut ready = [0; 1];
     let mapping = match fs::File::from(unshared).read(&mut ready) {
         Ok(1) => map_users(child),
@@ -146,15 +125,7 @@ fn wait_for(child: Pid, report: OwnedFd, unshared: OwnedFd, to_mapped: OwnedFd) 
     let mut text = Vec::new();
     fs::File::from(report).read_to_end(&mut text)?;
     let _ = waitpid(child, None);
-    KEEPER.store(0, Ordering::Relaxed);
-    for signal in [
-        Signal::SIGINT,
-        Signal::SIGQUIT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-    ] {
-        on(signal, SigHandler::SigDfl);
-    }
+    forward::to_nobody();
     let mut outcome: Outcome = serde_json::from_slice(&text).unwrap_or(Outcome {
         status: 143,
         ..Outcome::default()
@@ -215,9 +186,17 @@ fn keep(spec: &Spec) -> Outcome {
 
 fn try_keep(spec: &Spec) -> Step<Outcome> {
     let mounted = set_up(spec)?;
-    for signal in [Signal::SIGINT, Signal::SIGQUIT] {
-        on(signal, SigHandler::SigIgn);
+    // What the terminal sends goes to the program, too; the keeper has to live on and report.
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+    ] {
+        // SAFETY: no handler.
+        let _ = unsafe { signal::signal(signal, SigHandler::SigIgn) };
     }
+    forward::hold_messages();
     let (failure, to_failure) = told(pipe2(OFlag::O_CLOEXEC), "pipe")?;
     // SAFETY: this process has one thread.
     let child = match told(unsafe { fork() }, "first process")? {
@@ -227,6 +206,7 @@ fn try_keep(spec: &Spec) -> Step<Outcome> {
         }
         ForkResult::Parent { child } => child,
     };
+    forward::pass_messages_to(child.as_raw());
     drop(to_failure);
     let mut text = String::new();
     let _ = fs::File::from(failure).read_to_string(&mut text);

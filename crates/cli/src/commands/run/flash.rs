@@ -8,11 +8,11 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use image::Board;
 use image::host_os::HostOs;
-use tempfile::TempDir;
 
 use crate::args::{Arguments, Command, RunArgs};
 use crate::commands::{Context, new};
 use crate::runs;
+use crate::scratch::Scratch;
 use crate::store::{Store, find_board, problem};
 
 pub struct Flash {
@@ -21,7 +21,7 @@ pub struct Flash {
     /// As the person named it.
     pub named: PathBuf,
     /// Gone at the end of the run.
-    thrown_away: Option<TempDir>,
+    thrown_away: Option<Scratch>,
 }
 
 impl Flash {
@@ -35,9 +35,7 @@ impl Flash {
                 thrown_away: None,
             });
         }
-        let directory = tempfile::Builder::new()
-            .prefix("mtdshim-board-")
-            .tempdir()?;
+        let directory = Scratch::new()?;
         let store = Store::open(&board)?;
         if args.fresh {
             runs::copy_conf(&store, directory.path())?;

@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use super::{Ended, Plan, check_variables, trace_variable};
 use crate::args::RunArgs;
 use crate::commands::run::flash::Flash;
+use crate::forward;
 use crate::runs::Run;
 
 pub fn run(args: &RunArgs, plan: &Plan, flash: &Flash, run: &Run) -> Result<Ended> {
@@ -49,9 +50,13 @@ pub fn run(args: &RunArgs, plan: &Plan, flash: &Flash, run: &Run) -> Result<Ende
         .arg(&plan.program.host_path)
         .args(&args.command[1..])
         .stdin(Stdio::inherit());
-    let status = command
-        .status()
+    let mut program = command
+        .spawn()
         .with_context(|| format!("{}: cannot start QEMU", plan.qemu.path.display()))?;
+    forward::to(program.id() as i32, false);
+    let status = program.wait();
+    forward::to_nobody();
+    let status = status.context("cannot wait for QEMU")?;
     let status = status
         .code()
         .or(status.signal().map(|signal| 128 + signal))

@@ -12,6 +12,7 @@ use crate::commands::Context;
 use crate::commands::run::flash::Flash;
 use crate::runs::Run;
 use crate::sandbox::{self, INSIDE, Spec};
+use crate::scratch::Scratch;
 use crate::store::Store;
 
 const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
@@ -26,7 +27,7 @@ pub fn run(
     flash: &Flash,
     run: &Run,
 ) -> Result<Result<Ended, String>> {
-    let work = tempfile::Builder::new().prefix("mtdshim-run-").tempdir()?;
+    let work = Scratch::new()?;
     let here = std::env::current_dir()?;
     let inside_root = here.strip_prefix(&plan.root).ok();
     let mut binds = binds(args)?;
