@@ -1,9 +1,11 @@
 """Updaters that firmware really ships, as Debian's armhf builds: flashrom, SWUpdate, the JFFS2 tools, a script for ash."""
 import hashlib
+import json
 import random
 
 from boards import BOTH, NAND_BLOCK, NAND_ROOTFS_AT, NOR_FIRMWARE_AT, SMALL_NOR, image
-from harness import CACHE, TESTS, case, holds, payload, same, want
+from cases.cli import tool
+from harness import Board, CACHE, TESTS, case, holds, payload, same, want
 
 ROOT = CACHE / "updaters-armhf"
 REBOOTED = 88
@@ -152,3 +154,34 @@ def shell_updater(lab):
     same("boot=b try=1 ", nor[0x40000:0x4000d].replace(b"\0", b" ").decode(), "the flag in the image")
     lab.make_file("kernel", b"x" * (1 << 20))
     update().fails(1).says("do not fit")
+
+
+@case("UBI tools: mtdshim ls shows the volumes of a UBI image that Debian's mkfs.ubifs and ubinize made")
+def ubi_volumes(lab):
+    made = lambda board, name, *words: run(lab, board, f"usr/sbin/{name}", *words)
+    source = lab.work / "files"
+    source.mkdir()
+    (source / "hello").write_bytes(payload()[:50000])
+    made(None, "mkfs.ubifs", "-r", source, "-m", "2048", "-e", "126976", "-c", "40", "-o", lab.work / "fs.ubifs").ok()
+    lab.make_file("kernel", b"\x27\x05\x19\x56" + payload()[:200000])
+    (lab.work / "ubi.ini").write_text(
+        "[k]\nmode=ubi\nimage=kernel\nvol_id=0\nvol_size=256KiB\nvol_type=static\nvol_name=kernel\nvol_alignment=1\n"
+        "[r]\nmode=ubi\nimage=fs.ubifs\nvol_id=1\nvol_size=4MiB\nvol_type=dynamic\nvol_name=rootfs\n"
+        "[d]\nmode=ubi\nvol_id=4\nvol_size=1MiB\nvol_type=dynamic\nvol_name=data with space\nvol_flags=autoresize\n")
+    made(None, "ubinize", "-o", "image.ubi", "-p", "128KiB", "-m", "2048", "ubi.ini").ok()
+    board = str(lab.work / "nand")
+    tool(lab, "new", board, "--size", "16M", "--type", "nand", "--erasesize", "128K", "--writesize", "2048", "--oobsize", "64",
+         "--mtdparts", "nand0:1m(boot),-(ubi)").ok()
+    tool(lab, "-b", board, "import", "ubi", "image.ubi").ok()
+    boot, ubi = json.loads(tool(lab, "--json", "ls", board).ok().out)
+    holds("volumes" not in boot and ubi["content"] == "UBI: kernel, rootfs, data with space", f"{boot}\n{ubi}")
+    shown = [(one["id"], one["name"], one["type"], one["size"], one["reserved_blocks"], one["autoresize"], one["content"].split()[0])
+             for one in ubi["volumes"]]
+    leb = 126976
+    same([(0, "kernel", "static", 3 * leb, 3, False, "uImage"), (1, "rootfs", "dynamic", 34 * leb, 34, False, "UBIFS"),
+          (4, "data with space", "dynamic", 9 * leb, 9, True, "empty")], shown, "volumes")
+    result = tool(lab, "ls", board).ok()
+    result.says('UBI volumes of mtd1 "ubi":').says("data with space").says("grows at its first attach")
+    # ubiformat alone makes no volumes.
+    made(Board(board), "ubiformat", "-q", "-y", "/dev/mtd1").ok()
+    tool(lab, "ls", board).ok().says("UBI, no volumes")

@@ -16,6 +16,7 @@ mod sandbox;
 mod scratch;
 mod store;
 mod trace;
+mod ubi;
 #[doc(hidden)]
 pub mod untrusted;
 

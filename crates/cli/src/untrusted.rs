@@ -50,6 +50,11 @@ pub fn program(bytes: &[u8]) -> bool {
 /// What `mtdshim ls` says about the content of a partition.
 pub fn content(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(crate::content::HEAD_BYTES)];
+    let mut scan = crate::ubi::Scan::default();
+    for block in bytes.chunks(1 << 14) {
+        scan.block(block);
+    }
+    let _ = scan.words();
     crate::content::classify(head, Some(bytes))
         .words()
         .to_owned()

@@ -13,6 +13,7 @@ use crate::bytes;
 use crate::content::{self, Content};
 use crate::output;
 use crate::store::{Access, OpenChip, Store};
+use crate::ubi::{self, Volume};
 
 /// A range up to this size is looked at whole.
 const WHOLE_BYTES_MAX: u64 = 64 << 20;
@@ -30,6 +31,9 @@ struct Row {
     used_blocks: u32,
     wear_max: u32,
     content: String,
+    /// Where it is UBI.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    volumes: Vec<Volume>,
 }
 
 pub fn run(context: &Context, place: Option<&Path>) -> Result<ExitCode> {
@@ -61,7 +65,36 @@ pub fn run(context: &Context, place: Option<&Path>) -> Result<ExitCode> {
         "DEVICE", "NAME", "CHIP", ">OFFSET", ">SIZE", ">BLOCK", "MODE", ">BAD", ">WEAR", "CONTENT",
     ];
     output::table(&columns, rows.iter().map(cells).collect())?;
+    for row in rows.iter().filter(|row| !row.volumes.is_empty()) {
+        output::line(format!("\nUBI volumes of mtd{} \"{}\":", row.mtd, row.name))?;
+        volumes(&row.volumes)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn volumes(volumes: &[Volume]) -> Result<()> {
+    let cells = |volume: &Volume| {
+        let notes = [
+            (volume.autoresize, "grows at its first attach"),
+            (volume.update_broken_off, "an update was broken off"),
+        ];
+        let notes = notes.iter().filter(|(is_so, _)| *is_so);
+        let mut content = vec![volume.content.as_str()];
+        content.extend(notes.map(|(_, words)| *words));
+        vec![
+            volume.id.to_string(),
+            volume.name.clone(),
+            volume.r#type.to_owned(),
+            bytes::human(volume.size),
+            volume.reserved_blocks.to_string(),
+            volume.used_blocks.to_string(),
+            content.join(", "),
+        ]
+    };
+    let columns = [
+        ">VOLUME", "NAME", "TYPE", ">SIZE", ">BLOCKS", ">USED", "CONTENT",
+    ];
+    output::table(&columns, volumes.iter().map(cells).collect())
 }
 
 fn row(store: &Store, device: &DeviceView) -> Result<Row> {
@@ -78,6 +111,7 @@ fn row(store: &Store, device: &DeviceView) -> Result<Row> {
         used_blocks: 0,
         wear_max: 0,
         content: "not made yet".to_owned(),
+        volumes: Vec::new(),
     };
     let mut chip = match store.open_chip(device.chip, Access::Look) {
         Ok(chip) => chip,
@@ -92,14 +126,24 @@ fn row(store: &Store, device: &DeviceView) -> Result<Row> {
     row.bad_blocks = bad.count() as u32;
     let wear = blocks.iter().map(|block| chip.wear(block.index));
     row.wear_max = wear.max().unwrap_or(0);
-    let (found, used) = look(&mut chip, device.offset, device.size)?;
+    let mut scan = ubi::Scan::default();
+    let (found, used) = look(&mut chip, device.offset, device.size, &mut scan)?;
     row.content = found.words().to_owned();
+    if found == Content::Known("UBI".to_owned()) && !scan.is_empty() {
+        row.content = scan.words();
+        row.volumes = scan.volumes().unwrap_or_default();
+    }
     row.used_blocks = used;
     Ok(row)
 }
 
 /// What a range holds, bad blocks left out as every reader of NAND does, and how many blocks are not erased.
-pub fn look(chip: &mut OpenChip, offset: u64, size: u64) -> Result<(Content, u32)> {
+fn look(
+    chip: &mut OpenChip,
+    offset: u64,
+    size: u64,
+    scan: &mut ubi::Scan,
+) -> Result<(Content, u32)> {
     let mut whole = Vec::new();
     let (mut used, mut seen) = (0, 0u64);
     for block in chip.blocks(offset, size) {
@@ -112,6 +156,7 @@ pub fn look(chip: &mut OpenChip, offset: u64, size: u64) -> Result<(Content, u32
         chip.read_raw(from, &mut buffer, None)?;
         used += u32::from(buffer.iter().any(|&byte| byte != 0xff));
         seen += length as u64;
+        scan.block(&buffer);
         if seen <= WHOLE_BYTES_MAX || whole.len() < content::HEAD_BYTES {
             whole.extend_from_slice(&buffer);
         }
