@@ -1,6 +1,6 @@
-//! A mapped file of the board that somebody cuts while it is in use: an access behind its new end is a SIGBUS, of which the
-//! guest knows nothing. What is missing becomes zeros, a line says which file it was, and the call goes on: words of
-//! zero are no valid ones, so the ledger answers EIO and a board without its table has no devices.
+//! A mapped file of the board that somebody cuts while it is in use, or a page of it for which the disk has no room: an access
+//! is a SIGBUS, of which the guest knows nothing. What is missing becomes zeros, a line says which file it was, and the call
+//! goes on: words of zero are no valid ones, so the ledger answers EIO and a board without its table has no devices.
 //!
 //! Must not know: what the words mean.
 
@@ -57,32 +57,45 @@ extern "C" fn on_cut(_signal: i32) {
     }
 }
 
-/// Whether this file is shorter than what is mapped of it; then zeros of this process's own stand there from now on.
+/// Whether a page of this file cannot be used; then from there on zeros of this process's own stand in its place.
 fn survive(region: &Region) -> bool {
     let (start, length) = (region.start.load(Relaxed), region.length.load(Relaxed));
-    let fd = region.fd.load(Relaxed);
-    let Some(size) = (length > 0).then(|| Kernel.fstat(fd)).and_then(Result::ok) else {
-        return false;
-    };
-    let end = (size.size as usize).next_multiple_of(PAGE);
-    if size.size >= length as u64 {
+    let mut page = 0;
+    while page < length && can_be_stored_to(start + page) {
+        page += PAGE;
+    }
+    if page >= length {
         return false;
     }
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
     let _ = sys::call!(
         libc::SYS_mmap2,
-        start + end,
-        length.saturating_sub(end),
+        start + page,
+        length - page,
         libc::PROT_READ | libc::PROT_WRITE,
         flags,
         -1isize,
         0
     );
-    region.length.store(end, Relaxed);
+    region.length.store(page, Relaxed);
+    let fd = region.fd.load(Relaxed);
+    let is_cut = Kernel
+        .fstat(fd)
+        .is_ok_and(|status| status.size < length as u64);
     let mut buffer = [0; 512];
     sys::report(&[
         paths::descriptor_path(fd, &mut buffer).unwrap_or(b"a file of the board"),
-        b": this file was cut while it was in use; end the programs that use this board, and delete it",
+        if is_cut {
+            b": this file was cut while it was in use; end the programs that use this board, and delete it"
+        } else {
+            b": no place for this file, the disk is full; free some space, and start the programs again"
+        },
     ]);
     true
+}
+
+fn can_be_stored_to(address: usize) -> bool {
+    // SAFETY: the address of a mapped word, of which only the system makes use.
+    let word = unsafe { AtomicU32::from_ptr(address as *mut u32) };
+    Kernel.touch(word) != Err(libc::EFAULT)
 }

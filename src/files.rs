@@ -19,6 +19,14 @@ pub struct Ours {
     pub as_directory: bool,
 }
 
+impl Ours {
+    /// The error of `Virtual::Absent`.
+    pub fn is_missing(&self, call: &str) -> Errno {
+        crate::trace::missing(sys::AT_FDCWD, self.path.bytes(), call, libc::ENOENT);
+        Errno::ENOENT
+    }
+}
+
 /// The bytes of a guest's path. None for null, and for names too long to be ours.
 ///
 /// # Safety
@@ -50,31 +58,46 @@ pub fn find(directory: i32, path: &[u8]) -> Option<Ours> {
 }
 
 fn classify(path: &[u8]) -> Option<Virtual> {
-    let flash = paths::classify(path).filter(exists);
-    flash.or_else(|| crate::answers::named(path).map(Virtual::Node))
+    let flash = paths::classify(path);
+    let ours = flash.filter(exists);
+    ours.or_else(|| crate::answers::named(path).map(Virtual::Node))
+        .or(flash
+            .filter(|what| matches!(what, Virtual::Node(_)))
+            .map(|_| Virtual::Absent))
 }
 
 /// A node without a device is not a file, and without any flash /proc/mtd is the system's.
 fn exists(what: &Virtual) -> bool {
     match what {
         Virtual::Node(node) => world::node_exists(*node),
+        Virtual::Absent => false,
         Virtual::ProcMtd | Virtual::Sys => world::has_board_or_make_one(),
         // Everybody's files: they only show flash where there is some.
         Virtual::ProcDevices | Virtual::ProcPartitions => world::has_board(),
     }
 }
 
-/// Asked after the real call has said ENOENT: does the name lead to ours through symbolic links?
-pub fn find_through_links(directory: i32, path: &[u8]) -> Option<Ours> {
+/// For calls that do not open: by its spelling, or where the host would answer for a link to its own flash, by that.
+pub fn find_linked(directory: i32, path: &[u8], follow: bool) -> Option<Ours> {
+    find(directory, path).or_else(|| {
+        paths::host_has_flash()
+            .then(|| find_through_links(directory, path, follow))
+            .flatten()
+    })
+}
+
+/// Asked after the real call has said ENOENT: does the name lead to ours through symbolic links? `follow`: also through one
+/// that is itself the name.
+pub fn find_through_links(directory: i32, path: &[u8], follow: bool) -> Option<Ours> {
     let mut current = paths::absolute(directory, path)?;
     for _ in 0..LINKS_MAX {
         let mut buffer = [0; PATH_MAX];
         match sys::readlink(current.c_str(), &mut buffer) {
-            Ok(target) => {
+            Ok(target) if follow => {
                 let parent = parent_of(current.bytes());
                 current = join(parent, target)?;
             }
-            Err(_) => {
+            _ => {
                 // A directory on the way may be a link itself.
                 let (parent, name) = split(current.bytes())?;
                 let resolved = resolve_directory(parent)?;
@@ -155,7 +178,7 @@ pub fn open_through_links(directory: i32, path: &[u8], flags: i32) -> Answer<i32
     if flags & libc::O_NOFOLLOW != 0 {
         return None;
     }
-    find_through_links(directory, path).and_then(|ours| open_ours(&ours, flags))
+    find_through_links(directory, path, true).and_then(|ours| open_ours(&ours, flags))
 }
 
 /// Asked before the real open when it may create: through a link to a node of ours it would make a file on the host. Also
@@ -194,6 +217,7 @@ fn open_ours(ours: &Ours, flags: i32) -> Answer<i32> {
             Some(crate::answers::open(ours.path.bytes(), node, flags))
         }
         Virtual::Node(node) => Some(open_node(node, flags)),
+        Virtual::Absent => Some(Err(ours.is_missing("open"))),
         Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
             is_file(text_files::open_proc(ours.what, flags))
         }
@@ -237,7 +261,16 @@ pub fn access(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
             Ok(0)
         });
     }
-    let ours = find(directory, path)?;
+    access_ours(&find_linked(directory, path, true)?, mode)
+}
+
+/// The same after the real call failed with ENOENT.
+pub fn access_through_links(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
+    access_ours(&find_through_links(directory, path, true)?, mode)
+}
+
+#[inline(never)]
+fn access_ours(ours: &Ours, mode: i32) -> Answer<i32> {
     if ours.as_directory && matches!(ours.what, Virtual::Node(_)) {
         return Some(Err(Errno::ENOTDIR));
     }
@@ -254,6 +287,7 @@ pub fn access(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
                 Ok(0)
             })
         }
+        Virtual::Absent => Some(Err(ours.is_missing("access"))),
         Virtual::Sys => Some(shadow::access(ours.path.bytes(), mode)),
     }
 }
@@ -269,7 +303,7 @@ pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
             .copy_from_slice(name.bytes().get(..length)?);
         return Some(Ok(length));
     }
-    let ours = find(directory, path)?;
+    let ours = find_linked(directory, path, false)?;
     match ours.what {
         Virtual::Sys => {
             let real = shadow::real_path(ours.path.bytes())?;
@@ -283,6 +317,7 @@ pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
                 Err(errno) => Err(Errno(errno)),
             })
         }
+        Virtual::Absent => Some(Err(Errno::ENOENT)),
         _ => Some(Err(Errno::EINVAL)),
     }
 }
@@ -306,9 +341,17 @@ fn descriptor_name(fd: i32, buffer: &mut [u8]) -> Option<PathBuffer> {
 }
 
 /// realpath: None if the real one must be asked.
-#[inline(never)]
 pub fn realpath(path: &[u8]) -> Answer<PathBuffer> {
-    let ours = find(sys::AT_FDCWD, path)?;
+    realpath_ours(find_linked(sys::AT_FDCWD, path, true)?)
+}
+
+/// The same after the real one failed with ENOENT.
+pub fn realpath_through_links(path: &[u8]) -> Answer<PathBuffer> {
+    realpath_ours(find_through_links(sys::AT_FDCWD, path, true)?)
+}
+
+#[inline(never)]
+fn realpath_ours(ours: Ours) -> Answer<PathBuffer> {
     match ours.what {
         Virtual::Sys => {
             let real = shadow::real_path(ours.path.bytes())?;
@@ -325,6 +368,7 @@ pub fn realpath(path: &[u8]) -> Answer<PathBuffer> {
             sys::close(fd);
             Some(resolved.ok_or(Errno::ENOENT))
         }
+        Virtual::Absent => Some(Err(Errno::ENOENT)),
         _ if ours.as_directory => Some(Err(Errno::ENOTDIR)),
         _ => Some(Ok(ours.path)),
     }

@@ -95,6 +95,8 @@ impl PathBuffer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Virtual {
     Node(Node),
+    /// The name of a node without a device: nothing is there, whatever the host has by that name.
+    Absent,
     ProcMtd,
     ProcDevices,
     ProcPartitions,

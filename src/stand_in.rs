@@ -67,12 +67,12 @@ pub fn of_path(directory: i32, path: &[u8], follow: bool) -> Option<Result<Found
     if let Some(found) = of_named_descriptor(path, follow) {
         return Some(Ok(found));
     }
-    let ours = files::find(directory, path)?;
+    let ours = files::find_linked(directory, path, follow)?;
     found(&ours)
 }
 
-pub fn of_link(directory: i32, path: &[u8]) -> Option<Found> {
-    found(&files::find_through_links(directory, path)?)?.ok()
+pub fn of_link(directory: i32, path: &[u8], follow: bool) -> Option<Found> {
+    found(&files::find_through_links(directory, path, follow)?)?.ok()
 }
 
 /// stat of /proc/self/fd/N follows to the file behind the descriptor.
@@ -99,6 +99,7 @@ fn found(ours: &files::Ours) -> Option<Result<Found, Errno>> {
         {
             not_directory
         }
+        Virtual::Absent => Some(Err(ours.is_missing("stat"))),
         Virtual::Node(node) => {
             let file = crate::nodes::stand_in_file(node)?;
             Some(Ok(Found {

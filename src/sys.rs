@@ -5,7 +5,7 @@
 use core::arch::asm;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
-use image::os::{FileKind, FileStatus, OpenMode, Os};
+use image::os::{FileKind, FileStatus, OpenMode, Os, futex};
 
 pub const AT_FDCWD: i32 = libc::AT_FDCWD;
 
@@ -284,6 +284,7 @@ fn file_status(bytes: &Stat64) -> FileStatus {
         },
         links: word(bytes, 20),
         size: double_word(bytes, 48),
+        stored: double_word(bytes, 64) * 512,
         mtime_ns: time(80),
         ctime_ns: time(88),
         dev: double_word(bytes, 0),
@@ -345,12 +346,17 @@ fn record_lock(fd: i32, command: i32, kind: i32, offset: u64) -> Result<i16, i32
     Ok(lock.kind)
 }
 
+/// With what `touch` alone needs: the word again, and what is done to it.
+fn futex(word: &AtomicU32, action: u32, value: u32, timeout: *const u32) -> isize {
+    let word = word.as_ptr();
+    let number = libc::SYS_futex;
+    call!(number, word, action, value, timeout, word, futex::OR_ZERO)
+}
+
 // The 64-bit commands of the 32-bit kernel interface; libc's names depend on the build.
 const F_GETLK64: i32 = 12;
 const F_SETLK64: i32 = 13;
 const F_SETLKW64: i32 = 14;
-const FUTEX_WAIT: i32 = 0;
-const FUTEX_WAKE: i32 = 1;
 
 /// Private descriptors stay below the soft limit of open files, but well above what programs reach by counting up.
 const PRIVATE_FD_BASE: usize = 900;
@@ -463,17 +469,15 @@ impl Os for Kernel {
 
     fn futex_wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {
         let timeout = [timeout_ms / 1000, timeout_ms % 1000 * 1_000_000];
-        let _ = call!(
-            libc::SYS_futex,
-            word.as_ptr(),
-            FUTEX_WAIT,
-            expected,
-            timeout.as_ptr()
-        );
+        let _ = futex(word, futex::WAIT, expected, timeout.as_ptr());
     }
 
     fn futex_wake(&self, word: &AtomicU32, count: u32) {
-        let _ = call!(libc::SYS_futex, word.as_ptr(), FUTEX_WAKE, count);
+        let _ = futex(word, futex::WAKE, count, core::ptr::null());
+    }
+
+    fn touch(&self, word: &AtomicU32) -> Result<(), i32> {
+        checked(futex(word, futex::WAKE_OP, 0, core::ptr::null())).map(|_| ())
     }
 
     fn sleep_ms(&self, milliseconds: u32) {

@@ -17,6 +17,7 @@ impl MemoryOs<'_> {
             kind: FileKind::Regular,
             links: 1,
             size: self.captured.len() as u64,
+            stored: self.captured.len() as u64,
             mtime_ns: 0,
             ctime_ns: 0,
             dev: 1,
@@ -104,6 +105,10 @@ impl Os for MemoryOs<'_> {
     fn futex_wait(&self, _word: &AtomicU32, _expected: u32, _timeout_ms: u32) {}
 
     fn futex_wake(&self, _word: &AtomicU32, _count: u32) {}
+
+    fn touch(&self, _word: &AtomicU32) -> Result<(), i32> {
+        Ok(())
+    }
 
     fn sleep_ms(&self, _milliseconds: u32) {}
 

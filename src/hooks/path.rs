@@ -12,12 +12,18 @@ fn bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
     unsafe { files::path_bytes(path) }
 }
 
-/// A device that was asked for and is not there goes into the trace.
-fn told(directory: c_int, path: *const c_char, result: c_int) -> c_int {
+/// A link may lead to ours after all; and a device that was asked for and is not there goes into the trace.
+fn told(directory: c_int, path: *const c_char, mode: c_int, result: c_int) -> c_int {
     if result != 0
         && let Some(path) = bytes(path)
     {
-        crate::trace::missing(directory, path, "access", sys::errno());
+        let errno = sys::errno();
+        if errno == libc::ENOENT
+            && let Some(linked) = files::access_through_links(directory, path, mode)
+        {
+            return settle(linked, -1);
+        }
+        crate::trace::missing(directory, path, "access", errno);
     }
     result
 }
@@ -26,7 +32,7 @@ family! {
     fn access_any(path: *const c_char, mode: c_int) -> c_int |next| {
         match bytes(path).and_then(|path| files::access(sys::AT_FDCWD, path, mode)) {
             Some(result) => settle(result, -1),
-            None => told(sys::AT_FDCWD, path, next(path, mode)),
+            None => told(sys::AT_FDCWD, path, mode, next(path, mode)),
         }
     }
     access, eaccess, euidaccess
@@ -39,6 +45,7 @@ hook! {
             None => told(
                 directory,
                 path,
+                mode,
                 real!(faccessat(directory, crate::root_names::map(path, true).or(path), mode, flags)),
             ),
         }
@@ -125,25 +132,43 @@ fn give_path(resolved: &PathBuffer, buffer: *mut c_char) -> *mut c_char {
     target
 }
 
-fn realpath_ours(path: *const c_char, buffer: *mut c_char) -> Option<*mut c_char> {
-    Some(match files::realpath(bytes(path)?)? {
+/// Ours, or the real call, or ours after all because a link leads there.
+fn realpath_any(
+    path: *const c_char,
+    buffer: *mut c_char,
+    real_call: &dyn Fn() -> *mut c_char,
+) -> *mut c_char {
+    let Some(name) = bytes(path) else {
+        return real_call();
+    };
+    let found = match files::realpath(name) {
+        None => {
+            let result = real_call();
+            if !result.is_null() || sys::errno() != libc::ENOENT {
+                return result;
+            }
+            files::realpath_through_links(name).unwrap_or(Err(Errno::ENOENT))
+        }
+        Some(found) => found,
+    };
+    match found {
         Ok(resolved) => give_path(&resolved, buffer),
         Err(errno) => settle(Err(errno), core::ptr::null_mut()),
-    })
+    }
 }
 hook! {
     fn realpath(path: *const c_char, buffer: *mut c_char) -> *mut c_char {
-        realpath_ours(path, buffer).unwrap_or_else(|| real!(realpath(path, buffer)))
+        realpath_any(path, buffer, &|| real!(realpath(path, buffer)))
     }
 }
 hook! {
     fn __realpath_chk(path: *const c_char, buffer: *mut c_char, room: size_t) -> *mut c_char {
-        realpath_ours(path, buffer).unwrap_or_else(|| real!(__realpath_chk(path, buffer, room)))
+        realpath_any(path, buffer, &|| real!(__realpath_chk(path, buffer, room)))
     }
 }
 hook! {
     fn canonicalize_file_name(path: *const c_char) -> *mut c_char {
-        realpath_ours(path, core::ptr::null_mut()).unwrap_or_else(|| real!(canonicalize_file_name(path)))
+        realpath_any(path, core::ptr::null_mut(), &|| real!(canonicalize_file_name(path)))
     }
 }
 

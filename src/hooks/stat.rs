@@ -7,7 +7,7 @@
 use crate::calls::settle;
 use crate::descriptors::{self, NodeKind, is_plain};
 use crate::libc_kind;
-use crate::stand_in::{self, StandIn};
+use crate::stand_in::{self, Found, StandIn};
 use crate::{files, root_names, sys};
 use libc::{c_char, c_int, c_uint, c_void};
 use mtd_abi::errno::Errno;
@@ -114,23 +114,16 @@ fn stat_path(
     Some(result)
 }
 
-/// Asked once more when the real call says ENOENT and links are followed.
+/// Asked once more when the real call has failed.
 fn stat_through_links(
     directory: c_int,
     path: *const c_char,
+    follow: bool,
     buffer: *mut c_void,
     shape: Shape,
     real_stat: &dyn Fn(*const c_char) -> c_int,
 ) -> Option<c_int> {
-    if sys::errno() != libc::ENOENT {
-        return None;
-    }
-    // SAFETY: the guest's own argument to libc.
-    let path = unsafe { files::path_bytes(path) }?;
-    let Some(found) = stand_in::of_link(directory, path) else {
-        crate::trace::missing(directory, path, "stat", libc::ENOENT);
-        return None;
-    };
+    let found = found_through_links(directory, path, follow)?;
     let result = real_stat(found.file.c_str().as_ptr());
     if result == 0
         && let Some(stand_in) = &found.appearance
@@ -139,6 +132,20 @@ fn stat_through_links(
         unsafe { patch(buffer, shape, stand_in) };
     }
     Some(result)
+}
+
+/// What a link leads to, after the real call said ENOENT.
+fn found_through_links(directory: c_int, path: *const c_char, follow: bool) -> Option<Found> {
+    if sys::errno() != libc::ENOENT {
+        return None;
+    }
+    // SAFETY: the guest's own argument to libc.
+    let path = unsafe { files::path_bytes(path) }?;
+    let found = stand_in::of_link(directory, path, follow);
+    if found.is_none() {
+        crate::trace::missing(directory, path, "stat", libc::ENOENT);
+    }
+    found
 }
 
 /// After a real fstat: does the descriptor have to look like something else?
@@ -197,17 +204,19 @@ fn stat_any(
     if unsafe { crate::paths::is_elsewhere(path) && root_names::is_outside(path) } {
         // By its spelling neither ours nor in the guest's root.
         let result = real_stat(directory, path);
-        if result == 0 || !follow {
+        if result == 0 {
             return result;
         }
-        return stat_through_links(directory, path, buffer, shape, &stand_in).unwrap_or(result);
+        return stat_through_links(directory, path, follow, buffer, shape, &stand_in)
+            .unwrap_or(result);
     }
     if let Some(result) = stat_path(directory, path, follow, buffer, shape, &stand_in) {
         return result;
     }
     let result = real_stat(directory, root_names::map(path, follow).or(path));
-    if result != 0 && follow {
-        return stat_through_links(directory, path, buffer, shape, &stand_in).unwrap_or(result);
+    if result != 0 {
+        return stat_through_links(directory, path, follow, buffer, shape, &stand_in)
+            .unwrap_or(result);
     }
     result
 }
@@ -372,6 +381,25 @@ fn statx_ours(
     Some(result)
 }
 
+/// Asked once more when the real call has failed.
+fn statx_through_links(
+    directory: c_int,
+    path: *const c_char,
+    follow: bool,
+    buffer: *mut c_void,
+    real_statx: &dyn Fn(*const c_char) -> c_int,
+) -> Option<c_int> {
+    let found = found_through_links(directory, path, follow)?;
+    let result = real_statx(found.file.c_str().as_ptr());
+    if result == 0
+        && let Some(stand_in) = &found.appearance
+    {
+        // SAFETY: the real call has just filled the buffer.
+        unsafe { patch_statx(buffer, stand_in) };
+    }
+    Some(result)
+}
+
 hook! {
     fn statx(directory: c_int, path: *const c_char, flags: c_int, mask: c_uint, buffer: *mut c_void) -> c_int {
         statx_ours(directory, path, flags, buffer, &|directory, path| {
@@ -379,7 +407,14 @@ hook! {
         })
         .unwrap_or_else(|| {
             let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
-            real!(statx(directory, root_names::map(path, follow).or(path), flags, mask, buffer))
+            let result = real!(statx(directory, root_names::map(path, follow).or(path), flags, mask, buffer));
+            if result == 0 {
+                return result;
+            }
+            statx_through_links(directory, path, follow, buffer, &|path| {
+                real!(statx(sys::AT_FDCWD, path, flags, mask, buffer))
+            })
+            .unwrap_or(result)
         })
     }
 }

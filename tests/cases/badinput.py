@@ -2,11 +2,15 @@
 import contextlib
 import os
 import resource
+import shutil
+import threading
 
 from boards import SMALL_NAND, SMALL_NOR, image
 from harness import SYSROOT, Skipped, case, holds, payload, same
 
 READ = [SYSROOT / "bin/busybox", "head", "-c", "16", "/dev/mtd3"]
+# As few pages as a whole board can have.
+TINY_NOR = '[chip.nor]\ntype = "nor"\nsize = "64K"\nerasesize = "4K"\n'
 PROC = [SYSROOT / "bin/busybox", "cat", "/proc/mtd"]
 
 
@@ -198,6 +202,102 @@ def full_while_in_use(lab):
         fill()
         lab.guest(board, ["flash_erase", "-q", "/dev/mtd3", 0, 1]).says("image of chip nor: no space left").says("free some space")
         same("two", lab.guest(board, ["head", "-c", "3", "/dev/mtd1"]).ok().out, "what was there before")
+
+
+@case("disk full: in whatever moment of a board's making, it is a line with the remedy, and the next program finds the way", serial=True)
+def full_while_made(lab):
+    with small_file_system(lab, "4m") as mount:
+        board = lab.board(TINY_NOR, "small/board")
+        names = {path.name for path in board.path.iterdir()}
+        fresh = lab.directory / "small/fresh"
+        for free_pages in range(100):
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(board.path, fresh)
+            used = os.statvfs(mount)
+            pages = used.f_blocks - used.f_bfree + free_pages
+            lab.host(["mount", "-o", f"remount,size={pages * 4}k", mount]).ok()
+            result = lab.guest(type(board)(fresh), ["sh", "-c", "printf kept > /dev/mtd0"])
+            lab.host(["mount", "-o", "remount,size=4m", mount]).ok()
+            holds(result.status < 128, f"{free_pages} pages free:\n{result.transcript()}")
+            if result.status == 0:
+                break
+            result.says("space").says("free some space").says(str(fresh))
+            left = {path.name for path in fresh.iterdir()} - names - {".mtdshim"}
+            holds(not left, f"with {free_pages} pages free there is {left}")
+        result.ok()
+        holds(free_pages > 10, "the disk was never full")
+        same("kept", lab.guest(type(board)(fresh), ["head", "-c", "4", "/dev/mtd0"]).ok().out, "what is there at last")
+
+
+@case("disk full: no room for another name, in whatever moment of a board's making, is a line with the remedy", serial=True)
+def no_names_while_made(lab):
+    with small_file_system(lab, "4m") as mount:
+        board = lab.board(TINY_NOR, "small/board")
+        for free_names in range(30):
+            status = os.statvfs(mount)
+            names = status.f_files - status.f_ffree + free_names
+            lab.host(["mount", "-o", f"remount,nr_inodes={names}", mount]).ok()
+            result = lab.guest(board, ["sh", "-c", "printf kept > /dev/mtd0"])
+            holds(result.status < 128, f"{free_names} names free:\n{result.transcript()}")
+            lab.host(["mount", "-o", "remount,nr_inodes=1000", mount]).ok()
+            if result.status == 0:
+                break
+            result.says("no space").says(str(board.path))
+            for path in board.path.iterdir():
+                if path.name != "mtdshim.conf":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        holds(free_names > 2, "there were always names")
+        same("kept", lab.guest(board, ["head", "-c", "4", "/dev/mtd0"]).ok().out, "what is there at last")
+
+
+@case("disk full: files of a board that are sparse, as copying can make them, are stored as a whole or refused with a line",
+      serial=True)
+def full_and_sparse(lab):
+    with small_file_system(lab, "4m") as mount:
+        board = lab.board(TINY_NOR, "small/board")
+        lab.guest(board, ["sh", "-c", "printf kept > /dev/mtd0"]).ok()
+        for name in (".mtdshim/board", "nor.mtdshim"):
+            file = board.file(name)
+            before = file.stat().st_blocks
+            if name == "nor.mtdshim":  # it has no page of zeros, so this one is damaged besides
+                lab.host(["fallocate", "--punch-hole", "--offset", 4096, "--length", 4096, file]).ok()
+            else:
+                lab.host(["cp", "--sparse=always", "--preserve=all", file, f"{file}.holes"]).ok()
+                os.replace(f"{file}.holes", file)
+            holds(file.stat().st_blocks < before, "nothing became a hole")
+            lab.host(["sh", "-c", f"cat /dev/zero > {mount}/fill"])
+            result = lab.guest(board, ["sh", "-c", "printf more > /dev/mtd0"]).fails()
+            result.says(name + ": cannot ").says(" this file").says("no space left").says("free some space")
+            (mount / "fill").unlink()
+            result = lab.guest(board, ["head", "-c", "4", "/dev/mtd0"])
+            holds(name == "nor.mtdshim" or result.out == "kept", "when there is room again:\n" + result.transcript())
+            holds(result.status < 128, result.transcript())
+            holds(file.stat().st_blocks >= before, f"{name} has holes still")
+
+
+@case("disk full: a mapped file that loses its place while it is in use is a line with the remedy, and no bus error", serial=True)
+def punched_in_use(lab):
+    with small_file_system(lab, "4m") as mount:
+        for name in (".mtdshim/board", "nor.mtdshim"):
+            board = lab.board(TINY_NOR, "small/board" + name.strip(".").replace("/", "-"))
+            lab.guest(board, ["sh", "-c", "printf kept > /dev/mtd0"]).ok()
+            steps = [lab.work / "opened", lab.work / "punched"]
+            for step in steps:
+                step.unlink(missing_ok=True)
+                os.mkfifo(step)
+            script = "exec 3<>/dev/mtd0; : > opened; read -r line < punched; printf more >&3; head -c 4 <&3; echo; echo lives"
+            guest = threading.Thread(target=lambda: results.append(lab.guest(board, ["sh", "-c", script], seconds=30)))
+            results = []
+            guest.start()
+            steps[0].read_bytes()
+            lab.host(["fallocate", "--punch-hole", "--offset", 4096, "--length", 1 << 20, board.file(name)]).ok()
+            lab.host(["sh", "-c", f"cat /dev/zero > {mount}/fill"])
+            steps[1].write_text("go on\n")
+            guest.join()
+            (mount / "fill").unlink()
+            result, = results
+            result.says(f"{name}: ").says("the disk is full").says("lives")
+            holds(result.status < 128, result.transcript())
 
 
 @case("file system: read-only, the flash can be read, and a write is refused with a line and the remedy", serial=True)

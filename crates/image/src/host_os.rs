@@ -8,7 +8,7 @@
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
 
-use crate::os::{Fd, FileKind, FileStatus, OpenMode, Os};
+use crate::os::{Fd, FileKind, FileStatus, OpenMode, Os, futex};
 
 /// The real name of a directory, and the name that people know.
 static SHOWN_AS: std::sync::Mutex<Option<(String, String)>> = std::sync::Mutex::new(None);
@@ -58,6 +58,7 @@ fn status_of(stat: &libc::stat) -> FileStatus {
         kind,
         links: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
         size: stat.st_size as u64,
+        stored: stat.st_blocks as u64 * 512,
         mtime_ns: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
         ctime_ns: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         dev: stat.st_dev as u64,
@@ -196,6 +197,16 @@ impl Os for HostOs {
     fn futex_wake(&self, word: &AtomicU32, count: u32) {
         // SAFETY: the word outlives the call; the system only uses its address.
         unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+    }
+
+    fn touch(&self, word: &AtomicU32) -> Result<(), i32> {
+        let (word, none) = (word.as_ptr(), 0usize);
+        // SAFETY: the word outlives the call; the system stores what it holds.
+        checked(unsafe {
+            let (call, action) = (libc::SYS_futex, futex::WAKE_OP);
+            libc::syscall(call, word, action, none, none, word, futex::OR_ZERO) as i64
+        })
+        .map(|_| ())
     }
 
     fn sleep_ms(&self, milliseconds: u32) {

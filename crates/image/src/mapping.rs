@@ -2,13 +2,16 @@
 //! written.
 //!
 //! Must not know: what the words mean. A mapped file is never shrunk by this project; who shrinks it from outside
-//! while it is mapped ends the guest with SIGBUS.
+//! while it is mapped makes accesses a SIGBUS, which the guest library survives.
 
 use core::sync::atomic::AtomicU32;
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 
 use crate::memory::Memory;
-use crate::os::Fd;
+use crate::os::{Fd, FileStatus, Os, errno};
+
+/// Of the smallest pages that there are.
+const PAGE_WORDS: usize = 1024;
 
 #[derive(Debug)]
 pub enum Mapping {
@@ -20,6 +23,24 @@ impl Mapping {
     /// The first `length` bytes of the file, writable, seen by everybody.
     pub fn shared(fd: Fd, length: usize) -> Option<Mapping> {
         file(fd, length).map(|map| Mapping::Shared(map.into()))
+    }
+
+    /// The same of a file that was there before, with its status. A copy of a board may have holes, and a store to one is a
+    /// SIGBUS when the disk is full, so that each page gets its place now.
+    pub fn stored(
+        os: &impl Os,
+        fd: Fd,
+        length: usize,
+        status: &FileStatus,
+    ) -> Result<Mapping, i32> {
+        let mapping = Mapping::shared(fd, length).ok_or(errno::ENOMEM)?;
+        if status.stored < status.size {
+            for page in mapping.words().chunks(PAGE_WORDS) {
+                let touched = page.first().map_or(Ok(()), |word| os.touch(word));
+                touched.map_err(|_| errno::ENOSPC)?;
+            }
+        }
+        Ok(mapping)
     }
 
     /// Zeroed memory of this process.

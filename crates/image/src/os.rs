@@ -57,10 +57,20 @@ pub struct FileStatus {
     /// Names that the file has; none: it was deleted or replaced while somebody has it open.
     pub links: u32,
     pub size: u64,
+    /// Bytes that have their place on the disk: fewer than the size where the file has holes.
+    pub stored: u64,
     pub mtime_ns: i64,
     pub ctime_ns: i64,
     pub dev: u64,
     pub ino: u64,
+}
+
+/// `touch` is a FUTEX_WAKE_OP that ORs 0 (FUTEX_OP_OR << 28) to a word: the only atomic store whose fault is an errno.
+pub mod futex {
+    pub const WAIT: u32 = 0;
+    pub const WAKE: u32 = 1;
+    pub const WAKE_OP: u32 = 5;
+    pub const OR_ZERO: u32 = 2 << 28;
 }
 
 /// Errors are positive errno values. Offsets are 64 bits everywhere. EINTR is retried by the implementation.
@@ -95,6 +105,9 @@ pub trait Os {
     /// Sleeps while `word` is `expected`, at most `timeout_ms`; shared between processes. May return early.
     fn futex_wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32);
     fn futex_wake(&self, word: &AtomicU32, count: u32);
+    /// Gives the page of a mapped file its place on the disk, as a store to it would; what it holds stays. An error where
+    /// the store would be a SIGBUS.
+    fn touch(&self, word: &AtomicU32) -> Result<(), i32>;
     fn sleep_ms(&self, milliseconds: u32);
 
     fn getpid(&self) -> u32;

@@ -190,6 +190,10 @@ impl Os for TestOs {
         self.host.futex_wake(word, count);
     }
 
+    fn touch(&self, word: &AtomicU32) -> Result<(), i32> {
+        self.host.touch(word)
+    }
+
     fn sleep_ms(&self, milliseconds: u32) {
         self.host.sleep_ms(milliseconds);
     }

@@ -94,10 +94,10 @@ fn open_compiled(os: &impl Os, place: &Place, text: &Stamp) -> Option<Board> {
     let fd = os
         .open(place.compiled.as_cstr(), OpenMode::ReadWrite)
         .ok()?;
-    let is_whole = os
-        .fstat(fd)
-        .is_ok_and(|status| status.size >= BOARD_BYTES as u64);
-    let mapping = is_whole.then(|| Mapping::shared(fd, BOARD_BYTES)).flatten();
+    let status = os.fstat(fd).ok();
+    let whole = status.filter(|status| status.size >= BOARD_BYTES as u64);
+    // Where its holes cannot be filled, making it anew fails likewise, with a line.
+    let mapping = whole.and_then(|status| Mapping::stored(os, fd, BOARD_BYTES, &status).ok());
     let usable = mapping.filter(|mapping| {
         let words = BoardWords::new(mapping.words());
         words.is_of(text) && words.is_sound()

@@ -9,7 +9,7 @@ use super::{ChipFiles, ChipPaths, stamps};
 use crate::board::ChipConfig;
 use crate::lock::LockState;
 use crate::mapping::Mapping;
-use crate::os::{Fd, OpenMode, Os, errno, pread_exact};
+use crate::os::{Fd, FileStatus, OpenMode, Os, errno, pread_exact};
 use crate::problem::Problem;
 use crate::text::PathText;
 
@@ -150,21 +150,25 @@ fn open_side<O: Os>(
             "free some memory",
         )
     };
+    let no_room = |errno| match errno {
+        errno::ENOMEM => out_of_memory(),
+        _ => {
+            let what = "store this file as a whole";
+            Problem::of_errno(&paths.side, what, errno, "free some space")
+        }
+    };
     let length = usize::try_from(SideLayout::of(&chip.geometry).mapped_bytes)
         .map_err(|_| out_of_memory())?;
     match open_file(os, &paths.side, read_only, "side file") {
         Ok((fd, is_private)) => {
             opened.fds[2] = fd;
-            check_side(os, fd, chip, paths)?;
+            let status = check_side(os, fd, chip, paths)?;
             if is_private {
                 let mapping = private_copy(os, fd, length).ok_or_else(out_of_memory)?;
                 Ok((mapping, fd, true))
             } else {
-                Ok((
-                    Mapping::shared(fd, length).ok_or_else(out_of_memory)?,
-                    fd,
-                    false,
-                ))
+                let mapping = Mapping::stored(os, fd, length, &status).map_err(no_room)?;
+                Ok((mapping, fd, false))
             }
         }
         // Nothing may be written here, so the chip starts with a ledger of its own in every process.
@@ -196,7 +200,12 @@ fn private_copy(os: &impl Os, fd: Fd, length: usize) -> Option<Mapping> {
 }
 
 #[inline(never)]
-fn check_side(os: &impl Os, fd: Fd, chip: &ChipConfig, paths: &ChipPaths) -> Result<(), Problem> {
+fn check_side(
+    os: &impl Os,
+    fd: Fd,
+    chip: &ChipConfig,
+    paths: &ChipPaths,
+) -> Result<FileStatus, Problem> {
     let failed = |errno| {
         Problem::of_errno(
             &paths.side,
@@ -205,16 +214,17 @@ fn check_side(os: &impl Os, fd: Fd, chip: &ChipConfig, paths: &ChipPaths) -> Res
             "delete it to start afresh",
         )
     };
-    let size = os.fstat(fd).map_err(failed)?.size;
+    let status = os.fstat(fd).map_err(failed)?;
     let mut bytes = [0; FIXED_HEADER_WORDS * 4];
     let mut header = [0; FIXED_HEADER_WORDS];
-    if size >= bytes.len() as u64 {
+    if status.size >= bytes.len() as u64 {
         pread_exact(os, fd, &mut bytes, 0).map_err(failed)?;
     }
     for (word, value) in header.iter_mut().zip(bytes.as_chunks::<4>().0) {
         *word = u32::from_ne_bytes(*value);
     }
-    side::check_header(&header, size, &chip.geometry)
+    side::check_header(&header, status.size, &chip.geometry)
+        .map(|()| status)
         .map_err(|fault| side_problem(&paths.side, chip, fault, &header))
 }
 
