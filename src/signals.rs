@@ -16,6 +16,9 @@ static ACTIONS: [[AtomicU32; ACTION_WORDS]; COUNT] =
     [const { [const { AtomicU32::new(0) }; ACTION_WORDS] }; COUNT];
 /// The thread that a noted signal was meant for.
 static HELD_BACK: [AtomicU32; COUNT] = [const { AtomicU32::new(0) }; COUNT];
+/// What was sent along with it (siginfo_t), for handlers that are told.
+static INFO: [[AtomicU32; INFO_WORDS]; COUNT] =
+    [const { [const { AtomicU32::new(0) }; INFO_WORDS] }; COUNT];
 static ANY_HELD_BACK: AtomicBool = AtomicBool::new(false);
 static BLOCK: AtomicBool = AtomicBool::new(false);
 
@@ -31,6 +34,7 @@ const FAULTS: [i32; 6] = [
 /// `struct sigaction` of the kernel on 32-bit ARM: handler, flags, restorer, two words of mask.
 type KernelAction = [u32; ACTION_WORDS];
 const ACTION_WORDS: usize = 5;
+const INFO_WORDS: usize = 32;
 const MASK_BYTES: usize = 8;
 const SA_RESETHAND: u32 = 0x8000_0000;
 
@@ -94,7 +98,18 @@ unsafe extern "C" fn deliver(number: i32, info: *mut c_void, context: *mut c_voi
             // The system has just taken it away.
             put_in_front(number, noted(number));
         }
-        thread.store(sys::call!(libc::SYS_gettid) as u32, Relaxed);
+        // As in the kernel, one that comes while another of its kind waits is that one.
+        if thread.load(Relaxed) == 0 {
+            if flags & libc::SA_SIGINFO as u32 != 0
+                && let Some(words) = INFO.get(number as usize)
+            {
+                for (index, word) in words.iter().enumerate() {
+                    // SAFETY: with SA_SIGINFO the system passes a siginfo_t, which is this long.
+                    word.store(unsafe { info.cast::<u32>().add(index).read() }, Relaxed);
+                }
+            }
+            thread.store(sys::call!(libc::SYS_gettid) as u32, Relaxed);
+        }
         ANY_HELD_BACK.store(true, Relaxed);
         return;
     }
@@ -123,10 +138,26 @@ pub fn raise_held_back() {
 #[cold]
 fn raise() {
     ANY_HELD_BACK.store(false, Relaxed);
-    for (number, thread) in HELD_BACK.iter().enumerate() {
-        let thread = thread.swap(0, Relaxed);
-        if thread != 0 {
-            let _ = sys::call!(libc::SYS_tgkill, process_lock::pid(), thread, number);
+    for (number, (held_back, info)) in HELD_BACK.iter().zip(&INFO).enumerate() {
+        if held_back.load(Relaxed) == 0 {
+            continue;
+        }
+        // While it is noted, nobody else writes there.
+        let info: [u32; INFO_WORDS] =
+            core::array::from_fn(|index| info.get(index).map_or(0, |word| word.load(Relaxed)));
+        let (pid, thread) = (process_lock::pid(), held_back.swap(0, Relaxed));
+        let [_, flags, ..] = noted(number as i32);
+        let queued = flags & libc::SA_SIGINFO as u32 != 0
+            && sys::checked(sys::call!(
+                libc::SYS_rt_tgsigqueueinfo,
+                pid,
+                thread,
+                number,
+                info.as_ptr()
+            ))
+            .is_ok();
+        if !queued && thread != 0 {
+            let _ = sys::call!(libc::SYS_tgkill, pid, thread, number);
         }
     }
 }

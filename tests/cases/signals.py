@@ -5,7 +5,7 @@ from harness import case, holds
 
 def claims(lab, device):
     out = lab.guest(lab.board(boards.BOTH), ["signals", device], seconds=90).ok().out
-    holds(": no" not in out and out.count(": yes") == 8, out)
+    holds(": no" not in out and out.count(": yes") == 9, out)
 
 
 @case("signals: a handler that writes NOR never meets a flash call half way, and handlers look like the guest's own")

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *device;
@@ -30,6 +31,16 @@ static void on_signal(int number) {
     close(fd);
     count++;
     errno = saved;
+}
+
+/* What sigqueue sends along: the number of the signal, counted up. */
+static volatile sig_atomic_t queued, strange, last;
+
+static void on_queued(int number, siginfo_t *sent, void *context) {
+    (void)context;
+    queued++;
+    if (sent->si_signo != number || sent->si_code != SI_QUEUE || sent->si_uid != getuid() || sent->si_value.sival_int <= last) strange++;
+    last = sent->si_value.sival_int;
 }
 
 static void once(int number) { on_signal(number); }
@@ -69,6 +80,27 @@ int main(int argc, char **argv) {
     setitimer(ITIMER_VIRTUAL, &never, NULL);
     claim("the program's own calls were whole", !bad);
     claim("the handler's calls were whole", !wrong && count > 500);
+
+    /* A child sends signals with a word each while the parent is nearly always inside a call. */
+    action.sa_sigaction = on_queued, action.sa_flags = SA_SIGINFO | SA_RESTART;
+    sigaction(SIGUSR2, &action, NULL);
+    int until[2];
+    if (pipe(until)) return 2;
+    pid_t child = fork();
+    if (!child) {
+        close(until[1]);
+        fcntl(until[0], F_SETFL, O_NONBLOCK);
+        for (int i = 1; read(until[0], bytes, 1) < 0; i++) {
+            sigqueue(getppid(), SIGUSR2, (union sigval){.sival_int = i});
+            usleep(100);
+        }
+        _exit(0);
+    }
+    close(until[0]);
+    while (queued < 300) ioctl(fd, MEMERASE, &erase);
+    close(until[1]);
+    waitpid(child, NULL, 0);
+    claim("what was sent along with a signal arrives with it", !strange);
 
     /* A handler for one time: it runs, and is gone. */
     action.sa_handler = once, action.sa_flags = (int)SA_RESETHAND;
