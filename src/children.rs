@@ -77,16 +77,12 @@ unsafe fn prepare(
     // SAFETY: promised by the caller.
     let path = match unsafe { files::path_bytes(path) } {
         Some(path) => path,
-        None if path.is_null() => return Err(Errno::EFAULT.into()),
-        None => {
-            // SAFETY: promised by the caller.
-            return Err(if unsafe { *path } == 0 {
-                Errno::ENOENT
-            } else {
-                Errno::ENAMETOOLONG
-            }
-            .into());
+        None if files::is_empty(path) => return Err(Errno::ENOENT.into()),
+        // SAFETY: as above.
+        None if unsafe { crate::readable::string(path, usize::MAX) }.is_some() => {
+            return Err(Errno::ENAMETOOLONG.into());
         }
+        None => return Err(Errno::EFAULT.into()),
     };
     // SAFETY: promised by the caller.
     unsafe {

@@ -3,8 +3,8 @@
 use crate::calls::Answer;
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
 use crate::paths::{self, PATH_MAX, PathBuffer, Virtual, parent_of, split};
-use crate::{shadow, sys, text_files, world};
-use core::ffi::{CStr, c_char};
+use crate::{readable, shadow, sys, text_files, world};
+use core::ffi::c_char;
 use mtd_abi::errno::Errno;
 
 /// Links followed by hand at most, as the kernel does.
@@ -27,17 +27,19 @@ impl Ours {
     }
 }
 
-/// The bytes of a guest's path. None for null, and for names too long to be ours.
+/// The bytes of a guest's path. None for wild pointers, and for names too long to be ours.
 ///
 /// # Safety
-/// `path` is null or what the guest passed to libc as a C string.
+/// The guest does not change what it passed to libc as a C string.
 pub unsafe fn path_bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
-    if path.is_null() || (path as usize) < 4096 {
-        return None;
-    }
-    // SAFETY: libc itself would read this string; a wild pointer would end the guest there as here.
-    let bytes = unsafe { CStr::from_ptr(path) }.to_bytes();
-    (!bytes.is_empty() && bytes.len() < PATH_MAX).then_some(bytes)
+    // SAFETY: promised by the caller.
+    unsafe { readable::string(path, PATH_MAX) }.filter(|bytes| !bytes.is_empty())
+}
+
+/// Whether there is a name, and it is empty.
+pub fn is_empty(path: *const c_char) -> bool {
+    // SAFETY: one byte, of which only whether it is zero counts.
+    unsafe { readable::string(path, 1) }.is_some()
 }
 
 /// The quick test, then the text work. Symbolic links on the way are not followed here.

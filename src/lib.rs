@@ -37,6 +37,7 @@ mod paths;
 mod place;
 mod process_lock;
 mod processor;
+mod readable;
 mod root_names;
 mod runtime;
 mod settings;

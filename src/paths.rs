@@ -3,7 +3,7 @@
 //! Text work only; table-driven. Must not know: boards and chips (whether mtd7 exists is asked elsewhere).
 
 use crate::descriptors::{Node, NodeKind};
-use crate::sys;
+use crate::{readable, sys};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
@@ -175,13 +175,16 @@ fn zero_bytes(word: u64) -> u64 {
 
 /// The quickest test, before every open and stat of the guest: an absolute name without "//", "/./" and "/../", and not in a directory
 /// where something of ours could be. Eight bytes at a time, because each jump costs the emulator more than ten instructions.
+/// False also for a pointer into a page that nobody has read yet, and for one shortly before such a page.
 ///
 /// # Safety
-/// `path` is null or what the guest passed to libc as a C string.
+/// The guest does not change what it passed to libc as a C string.
 #[inline(never)]
 pub unsafe fn is_elsewhere(path: *const core::ffi::c_char) -> bool {
     const STEP: usize = size_of::<u64>();
-    if (path as usize) < 4096 || UNCERTAIN.load(Relaxed) != 0 {
+    let (address, rest) = (path as usize, (path as usize).wrapping_add(readable::SHORT));
+    let uncertain = u32::from(UNCERTAIN.load(Relaxed));
+    if uncertain | readable::unknown(address) | readable::unknown(rest) != 0 {
         return false;
     }
     let start = path.cast::<u8>();

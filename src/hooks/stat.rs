@@ -257,8 +257,7 @@ family! {
 
 /// fstatat with an empty path and AT_EMPTY_PATH is fstat.
 fn is_empty_path(path: *const c_char, flags: c_int) -> bool {
-    // SAFETY: not null, so a C string of the guest.
-    flags & libc::AT_EMPTY_PATH != 0 && (path.is_null() || unsafe { *path } == 0)
+    flags & libc::AT_EMPTY_PATH != 0 && (path.is_null() || files::is_empty(path))
 }
 
 family! {

@@ -320,6 +320,15 @@ def bad_pointers(lab):
     holds("EFAULT" in result.out, "no EFAULT at all")
 
 
+@case("guest: a bad pointer instead of a name is what it is without the library, never a crash")
+def bad_names(lab):
+    board = lab.board(SMALL_NOR)
+    expected = lab.guest(None, ["badpaths"]).ok()
+    holds(expected.out.count("Bad address") > 100, expected.transcript())
+    same(expected.out, lab.guest(board, ["badpaths"]).ok().out, "what calls answer")
+    same(expected.out, lab.guest(board, ["badpaths"], env={"MTDSHIM_TRACE": "trace"}).ok().out, "what calls answer when they are traced")
+
+
 @case("guest: /proc/mtd of an empty board has only its header")
 def empty_board(lab):
     result = lab.guest(lab.board("# nothing\n"), PROC)

@@ -70,6 +70,8 @@ pub mod futex {
     pub const WAIT: u32 = 0;
     pub const WAKE: u32 = 1;
     pub const WAKE_OP: u32 = 5;
+    /// With FUTEX_PRIVATE_FLAG.
+    pub const WAIT_PRIVATE: u32 = 128;
     pub const OR_ZERO: u32 = 2 << 28;
 }
 
