@@ -5,6 +5,7 @@ use crate::sys::{self, Kernel};
 use chardev::{EccStats, Registry};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use flash::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
+use image::board::CHIPS_MAX;
 use image::os::{Os, errno_text};
 use image::{Board, ChipFiles, PartitionError};
 use mtd_abi::errno::Errno;
@@ -15,8 +16,8 @@ pub struct Files<'a> {
     pub files: &'a ChipFiles,
     /// Number of the chip on the board.
     pub chip: usize,
-    /// Areas whose files were looked at before they are written, a bit each.
-    pub looked_at: u32,
+    /// Bytes that may be written without a look at the files.
+    pub trust: &'static AtomicU32,
 }
 
 /// The board's live device table.
@@ -64,25 +65,34 @@ impl Files<'_> {
         }
     }
 
-    /// Once a call, before anything is changed: whether the open file is still the one that the board names.
-    fn look_at(&mut self, area: Area) -> Result<(), MediumError> {
-        let bit = 1 << area as u32;
-        if self.looked_at & bit != 0 {
-            return Ok(());
-        }
-        self.looked_at |= bit;
-        let size = match area {
-            Area::Main => self.files.geometry.size,
-            Area::Oob => self.files.geometry.oob_file_size(),
-            Area::OtpUser | Area::OtpFactory => 0,
-        };
-        match Kernel.fstat(self.place(area, 0).0) {
-            Ok(status) if status.links == 0 => Err(self.failed(area, "write", libc::ESTALE, false)),
-            Ok(status) if status.size < size => {
-                Err(self.failed(area, "write", libc::ENODATA, false))
+    /// Before anything is changed: whether the open files are still those that the board names.
+    #[inline(always)]
+    fn look_at(&mut self, area: Area, length: u64) -> Result<(), MediumError> {
+        let trusted = self.trust.load(Relaxed);
+        match u32::try_from(length) {
+            Ok(length) if length < trusted && matches!(area, Area::Main | Area::Oob) => {
+                self.trust.store(trusted - length, Relaxed);
+                Ok(())
             }
-            _ => Ok(()),
+            _ => self.look(area),
         }
+    }
+
+    #[inline(never)]
+    fn look(&mut self, area: Area) -> Result<(), MediumError> {
+        let areas = [Area::Main, Area::Oob, area];
+        let count = if matches!(area, Area::Main | Area::Oob) {
+            2
+        } else {
+            3
+        };
+        for &area in areas.iter().take(count) {
+            if let Some(errno) = trouble(self.files, area) {
+                return Err(self.failed(area, "write", errno, false));
+            }
+        }
+        self.trust.store(TRUSTED, Relaxed);
+        Ok(())
     }
 
     /// EFAULT is the guest's mistake; anything else is told to the person, once.
@@ -135,13 +145,49 @@ impl Files<'_> {
     }
 }
 
-/// The side file is mapped, so nothing fails when it is gone; it is said when a device is closed.
-pub fn look_at_side(board: &Board, chip: usize, files: &ChipFiles) {
-    if let Ok(status) = Kernel.fstat(files.side_fd)
-        && status.links == 0
-    {
-        tell(board, chip, Area::OtpUser, "write", libc::ESTALE);
+/// Why an open file is no longer the board's.
+fn trouble(files: &ChipFiles, area: Area) -> Option<i32> {
+    let geometry = &files.geometry;
+    let (fd, size) = match area {
+        Area::Main => (files.image_fd, geometry.size),
+        Area::Oob => (files.oob_fd, geometry.oob_file_size()),
+        Area::OtpUser | Area::OtpFactory => (files.side_fd, 0),
+    };
+    if fd < 0 {
+        return None;
     }
+    match Kernel.fstat(fd) {
+        Ok(status) if status.links == 0 => Some(libc::ESTALE),
+        Ok(status) if status.size < size => Some(libc::ENODATA),
+        _ => None,
+    }
+}
+
+/// When a device is closed: what was written since the files were looked at last may be lost, and the side file is mapped, so
+/// that nothing fails when it is gone.
+pub fn look_once_more(board: &Board, chip: usize, files: &ChipFiles) {
+    forget_looks();
+    for area in [Area::Main, Area::Oob, Area::OtpUser] {
+        if let Some(errno) = trouble(files, area) {
+            tell(board, chip, area, "write", errno);
+        }
+    }
+}
+
+/// Bytes that may be written to a chip until its files are looked at again.
+const TRUSTED: u32 = 512 * 1024;
+static TRUST: [AtomicU32; CHIPS_MAX] = [const { AtomicU32::new(0) }; CHIPS_MAX];
+
+/// Somebody else may come to the files: a process was started, or time has passed.
+pub fn forget_looks() {
+    for trust in &TRUST {
+        trust.store(0, Relaxed);
+    }
+}
+
+pub fn trust(chip: usize) -> &'static AtomicU32 {
+    static NONE: AtomicU32 = AtomicU32::new(0);
+    TRUST.get(chip).unwrap_or(&NONE)
 }
 
 /// A trouble with a file of a chip, to the person, once.
@@ -212,7 +258,7 @@ impl Medium for Files<'_> {
     }
 
     fn write(&mut self, area: Area, offset: u64, from: Source<'_>) -> Result<(), MediumError> {
-        self.look_at(area)?;
+        self.look_at(area, from.length())?;
         match from {
             Source::Bytes(bytes) => {
                 self.write_at(area, offset, bytes.as_ptr() as usize, bytes.len(), false)
@@ -225,7 +271,9 @@ impl Medium for Files<'_> {
     }
 
     fn erase(&mut self, area: Area, offset: u64, length: u64) -> Result<(), MediumError> {
-        self.look_at(area)?;
+        if area == Area::Main {
+            self.look(area)?;
+        }
         let bytes = erased_bytes().map_err(|errno| self.failed(area, "erase", errno, false))?;
         let (fd, offset) = self.place(area, offset);
         // Address and length of each piece, as the system takes them.
@@ -248,6 +296,7 @@ impl Medium for Files<'_> {
     }
 
     fn sync(&mut self) -> Result<(), MediumError> {
+        self.look(Area::Main)?;
         match sys::checked(sys::call!(libc::SYS_fdatasync, self.files.image_fd)) {
             Ok(_) => Ok(()),
             Err(errno) => Err(self.failed(Area::Main, "sync", errno, false)),

@@ -293,6 +293,41 @@ static OWN: [Own; OWN_MAX] = [const {
 const IS_OWN: u32 = 1 << 27;
 const OWN_SHIFT: u32 = 16;
 
+/// A position that nobody else can see, of the char device `index` that is open for reading.
+pub struct OwnPosition {
+    pub index: u32,
+    offset: &'static AtomicU64,
+}
+
+#[inline(always)]
+pub fn own_position(fd: i32) -> Option<OwnPosition> {
+    let word = slot(fd)?.load(Relaxed);
+    // Of the kinds, the two of the char device are below 2.
+    let told = OURS | READABLE | PATH_ONLY | IS_OWN | 6 << KIND_SHIFT;
+    if word & told != OURS | READABLE | IS_OWN {
+        return None;
+    }
+    let own = OWN.get(word as usize >> OWN_SHIFT & (OWN_MAX - 1))?;
+    Some(OwnPosition {
+        index: word & INDEX_MASK,
+        offset: &own.offset,
+    })
+}
+
+impl OwnPosition {
+    /// None in another mode than NORMAL.
+    #[inline(always)]
+    pub fn normal(&self) -> Option<u64> {
+        let offset = self.offset.load(Relaxed);
+        (offset >> MODE_SHIFT == MARK >> MODE_SHIFT).then_some(offset & POSITION_MASK)
+    }
+
+    #[inline(always)]
+    pub fn move_to(&self, position: u64) {
+        self.offset.store(MARK | position, Relaxed);
+    }
+}
+
 /// There may be such a position.
 static HAS_OWN: AtomicBool = AtomicBool::new(false);
 

@@ -17,10 +17,12 @@ use chardev::text::{self, Text};
 use chardev::{Device, OpenFile, Session};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use flash::{Chip, Ledger};
+use flash::{Chip, Known, Ledger};
 use image::board::CHIPS_MAX;
 use image::{Board, ChipFiles, DeviceView, Os};
 use mtd_abi::errno::Errno;
+
+pub mod quick;
 
 /// Everything the process knows; only touched under the process lock.
 pub struct State {
@@ -34,6 +36,8 @@ pub struct State {
     pub chips: [Late<ChipFiles>; CHIPS_MAX],
     /// Chips that could not be opened, a bit each.
     broken: u32,
+    /// Words of ledgers that were checked.
+    known: Known,
 }
 
 struct Cell(UnsafeCell<State>);
@@ -47,6 +51,7 @@ static STATE: Cell = Cell(UnsafeCell::new(State {
     last: Late::none(),
     chips: [const { Late::none() }; CHIPS_MAX],
     broken: 0,
+    known: Known::NOTHING,
 }));
 
 pub use crate::settings::get as environment;
@@ -64,6 +69,7 @@ pub fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
 /// What this process alone knows is written down before another can need it, or have it wrong.
 pub fn before_fork() {
     descriptors::share();
+    backing::forget_looks();
     crate::process_lock::forget_pid();
 }
 
@@ -206,10 +212,11 @@ impl State {
             window,
             board,
             chips,
+            known,
             ..
         } = self;
         let board = board.as_ref().ok_or(Errno::ENODEV)?;
-        on_chip(window, board, chips, view, extra, body)
+        on_chip(window, known, board, chips, view, extra, body)
     }
 
     /// The bad blocks of a device are counted once, when it is first used.
@@ -290,6 +297,7 @@ fn last_or_read<'a>(
 /// Calls `body` with an open chip under its lock, and with what a session needs besides.
 fn on_chip<R, X>(
     window: &mut Window,
+    known: &mut Known,
     board: &Board,
     chips: &[Late<ChipFiles>],
     view: &DeviceView,
@@ -302,13 +310,13 @@ fn on_chip<R, X>(
         .ok_or(Errno::ENODEV)?;
     let scratch = window.scratch().ok_or(Errno::ENOMEM)?;
     files.acquire(&Kernel).map_err(|error| Errno(error.0))?;
-    let ledger = Ledger::new(files.ledger_words());
+    let ledger = Ledger::knowing(files.ledger_words(), *known);
     let mut medium = Files {
         window,
         board,
         files,
         chip: view.chip,
-        looked_at: 0,
+        trust: backing::trust(view.chip),
     };
     let chip = Chip {
         geometry: &files.geometry,
@@ -322,6 +330,7 @@ fn on_chip<R, X>(
         chip: view.chip,
     };
     let result = body(chip, &table, view, extra);
+    *known = ledger.known();
     files.lock().release(&Kernel);
     Ok(result)
 }
@@ -341,12 +350,14 @@ pub fn with_session<R>(
             board,
             last,
             chips,
+            known,
             ..
         } = state;
         let board = board.as_ref().ok_or(Errno::ENODEV)?;
         let view = last.as_ref().map(|(view, _)| view).ok_or(Errno::ENODEV)?;
         on_chip(
             window,
+            known,
             board,
             chips,
             view,
@@ -517,7 +528,7 @@ impl State {
                 files.record_stamp(&Kernel);
                 files.lock().release(&Kernel);
             }
-            backing::look_at_side(board, chip, files);
+            backing::look_once_more(board, chip, files);
         }
     }
 }

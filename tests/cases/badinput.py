@@ -3,10 +3,12 @@ import contextlib
 import os
 import resource
 import shutil
+import subprocess
 import threading
+import time
 
 from boards import SMALL_NAND, SMALL_NOR, image
-from harness import SYSROOT, Skipped, case, holds, payload, same
+from harness import LIBRARY, SYSROOT, Skipped, case, holds, host_environment, payload, same
 
 READ = [SYSROOT / "bin/busybox", "head", "-c", "16", "/dev/mtd3"]
 # As few pages as a whole board can have.
@@ -356,6 +358,27 @@ def replaced_in_use(lab):
         result.says("image of chip nor: it was deleted or replaced while it was in use; end the programs")
         holds("was written" not in result.out, "a write into a file that is gone succeeded:\n" + result.transcript())
     holds(not board.file("nor.bin").exists(), "somebody made the image again")
+
+
+@case("image: replaced while one program writes on and on, it is EIO within 512 KiB and a line at the latest when it closes")
+def replaced_while_writing(lab):
+    for number, (more, status) in enumerate(((1024, 1), (2, 0))):
+        board = lab.board('[chip.nor]\ntype = "nor"\nsize = "4M"\n', f"board{number}")
+        words = ["qemu-arm", "-L", SYSROOT, "-E", f"LD_PRELOAD={LIBRARY}", "-E", f"MTDSHIM={board.path}", SYSROOT / "bin/dd",
+                 "of=/dev/mtd0", "bs=2k", "conv=notrunc"]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=host_environment(), bufsize=0)
+        process.stdin.write(bytes(2048))
+        end = time.monotonic() + 60
+        while not (board.file("nor.bin").exists() and image(board, "nor")[:2048] == bytes(2048)):
+            holds(time.monotonic() < end, "the first block did not arrive")
+            time.sleep(0.02)
+        board.file("new").write_bytes(image(board, "nor"))
+        os.replace(board.file("new"), board.file("nor.bin"))
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(bytes(more * 1024))
+        _, errors = process.communicate(timeout=60)
+        holds(b"image of chip nor: it was deleted or replaced while it was in use" in errors, errors.decode())
+        holds(process.returncode == status, f"dd ended with status {process.returncode}")
 
 
 @case("side file: deleted or replaced while it is in use, a line says so")

@@ -175,7 +175,9 @@ impl Piece {
 const PAGE_MAX: u32 = 16 * 1024;
 const OOB_MAX: u32 = 4096;
 /// What a ledger word can count; one number less is left for "unknown".
-const UNITS_MAX: u64 = 1 << 19;
+pub(crate) const UNITS_MAX: u64 = 1 << 19;
+/// The largest page that the driver keeps (`keeps_a_page`).
+pub(crate) const KEPT_PAGE_MAX: u32 = 512;
 
 impl Geometry {
     pub fn is_nand(&self) -> bool {
@@ -282,6 +284,7 @@ impl Geometry {
         }
     }
 
+    #[inline(always)]
     pub fn ecc_strength(&self) -> u32 {
         match self.ecc {
             _ if !self.is_nand() => 0,
@@ -338,7 +341,7 @@ impl Geometry {
 
     /// A page is read whole and kept by the driver when only a part of it is wanted; large pages are read by steps.
     pub(crate) fn keeps_a_page(&self) -> bool {
-        self.is_nand() && self.ecc_total_bytes() > 0 && self.writesize <= 512
+        self.is_nand() && self.ecc_total_bytes() > 0 && self.writesize <= KEPT_PAGE_MAX
     }
 
     /// Whether the numbers fit together; everything else in this crate relies on it, but must not panic without it.

@@ -23,6 +23,7 @@ mod nand;
 mod otp;
 mod plain;
 mod replace;
+mod straight;
 
 #[cfg(test)]
 mod replay;
@@ -36,9 +37,10 @@ pub use geometry::{
     OtpArea,
 };
 pub use layout::OobLayout;
-pub use ledger::{BlockFlags, Ledger, LedgerDamage};
+pub use ledger::{BlockFlags, Known, Ledger, LedgerDamage};
 pub use medium::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source, Store};
 pub use otp::OtpRegion;
+pub use straight::reads_straight;
 
 /// What a chip answers when it does not do what was asked. The kernel's errno for each is in `chardev`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

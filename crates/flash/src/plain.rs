@@ -116,6 +116,11 @@ impl Chip<'_> {
 
     fn program_clean(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
         self.forget_clean(at, from.length());
+        self.store_clean(at, from)
+    }
+
+    /// Onto erased bytes that are no longer known to be erased; where the guest has no bytes, they are again.
+    pub(crate) fn store_clean(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
         match self.medium.write(Area::Main, at, from) {
             Err(MediumError::Guest) => {
                 self.restore_clean(at, from.length())?;

@@ -139,6 +139,7 @@ impl<'a> SharedLock<'a> {
         }
     }
 
+    #[inline(always)]
     fn try_take(&self, expected: u32, value: u32) -> bool {
         self.state.inside.fetch_add(1, Ordering::Relaxed);
         let result =
@@ -150,6 +151,7 @@ impl<'a> SharedLock<'a> {
         result.is_ok()
     }
 
+    #[inline(always)]
     fn leave(&self) {
         let _ = self
             .state

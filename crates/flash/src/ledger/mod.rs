@@ -71,19 +71,30 @@ pub struct LedgerDamage {
     pub block: Option<u32>,
 }
 
-/// A word that was decoded: place, what it held, what that means.
-#[derive(Clone, Copy)]
-struct Decoded {
-    index: usize,
-    raw: u32,
-    value: u32,
+/// Words that were found right, with their places: as long as they are the same in the same epoch, they need not be checked
+/// again. All zeros know nothing, since a word of zeros is never right; and a word is right or wrong on every chip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Known {
+    epoch: u32,
+    clean_from: (usize, u32),
+    sound: (usize, u32),
 }
+
+impl Known {
+    pub const NOTHING: Known = Known {
+        epoch: 0,
+        clean_from: (0, 0),
+        sound: (0, 0),
+    };
+}
+
+/// The block-protect word of a chip that protects nothing.
+const UNPROTECTED: u32 = word::encode(0, BLOCK_PROTECT, Kind::BlockProtect);
 
 pub struct Ledger<'a> {
     words: &'a [AtomicU32],
-    /// The epoch and the block looked at last: one call asks for the same again and again.
-    epoch: Cell<Option<Decoded>>,
-    block: Cell<Option<Decoded>>,
+    /// What is asked for again and again.
+    known: Cell<Known>,
 }
 
 impl<'a> Ledger<'a> {
@@ -97,11 +108,19 @@ impl<'a> Ledger<'a> {
 
     /// A ledger over shared words: fewer than the chip needs reads as damage, never as a panic.
     pub fn new(words: &'a [AtomicU32]) -> Ledger<'a> {
+        Ledger::knowing(words, Known::NOTHING)
+    }
+
+    /// The same with what an earlier one knew, of this chip or another.
+    pub fn knowing(words: &'a [AtomicU32], known: Known) -> Ledger<'a> {
         Ledger {
             words,
-            epoch: Cell::new(None),
-            block: Cell::new(None),
+            known: Cell::new(known),
         }
+    }
+
+    pub fn known(&self) -> Known {
+        self.known.get()
     }
 
     /// Writes a fresh ledger: nothing worn, bad or locked; nothing known to be erased.
@@ -144,36 +163,67 @@ impl<'a> Ledger<'a> {
             }
         }
         self.store(EPOCH, Kind::Epoch, next);
-        self.block.set(None);
     }
 
     /// From which unit on the block is erased; none when nobody knows.
     pub fn clean_from(&self, block: u32) -> Option<u32> {
         let epoch = self.epoch()?;
         let index = place(block, CLEAN_FROM);
-        let value = self.load_again(&self.block, index, Kind::CleanFrom { epoch })?;
+        let raw = self.raw(index)?;
+        let mut known = self.known.get();
+        if known.clean_from != (index, raw) {
+            word::decode(raw, index, Kind::CleanFrom { epoch })?;
+            known.clean_from = (index, raw);
+            self.known.set(known);
+        }
+        let value = word::value(raw);
         (value != NONE).then_some(value)
     }
 
     pub(crate) fn set_clean_from(&self, block: u32, unit: Option<u32>) {
         let index = place(block, CLEAN_FROM);
         match self.epoch() {
-            Some(epoch) => self.store(index, Kind::CleanFrom { epoch }, unit.unwrap_or(NONE)),
+            Some(epoch) => {
+                let raw = word::encode(unit.unwrap_or(NONE), index, Kind::CleanFrom { epoch });
+                self.store_raw(index, raw);
+                self.known.set(Known {
+                    clean_from: (index, raw),
+                    ..self.known.get()
+                });
+            }
             // Without an epoch nothing can be claimed; zero is valid in none.
             None => self.store_raw(index, 0),
         }
     }
 
     fn epoch(&self) -> Option<u32> {
-        self.load_again(&self.epoch, EPOCH, Kind::Epoch)
+        let raw = self.raw(EPOCH)?;
+        if self.known.get().epoch != raw {
+            word::decode(raw, EPOCH, Kind::Epoch)?;
+            self.known.set(Known {
+                epoch: raw,
+                ..Known::NOTHING
+            });
+        }
+        Some(word::value(raw))
     }
 
     /// Every page of the block that was programmed since its erase was programmed once, with its code: reading it there is
     /// nothing to correct. Void with the epoch, as everything that is only known.
     pub(crate) fn is_sound(&self, block: u32) -> bool {
-        self.epoch()
-            .and_then(|epoch| self.load(place(block, SOUND), Kind::Sound { epoch }))
-            == Some(1)
+        let (Some(epoch), index) = (self.epoch(), place(block, SOUND)) else {
+            return false;
+        };
+        let raw = self.raw(index).unwrap_or(0);
+        let mut known = self.known.get();
+        if known.sound != (index, raw) {
+            if word::decode(raw, index, Kind::Sound { epoch }).is_none() {
+                return false;
+            }
+            known.sound = (index, raw);
+            self.known.set(known);
+        }
+        word::value(raw) == 1
     }
 
     pub(crate) fn set_sound(&self, block: u32, sound: bool) {
@@ -216,6 +266,11 @@ impl<'a> Ledger<'a> {
         self.load(BLOCK_PROTECT, Kind::BlockProtect)
             .map(|value| value as u8)
             .ok_or(FlashError::Store)
+    }
+
+    /// Nothing is protected for sure; it is told at once.
+    pub(crate) fn is_unprotected(&self) -> bool {
+        self.raw(BLOCK_PROTECT) == Some(UNPROTECTED)
     }
 
     pub(crate) fn set_block_protect(&self, bits: u8) {
@@ -300,20 +355,11 @@ impl<'a> Ledger<'a> {
     }
 
     fn load(&self, index: usize, kind: Kind) -> Option<u32> {
-        word::decode(self.words.get(index)?.load(Ordering::Acquire), index, kind)
+        word::decode(self.raw(index)?, index, kind)
     }
 
-    /// The same for a word that is likely to be what it was the last time.
-    fn load_again(&self, memory: &Cell<Option<Decoded>>, index: usize, kind: Kind) -> Option<u32> {
-        let raw = self.words.get(index)?.load(Ordering::Acquire);
-        if let Some(last) = memory.get()
-            && (last.index, last.raw) == (index, raw)
-        {
-            return Some(last.value);
-        }
-        let value = word::decode(raw, index, kind)?;
-        memory.set(Some(Decoded { index, raw, value }));
-        Some(value)
+    fn raw(&self, index: usize) -> Option<u32> {
+        Some(self.words.get(index)?.load(Ordering::Relaxed))
     }
 
     fn store(&self, index: usize, kind: Kind, value: u32) {
@@ -322,7 +368,7 @@ impl<'a> Ledger<'a> {
 
     fn store_raw(&self, index: usize, raw: u32) {
         if let Some(word) = self.words.get(index) {
-            word.store(raw, Ordering::Release);
+            word.store(raw, Ordering::Relaxed);
         }
     }
 }

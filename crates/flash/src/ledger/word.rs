@@ -23,7 +23,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn number(self) -> u32 {
+    const fn number(self) -> u32 {
         match self {
             Kind::BlockProtect => 1,
             Kind::OtpLock => 2,
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    fn epoch(self) -> u32 {
+    const fn epoch(self) -> u32 {
         match self {
             Kind::CleanFrom { epoch } | Kind::Sound { epoch } => epoch,
             _ => 0,
@@ -45,56 +45,73 @@ impl Kind {
     }
 }
 
-pub fn encode(value: u32, index: usize, kind: Kind) -> u32 {
+pub const fn encode(value: u32, index: usize, kind: Kind) -> u32 {
     let value = value & VALUE_MAX;
     value << 12 | check(value, index, kind)
 }
 
-pub fn decode(raw: u32, index: usize, kind: Kind) -> Option<u32> {
-    let value = raw >> 12;
-    (raw & CHECK_MASK == check(value, index, kind)).then_some(value)
+/// What a word says that is known to be right.
+#[inline(always)]
+pub const fn value(raw: u32) -> u32 {
+    raw >> 12
 }
 
-fn check(value: u32, index: usize, kind: Kind) -> u32 {
+pub fn decode(raw: u32, index: usize, kind: Kind) -> Option<u32> {
+    (raw & CHECK_MASK == check(value(raw), index, kind)).then_some(value(raw))
+}
+
+const fn check(value: u32, index: usize, kind: Kind) -> u32 {
     crc(value) ^ mark(index, kind)
 }
 
 /// 1..=4095, never 0: the value 0 has CRC 0, and a word of zeros must not be valid.
-fn mark(index: usize, kind: Kind) -> u32 {
+const fn mark(index: usize, kind: Kind) -> u32 {
     let seed = (index as u32).wrapping_mul(16).wrapping_add(kind.number());
     let mixed = (seed ^ seed >> 15).wrapping_mul(0x9e37_79b1);
     let place = (mixed ^ mixed >> 13).wrapping_mul(0x85eb_ca6b) >> 8;
-    1 + (place % EPOCHS_TOLD_APART + kind.epoch() % EPOCHS_TOLD_APART) % EPOCHS_TOLD_APART
+    1 + remainder(remainder(place) + remainder(kind.epoch()))
 }
 
-/// CRC-12 (polynomial 0x80f), four bits a step.
-fn crc(value: u32) -> u32 {
-    let mut remainder = 0u32;
-    let mut shift = VALUE_BITS;
-    while shift > 0 {
-        shift -= 4;
-        let nibble = (value >> shift & 0xf) ^ (remainder >> 8);
-        remainder = (remainder << 4 & CHECK_MASK) ^ NIBBLES[(nibble & 0xf) as usize] as u32;
+/// By `EPOCHS_TOLD_APART` = 2^12 - 1, of a number below 2^24: the sum of its halves leaves the same.
+const fn remainder(number: u32) -> u32 {
+    let sum = (number >> 12) + (number & CHECK_MASK);
+    if sum >= 2 * EPOCHS_TOLD_APART {
+        0
+    } else if sum >= EPOCHS_TOLD_APART {
+        sum - EPOCHS_TOLD_APART
+    } else {
+        sum
     }
-    remainder
 }
 
-const NIBBLES: [u16; 16] = {
-    let mut table = [0u16; 16];
-    let mut nibble = 0;
-    while nibble < 16 {
-        let mut register = (nibble as u32) << 8;
-        let mut bit = 0;
-        while bit < 4 {
-            register = if register & 0x800 != 0 {
-                register << 1 ^ 0x80f
-            } else {
-                register << 1
-            };
-            bit += 1;
+/// CRC-12 (polynomial 0x80f): the sum of those of the number's five nibbles.
+const fn crc(value: u32) -> u32 {
+    (NIBBLES[0][(value & 0xf) as usize]
+        ^ NIBBLES[1][(value >> 4 & 0xf) as usize]
+        ^ NIBBLES[2][(value >> 8 & 0xf) as usize]
+        ^ NIBBLES[3][(value >> 12 & 0xf) as usize]
+        ^ NIBBLES[4][(value >> 16 & 0xf) as usize]) as u32
+}
+
+/// The CRC of every nibble at every place.
+const NIBBLES: [[u16; 16]; (VALUE_BITS / 4) as usize] = {
+    let mut table = [[0u16; 16]; (VALUE_BITS / 4) as usize];
+    let mut place = 0;
+    while place < table.len() {
+        let mut nibble = 0;
+        while nibble < 16 {
+            // One bit after the other, from the top of the number on.
+            let (mut register, mut bit) = (0, VALUE_BITS);
+            while bit > 0 {
+                bit -= 1;
+                let next = (nibble as u32) << (4 * place) >> bit & 1;
+                let carry = (register >> 11 & 1) ^ next;
+                register = (register << 1 & CHECK_MASK) ^ (carry * 0x80f);
+            }
+            table[place][nibble] = register as u16;
+            nibble += 1;
         }
-        table[nibble] = (register & CHECK_MASK) as u16;
-        nibble += 1;
+        place += 1;
     }
     table
 };

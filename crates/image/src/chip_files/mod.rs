@@ -136,11 +136,12 @@ impl ChipFiles {
 
     /// Takes the chip's lock. Whoever died inside may have left a page without its code, or half erased: what the ledger only
     /// believes is void then.
-    pub fn acquire(&self, os: &impl Os) -> Result<(), LockError> {
-        if self.lock().acquire(os)? == Acquired::Recovered {
+    pub fn acquire(&self, os: &impl Os) -> Result<SharedLock<'_>, LockError> {
+        let lock = self.lock();
+        if lock.acquire(os)? == Acquired::Recovered {
             self.ledger().next_epoch(&self.geometry);
         }
-        Ok(())
+        Ok(lock)
     }
 
     /// Remembers how image and spare area look now, so that the next opening trusts the ledger's hints.
