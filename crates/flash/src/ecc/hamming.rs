@@ -85,9 +85,8 @@ pub fn calculate(step: &[u8], code: &mut [u8]) {
 
     let lines = !pairs_of(set, total);
     let columns = !pairs_of(column_set, total) << 2 | 3;
-    let bytes = [(lines >> 8) as u8, lines as u8, columns as u8];
-    for (target, byte) in code.iter_mut().zip(bytes) {
-        *target = byte;
+    if let [upper, lower, column] = code {
+        (*upper, *lower, *column) = ((lines >> 8) as u8, lines as u8, columns as u8);
     }
 }
 

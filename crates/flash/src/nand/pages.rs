@@ -7,6 +7,8 @@ use crate::{FlashError, Geometry};
 #[derive(Clone, Copy)]
 pub(super) struct Pages {
     pub writesize: u64,
+    /// Of the page size, which is a power of two.
+    shift: u32,
     pub oobsize: u64,
     /// Pages handled at once.
     pub chunk: u64,
@@ -25,13 +27,21 @@ pub(super) struct Span {
 impl Pages {
     pub fn of(geometry: &Geometry) -> Result<Pages, FlashError> {
         let (writesize, oobsize) = (u64::from(geometry.writesize), u64::from(geometry.oobsize));
-        let by_data = (DATA_CHUNK as u64).checked_div(writesize).unwrap_or(0);
-        let chunk = by_data.min((OOB_CHUNK as u64).checked_div(oobsize).unwrap_or(u64::MAX));
-        if chunk == 0 {
+        let shift = geometry.writesize.trailing_zeros();
+        let by_data = DATA_CHUNK as u32 >> (shift & 31);
+        // Division takes long, so it is asked first whether it is needed.
+        let chunk = if by_data.saturating_mul(geometry.oobsize) <= OOB_CHUNK as u32 {
+            by_data
+        } else {
+            OOB_CHUNK as u32 / geometry.oobsize.max(1)
+        };
+        let chunk = u64::from(chunk);
+        if chunk == 0 || !geometry.writesize.is_power_of_two() {
             Err(FlashError::Invalid)
         } else {
             Ok(Pages {
                 writesize,
+                shift,
                 oobsize,
                 chunk,
             })
@@ -40,7 +50,7 @@ impl Pages {
 
     /// The page of an address.
     pub fn page(&self, at: u64) -> u64 {
-        at / self.writesize
+        at >> self.shift
     }
 
     // Sizes fit 32 bits, and what follows the page does so far that a product cannot overflow on any chip.
@@ -58,7 +68,7 @@ impl Pages {
         let first = self.page(at);
         let last = first
             .saturating_add(self.chunk)
-            .min(end.div_ceil(self.writesize))
+            .min(self.page(end.saturating_add(self.writesize - 1)))
             .max(first + 1);
         Span {
             first,

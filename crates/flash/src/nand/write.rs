@@ -283,11 +283,19 @@ pub(super) fn compute_codes(
     let bytes = buffer
         .get_mut(..geometry.ecc_step_bytes() as usize)
         .ok_or(FlashError::Invalid)?;
-    let pages = data.chunks_exact(geometry.writesize.max(1) as usize);
-    for (data, spare) in pages.zip(oob.chunks_exact_mut(geometry.oobsize.max(1) as usize)) {
-        let mut positions = layout.ecc_positions();
-        for data in data.chunks_exact(geometry.ecc_step_size().max(1) as usize) {
-            code.calculate(data, bytes);
+    // Not by iterators over chunks, which divide.
+    let (mut data, mut oob) = (data, oob);
+    let step_size = geometry.ecc_step_size().max(1) as usize;
+    while let Some((page, rest)) = data.split_at_checked(geometry.writesize.max(1) as usize) {
+        data = rest;
+        let (spare, rest) = oob
+            .split_at_mut_checked(geometry.oobsize as usize)
+            .ok_or(FlashError::Invalid)?;
+        oob = rest;
+        let (mut page, mut positions) = (page, layout.ecc_positions());
+        while let Some((step, rest)) = page.split_at_checked(step_size) {
+            page = rest;
+            code.calculate(step, bytes);
             set_next_code(&mut positions, spare, bytes)?;
         }
     }
