@@ -447,7 +447,10 @@ pub fn nth_entry(directory: Option<u32>, number: u32) -> Option<PathBuffer> {
     let mut left = number;
     for index in 0..answers::RULES_MAX as u32 {
         let full = pattern_of(index)?;
-        let (parent, name) = paths::split(full.bytes())?;
+        // A socket's name has none.
+        let Some((parent, name)) = paths::split(full.bytes()) else {
+            continue;
+        };
         let is_entry = parent == directory
             && !name.contains(&b'*')
             && named(full.bytes()).is_some_and(|node| node.index == index)

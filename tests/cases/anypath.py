@@ -117,7 +117,7 @@ def refused(lab):
 @case("anypath: ls finds names outside /dev in a directory that exists, with the right type")
 def listed(lab):
     ruled = lab.work / "ruled-node"
-    board = board_with(lab, rule(ruled), rule("/proc/vendor_ctl"), rule("/sys/class/gpio-x/export"), rule(lab.work / "star*"))
+    board = board_with(lab, rule("socket:"), rule(ruled), rule("/proc/vendor_ctl"), rule("/sys/class/gpio-x/export"), rule(lab.work / "star*"))
     script = f"ls {lab.work} | busybox grep ruled; ls -l {ruled} | busybox cut -c1-10; ls /proc | busybox grep vendor; ls -l /proc/vendor_ctl | busybox cut -c1-10; cd {lab.work}; echo rul*"
     same("ruled-node\ncrw-------\nvendor_ctl\n-rw-r--r--\nruled-node\n", lab.guest(board, ["busybox", "sh", "-c", script]).ok().out, "output")
     result = lab.guest(board, ["find", str(lab.work), "-maxdepth", "1", "-type", "c"]).ok()
