@@ -1,4 +1,5 @@
 """The host tool `mtdshim`: runs of ARM programs in its sandbox and without one. What needs no guest is in crates/cli/tests."""
+import fcntl
 import json
 import os
 import pathlib
@@ -301,6 +302,18 @@ def forwarded(lab):
             holds("told" in said and 'mtd1 "env": 1 block erased' in said, said)
 
 
+@case("cli: a signal that comes twice at once, as `timeout` sends it, is one, and the run still tells what it did")
+def timed_out(lab):
+    firmware(lab)
+    started = Started(lab, 4400, "trap 'echo told' TERM; flash_erase -q /dev/mtd1 0 1; sleep 4400 & echo ready; wait; sleep 0.2; exit 5")
+    started.wait_until(lambda: "ready" in started.said(), "the program is not ready")
+    started.process.send_signal(signal.SIGTERM)
+    os.killpg(started.process.pid, signal.SIGTERM)
+    same("5", str(started.ended()), "status")
+    said = started.said()
+    holds("told" in said and 'mtd1 "env": 1 block erased' in said, said)
+
+
 @case("cli: a program that does not want to end is ended by the second SIGTERM")
 def stubborn(lab):
     firmware(lab)
@@ -308,6 +321,7 @@ def stubborn(lab):
     started.wait_until(lambda: "ready" in started.said(), "the program is not ready")
     started.process.send_signal(signal.SIGTERM)
     started.wait_until(lambda: "never" in started.said(), "the program was not told")
+    time.sleep(0.6)  # sooner it would be taken for the same one
     started.process.send_signal(signal.SIGTERM)
     holds(started.ended() != 0, "status")
 
@@ -319,12 +333,12 @@ def killed(lab):
     started.process.kill()
     started.ended()
     left = os.listdir(started.temporary)
-    other, foreign = started.temporary / "mtdshim-run-file", started.temporary / "another"
-    other.write_text("")
-    foreign.mkdir()
+    mine = [started.temporary / name for name in ("mtdshim-run-latest", ".mtdshim-run-results", "another")]
+    for directory in mine:
+        directory.mkdir()
     result = tool(lab, "-b", started.board.path, "run", "--rootfs", lab.directory / "rootfs", "--", "uname", env={"TMPDIR": str(started.temporary)})
     result.ok()
-    same(["another", "mtdshim-run-file"], sorted(os.listdir(started.temporary)), f"after the next run; the killed one had left {left}")
+    same(sorted(one.name for one in mine), sorted(os.listdir(started.temporary)), f"after the next run; the killed one had left {left}")
 
 
 @case("cli: two runs at once do not clear away each other's directories")
@@ -361,10 +375,8 @@ def running(seconds):
     return False
 
 
-@case("cli: run needs no privileges")
-def unprivileged(lab):
-    needs_sandbox(lab)
-    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+def as_nobody(lab):
+    """What a process does to be somebody without privileges, to whom the case's files belong from now on."""
     nobody = 65534
     for folder, folders, names in os.walk(lab.directory):
         for name in [".", *folders, *names]:
@@ -376,12 +388,39 @@ def unprivileged(lab):
             os.setgroups([])
             os.setgid(nobody)
             os.setuid(nobody)
+    return become
+
+
+@case("cli: run needs no privileges")
+def unprivileged(lab):
+    needs_sandbox(lab)
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    become = as_nobody(lab)
     environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY))
     script = "id -u; echo 2.0 > /etc/version; flash_erase -q /dev/mtd1 0 0; mkdir /new"
     result = run([HOST_TOOL, "-b", board.path, "run", "--rootfs", root, "--", "sh", "-c", script], None, lab.work, environment, preexec=become).ok()
     same("0\n", result.out, "who the program is")
     result.says('mtd1 "env": 1 block erased').says("/etc/version changed").says("/new added")
     same("1.0\n", (root / "etc/version").read_text(), "the root")
+
+
+@case("cli: an image that the person may not write stays as it is, although the program in the sandbox is root")
+def write_protected(lab):
+    needs_sandbox(lab)
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    tool(lab, "-b", board.path, "check").ok()
+    lab.guest(board, ["flash_erase", "-q", "/dev/mtd1", "0", "1"]).ok()
+    image = board.file("nor.bin")
+    image.chmod(0o444)
+    before = image.read_bytes()
+    become = as_nobody(lab)
+    environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY))
+    words = [HOST_TOOL, "-b", board.path, "run", "--rootfs", root, "--", "flash_erase", "-q", "/dev/mtd0", "0", "1"]
+    result = run(words, None, lab.work, environment, preexec=become)
+    holds(result.status != 0 and "cannot be written, so its flash is read-only" in result.err, result.transcript())
+    holds(image.read_bytes() == before, "the image was written")
+    result = run([*words[:4], "--copy", *words[4:]], None, lab.work, environment, preexec=become)
+    holds(image.read_bytes() == before, "the image was written: " + result.transcript())
 
 
 @case("cli: without a sandbox, run falls back to plain QEMU with the same flash")
@@ -444,3 +483,23 @@ def reboot(lab):
         result = tool(lab, *start, "--qemu", STATIC_QEMU[0], "--", "/opt/static/bin/busybox", "reboot", "-f")
         holds(result.status == 88, result.transcript())
         result.says("asked for a reboot")
+
+
+@case("cli: what a killed `new` or `export` left goes with the next one, and nothing of the person's")
+def leftovers(lab):
+    board = lab.board(boards.SMALL_NOR)
+    lab.guest(board, ["flash_erase", "-q", "/dev/mtd1", "0", "1"]).ok()
+    mine, left, kept = lab.work / ".mtdshim-new-mine", lab.work / ".mtdshim-new-aB3dE6", lab.work / ".mtdshim-new-zzzzzz"
+    for directory in (mine, left, kept):
+        directory.mkdir()
+        (directory / "nor0.bin").write_bytes(b"x")
+    (lab.work / ".mtdshim-new-f1f2f3").write_bytes(b"half an export")
+    held = os.open(kept, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)  # somebody is at work there
+        tool(lab, "-b", board.path, "export", "mtd1", "out.bin").ok()
+        same([".mtdshim-new-mine", ".mtdshim-new-zzzzzz", "out.bin"], sorted(os.listdir(lab.work)), "beside the export")
+    finally:
+        os.close(held)
+    tool(lab, "new", "made", "--size", "1M").ok()
+    same([".mtdshim-new-mine", "made", "out.bin"], sorted(os.listdir(lab.work)), "beside the board")

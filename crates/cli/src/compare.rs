@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use flash::{Block, BlockFlags};
 use serde::Serialize;
 
+use crate::interrupt;
 use crate::store::{Access, OpenChip, Store};
 
 #[derive(Serialize, Clone, Debug)]
@@ -97,6 +98,7 @@ fn chips(mut before: Option<&mut OpenChip>, after: &mut OpenChip) -> Result<Vec<
     let (page, oobsize) = (geometry.writesize.max(1), geometry.oobsize);
     let mut changed = Vec::new();
     for block in after.blocks(0, geometry.size) {
+        interrupt::check()?;
         let oob_length = (block.length / page * oobsize) as usize;
         let read = |chip: &mut OpenChip| -> Result<(Vec<u8>, Vec<u8>)> {
             let (mut data, mut oob) = (vec![0; block.length as usize], vec![0; oob_length]);

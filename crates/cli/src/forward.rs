@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
+use crate::interrupt::{self, Told};
+
 /// The process that gets the signals, 0 for none.
 static TARGET: AtomicI32 = AtomicI32::new(0);
 /// It hands them on itself: see `MESSAGE`.
 static IS_MESSENGER: AtomicBool = AtomicBool::new(false);
-static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
+static TOLD_TO_END: Told = Told::never();
 
 /// Between the tool and its own processes: a signal's number travels as the value of this one.
 pub const MESSAGE: Signal = Signal::SIGUSR1;
@@ -44,7 +46,7 @@ extern "C" fn on_signal(signal: i32, about: *mut libc::siginfo_t, _: *mut libc::
     if target <= 0 || is_from_terminal {
         return;
     }
-    if signal == libc::SIGTERM && TOLD_TO_END.swap(true, Ordering::Relaxed) {
+    if signal == libc::SIGTERM && !TOLD_TO_END.for_the_first_time() {
         send(target, libc::SIGKILL, false);
     } else {
         send(target, signal, IS_MESSENGER.load(Ordering::Relaxed));
@@ -85,9 +87,8 @@ pub fn to(target: i32, is_messenger: bool) {
 /// It has ended; the tool can be interrupted again.
 pub fn to_nobody() {
     TARGET.store(0, Ordering::Relaxed);
-    for signal in FORWARDED {
-        on(signal, SigHandler::SigDfl);
-    }
+    on(Signal::SIGQUIT, SigHandler::SigDfl);
+    interrupt::install();
 }
 
 /// Held back until there is somebody who gets them.

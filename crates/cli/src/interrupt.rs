@@ -1,17 +1,58 @@
 //! Ctrl-C during long work: noted by a handler, asked for between steps, so that everything half made is taken back.
 //!
-//! `run` does not use this: there the terminal's signals are the program's.
+//! While a program runs, `run` has its own: there the terminal's signals are the program's.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::Result;
+use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-static NOTED: AtomicBool = AtomicBool::new(false);
+/// When somebody was told to end first, 0 for never.
+pub struct Told(AtomicI64);
 
-extern "C" fn note(_signal: i32) {
-    NOTED.store(true, Ordering::Relaxed);
+impl Told {
+    /// `timeout` sends its signal twice at once, to the program and to the program's group: that is one.
+    const APART_MS: i64 = 500;
+
+    pub const fn never() -> Told {
+        Told(AtomicI64::new(0))
+    }
+
+    /// Whether it is the first time, of which there may be several at once. May be called in a signal handler.
+    pub fn for_the_first_time(&self) -> bool {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: may be called in a signal handler; the structure is there.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        let now = time.tv_sec * 1000 + time.tv_nsec / 1_000_000 + 1;
+        match self
+            .0
+            .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed)
+        {
+            Ok(_) => true,
+            Err(first) => now - first < Self::APART_MS,
+        }
+    }
+
+    fn ever(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+}
+
+static NOTED: Told = Told::never();
+
+extern "C" fn note(signal: i32) {
+    if !NOTED.for_the_first_time() {
+        // SAFETY: both may be called in a signal handler.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -38,16 +79,19 @@ pub const STATUS: u8 = 130;
 
 pub fn install() {
     // A second signal ends the program at once.
-    let flags = SaFlags::SA_RESTART | SaFlags::SA_RESETHAND;
-    let action = SigAction::new(SigHandler::Handler(note), flags, SigSet::empty());
+    let action = SigAction::new(
+        SigHandler::Handler(note),
+        SaFlags::SA_RESTART,
+        SigSet::empty(),
+    );
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        // SAFETY: the handler only stores to an atomic.
+        // SAFETY: the handler only does what handlers may.
         let _ = unsafe { sigaction(signal, &action) };
     }
 }
 
 pub fn check() -> Result<()> {
-    if NOTED.load(Ordering::Relaxed) {
+    if NOTED.ever() {
         Err(Interrupted::Undone.into())
     } else {
         Ok(())

@@ -3,11 +3,13 @@
 //! A state before a run is a board itself: the configuration and copies of the files.
 
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use image::chip_files::ChipPaths;
 
+use crate::interrupt;
 use crate::output::shell_word;
 use crate::scratch::Scratch;
 use crate::store::Store;
@@ -174,13 +176,24 @@ pub fn copy_board(store: &Store, to: &Path) -> Result<()> {
             if from.exists() {
                 let target = to.join(inner);
                 fs::create_dir_all(target.parent().unwrap_or(to))?;
-                fs::copy(&from, &target).with_context(|| {
-                    format!("{}: cannot copy to {}", from.display(), target.display())
-                })?;
+                copy_file(&from, &target)?;
             }
         }
     }
     Ok(())
+}
+
+/// As `fs::copy`, but it can be interrupted.
+fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    const PIECE: u64 = 64 << 20;
+    let failed = || format!("{}: cannot copy to {}", from.display(), to.display());
+    let source = fs::File::open(from).with_context(failed)?;
+    let mut target = fs::File::create(to).with_context(failed)?;
+    while io::copy(&mut (&source).take(PIECE), &mut target).with_context(failed)? > 0 {
+        interrupt::check()?;
+    }
+    let permissions = source.metadata().with_context(failed)?.permissions();
+    target.set_permissions(permissions).with_context(failed)
 }
 
 /// Only the description: with it alone a board starts erased.

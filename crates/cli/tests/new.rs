@@ -325,7 +325,8 @@ fn an_interrupted_new_leaves_nothing() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     let interrupt = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+        // Twice, as `timeout` does.
+        .args(["-INT", &child.id().to_string(), &child.id().to_string()])
         .status()
         .unwrap();
     assert!(interrupt.success());

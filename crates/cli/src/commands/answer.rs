@@ -20,6 +20,7 @@ use crate::bytes;
 use crate::output;
 use crate::proposals::{self, Proposal};
 use crate::runs;
+use crate::scratch;
 use crate::store::{Store, problem};
 use crate::trace;
 
@@ -241,10 +242,7 @@ fn verify(conf: &Path, store: &Store, text: &str) -> Result<()> {
 fn replace(target: &Path, text: &str) -> Result<()> {
     let directory = target.parent().unwrap_or(Path::new("/"));
     let failed = || format!("{}: cannot be replaced", target.display());
-    let mut file = tempfile::Builder::new()
-        .prefix(".mtdshim.conf-")
-        .tempfile_in(directory)
-        .with_context(failed)?;
+    let mut file = scratch::file_beside(directory).with_context(failed)?;
     file.write_all(text.as_bytes()).with_context(failed)?;
     std::fs::set_permissions(file.path(), std::fs::metadata(target)?.permissions())
         .with_context(failed)?;

@@ -13,6 +13,7 @@ use crate::args::{Bad, ExportArgs};
 use crate::bytes;
 use crate::output;
 use crate::progress::Progress;
+use crate::scratch;
 use crate::store::{Access, OpenChip, Target};
 
 #[derive(Default, Serialize)]
@@ -117,7 +118,7 @@ pub fn write_file<T>(path: &Path, body: impl FnOnce(&mut dyn Write) -> Result<T>
             directory.display()
         );
     }
-    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(failed)?;
+    let mut file = scratch::file_beside(directory).with_context(failed)?;
     let result = {
         let mut buffered = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
         let result = body(&mut buffered)?;

@@ -51,9 +51,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         json: arguments.json,
         quiet: arguments.quiet,
     };
-    if !matches!(arguments.command, Command::Run(_)) {
-        interrupt::install();
-    }
+    interrupt::install();
     match arguments.command {
         Command::New(args) => new::run(&context, &args),
         Command::Info(args) => info::run(&context, args.place.as_deref()),

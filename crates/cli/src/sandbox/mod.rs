@@ -33,6 +33,8 @@ pub struct Spec {
     pub qemu: qemu::Qemu,
     pub library: PathBuf,
     pub board_directory: PathBuf,
+    /// Files in it that the person may not write: inside, where everybody is root, they would be.
+    pub read_only: Vec<PathBuf>,
     /// Where the trace goes.
     pub run_directory: PathBuf,
     /// The host's directory that the program starts in.

@@ -39,6 +39,35 @@ fn bind(from: &Path, to: &Path, step: &str) -> Step<()> {
     )
 }
 
+/// Without touching what else holds for the mount, which only its owner may.
+fn make_read_only(at: &Path) -> std::io::Result<()> {
+    use nix::libc;
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(at.as_os_str().as_bytes())?;
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: a path and a structure of the size that is given.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            0,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}
+
 fn tmpfs(at: &Path, options: &str, step: &str) -> Step<()> {
     told(
         mount(
@@ -163,6 +192,11 @@ fn own_things(spec: &Spec, mounted: &mut Mounted) -> Step<()> {
         let at = own.join(name);
         told(fs::create_dir(&at), name)?;
         bind(from, &at, &format!("bind of {}", from.display()))?;
+    }
+    for name in &spec.read_only {
+        let file = own.join("flash").join(name);
+        bind(&file, &file, "bind of a file of the board")?;
+        told(make_read_only(&file), "a file of the board, read-only")?;
     }
     if spec.qemu.is_static {
         let file = own.join("qemu-arm");

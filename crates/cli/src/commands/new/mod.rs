@@ -24,6 +24,7 @@ use crate::args::NewArgs;
 use crate::bytes;
 use crate::interrupt;
 use crate::output;
+use crate::scratch::Scratch;
 use crate::store::{Access, Store};
 use draft::{BoardDraft, ChipDraft};
 
@@ -263,7 +264,7 @@ fn list_presets(context: &Context) -> Result<ExitCode> {
 
 /// The board in the making: a directory beside its place, gone when dropped.
 pub struct Work {
-    directory: tempfile::TempDir,
+    directory: Scratch,
     target: String,
 }
 
@@ -280,9 +281,7 @@ impl Work {
                 parent.display()
             );
         }
-        let directory = tempfile::Builder::new()
-            .prefix(".mtdshim-new-")
-            .tempdir_in(parent)
+        let directory = Scratch::beside(parent)
             .with_context(|| format!("{}: cannot make the board here", parent.display()))?;
         image::host_os::show_as(directory.path(), target);
         Ok(Work {
@@ -321,15 +320,10 @@ impl Work {
 
     fn finish(self, target: &Path) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
-        let made = self.directory.keep();
-        fs::set_permissions(&made, fs::Permissions::from_mode(0o755))?;
-        fs::rename(&made, target).with_context(|| {
-            format!(
-                "{}: cannot give the board its name; it is in {}",
-                target.display(),
-                made.display()
-            )
-        })
+        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o755))?;
+        self.directory
+            .give_name(target)
+            .with_context(|| format!("{}: cannot give the board its name", target.display()))
     }
 }
 

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Context;
 use crate::args::RunArgs;
+use crate::interrupt;
 use crate::runs::{self, Run};
 use crate::sandbox::{self, program::Program, qemu};
 use crate::store::Store;
@@ -58,6 +59,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<ExitCode> {
     let flash = Flash::choose(context, args)?;
     let store = Store::open(&flash.board)?;
     let run = runs::begin(&store).or_else(|error| {
+        interrupt::check()?;
         context.say(&format!(
             "mtdshim: {error:#}; what flash was before is known until the end of this run only"
         ));
@@ -66,6 +68,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<ExitCode> {
     run.note_command(&args.command);
     // Closing any descriptor of a board drops this process' locks on it; guests must find none of ours.
     drop(store);
+    interrupt::check().inspect_err(|_| run.forget())?;
     let ended = start(context, args, &plan, &flash, &run).inspect_err(|_| run.forget())?;
     if let Trace::Recorded(Some(path)) = &plan.trace
         && run.trace().exists()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use image::chip_files::ChipPaths;
+use nix::unistd::AccessFlags;
 
 use super::{Ended, Plan, REBOOT_STATUS, c_string, check_variables, trace_variable};
 use crate::args::RunArgs;
@@ -50,6 +51,7 @@ pub fn run(
         qemu: plan.qemu.clone(),
         library: plan.library.clone(),
         board_directory: flash.directory(),
+        read_only: read_only(flash)?,
         run_directory: run.directory.clone(),
         here: (args.cwd.is_none() && inside_root.is_none()).then_some(here),
         binds,
@@ -203,6 +205,27 @@ fn binds(args: &RunArgs) -> Result<Vec<(PathBuf, PathBuf)>> {
             Ok((from, to))
         })
         .collect()
+}
+
+/// Files of chips in the board's directory that the person may not write.
+fn read_only(flash: &Flash) -> Result<Vec<PathBuf>> {
+    let store = Store::open(&flash.board)?;
+    let directory = flash.directory();
+    let mut found = Vec::new();
+    for (_, config) in store.chips() {
+        let paths = ChipPaths::of(&store.board.directory(), &config);
+        for path in [paths.image, paths.oob, paths.side] {
+            let path = PathBuf::from(path.as_str());
+            let is_refused =
+                nix::unistd::access(&path, AccessFlags::W_OK) == Err(nix::errno::Errno::EACCES);
+            if let Ok(inner) = path.strip_prefix(&directory)
+                && is_refused
+            {
+                found.push(inner.to_owned());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Images that the configuration names by an absolute path stay where it says.
