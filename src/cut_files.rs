@@ -88,7 +88,7 @@ fn survive(region: &Region) -> bool {
         if is_cut {
             b": this file was cut while it was in use; end the programs that use this board, and delete it"
         } else {
-            b": no place for this file, the disk is full; free some space, and start the programs again"
+            b": the disk is full, no place for this file; free some space"
         },
     ]);
     true

@@ -144,8 +144,9 @@ fn resolve_directory(path: &[u8]) -> Option<PathBuffer> {
     resolved
 }
 
-/// `/proc/self/fd/N`, `/dev/fd/N` and the names of the standard streams: another open of the same file.
-fn named_descriptor(path: &[u8]) -> Option<i32> {
+/// `/proc/self/fd/N`, `/dev/fd/N` and the names of the standard streams: another open of the same file. (What other names
+/// below /proc lead to is looked up, see below.)
+pub fn named_descriptor(path: &[u8]) -> Option<i32> {
     match path {
         b"/dev/stdin" => return Some(0),
         b"/dev/stdout" => return Some(1),
@@ -154,9 +155,20 @@ fn named_descriptor(path: &[u8]) -> Option<i32> {
     }
     let digits = path
         .strip_prefix(b"/proc/self/fd/".as_slice())
-        .or_else(|| path.strip_prefix(b"/proc/thread-self/fd/".as_slice()))
         .or_else(|| path.strip_prefix(b"/dev/fd/".as_slice()))?;
     paths::parse_decimal(digits).map(|fd| fd as i32)
+}
+
+/// `/proc/PID/fd/N` of this process or another: the flash that is open there.
+#[inline(never)]
+pub fn node_behind_link(path: &[u8]) -> Option<Node> {
+    // Few names there end in a digit.
+    if !path.starts_with(b"/proc/") || !path.last()?.is_ascii_digit() {
+        return None;
+    }
+    let mut buffer = [0; PATH_MAX];
+    let target = sys::readlink(PathBuffer::of(&[path])?.c_str(), &mut buffer).ok()?;
+    paths::node_of_file(target).filter(|node| node.kind != NodeKind::Answered)
 }
 
 /// open and its kin. None: not ours, make the real call.
@@ -171,6 +183,9 @@ pub fn open(directory: i32, path: &[u8], flags: i32) -> Answer<i32> {
             return Some(crate::answers::open(name.bytes(), descriptor.node, flags));
         }
         return Some(open_node(descriptor.node, flags));
+    }
+    if let Some(node) = node_behind_link(path) {
+        return Some(open_node(node, flags));
     }
     find(directory, path).and_then(|ours| open_ours(&ours, flags))
 }
@@ -297,9 +312,12 @@ fn access_ours(ours: &Ours, mode: i32) -> Answer<i32> {
 /// The name behind /proc/self/fd/N as the guest must see it, or a link in our part of /sys.
 #[inline(never)]
 pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
-    if let Some(fd) = named_descriptor(path) {
-        let mut buffer = [0; PATH_MAX];
-        let name = descriptor_name(fd, &mut buffer)?;
+    let mut buffer = [0; PATH_MAX];
+    let name = match named_descriptor(path) {
+        Some(fd) => Some(descriptor_name(fd, &mut buffer)?),
+        None => node_behind_link(path).and_then(device_name),
+    };
+    if let Some(name) = name {
         let length = name.bytes().len().min(to.len());
         to.get_mut(..length)?
             .copy_from_slice(name.bytes().get(..length)?);
@@ -324,15 +342,17 @@ pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
     }
 }
 
+#[inline(never)]
+fn device_name(node: Node) -> Option<PathBuffer> {
+    PathBuffer::of(&[b"/dev/", paths::node_name(node)?.bytes()])
+}
+
 /// The guest's name for a descriptor whose real name is the shim's.
 fn descriptor_name(fd: i32, buffer: &mut [u8]) -> Option<PathBuffer> {
     if let Some(descriptor) = descriptors::lookup(fd)
         && descriptor.node.kind != NodeKind::Threshold
     {
-        let Some(name) = paths::node_name(descriptor.node) else {
-            return crate::answers::name_behind(fd);
-        };
-        return PathBuffer::of(&[b"/dev/", name.bytes()]);
+        return device_name(descriptor.node).or_else(|| crate::answers::name_behind(fd));
     }
     let real = paths::descriptor_path(fd, buffer)?;
     if let Some(name) = text_files::guest_name(real) {

@@ -411,7 +411,12 @@ pub const NODE_MEMORY: &[u8] = b"mtdshim-node:";
 
 /// The node whose file is open behind `fd`, and the board's directory in `buffer`'s front where it is known.
 pub fn node_behind(fd: i32, buffer: &mut [u8]) -> Option<Node> {
-    let path = descriptor_path(fd, buffer)?;
+    node_of_file(descriptor_path(fd, buffer)?)
+}
+
+/// The node whose file has this name.
+#[inline(never)]
+pub fn node_of_file(path: &[u8]) -> Option<Node> {
     let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
     let name = path.rsplit(|&byte| byte == b'/').next()?;
     let directory = path.get(..path.len() - name.len())?;

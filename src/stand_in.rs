@@ -77,17 +77,16 @@ pub fn of_link(directory: i32, path: &[u8], follow: bool) -> Option<Found> {
 
 /// stat of /proc/self/fd/N follows to the file behind the descriptor.
 fn of_named_descriptor(path: &[u8], follow: bool) -> Option<Found> {
-    let digits = path
-        .strip_prefix(b"/proc/self/fd/".as_slice())
-        .or_else(|| path.strip_prefix(b"/dev/fd/".as_slice()))?;
     if !follow {
         return None;
     }
-    let descriptor = crate::descriptors::lookup(paths::parse_decimal(digits)? as i32)?;
-    let appearance = Some(StandIn::of_node(descriptor.node));
+    let node = match files::named_descriptor(path) {
+        Some(fd) => crate::descriptors::lookup(fd)?.node,
+        None => files::node_behind_link(path)?,
+    };
     Some(Found {
-        file: crate::nodes::stand_in_file(descriptor.node)?,
-        appearance,
+        file: crate::nodes::stand_in_file(node)?,
+        appearance: Some(StandIn::of_node(node)),
     })
 }
 

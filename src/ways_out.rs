@@ -120,6 +120,21 @@ fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
 }
 
+/// Whether one of the arguments is a word of the list, or the systemd target of that name.
+///
+/// # Safety
+/// `arguments` is an argument array of the guest.
+#[inline(never)]
+unsafe fn has_word(arguments: Strings, list: &[&[u8]]) -> bool {
+    // SAFETY: promised by the caller.
+    let words = unsafe { children::strings(arguments) }.skip(1);
+    let mut words = words.map(|word| {
+        let word = word.to_bytes();
+        word.strip_suffix(b".target").unwrap_or(word)
+    });
+    words.any(|word| list.contains(&word))
+}
+
 /// The name of a program that is started only to end the system. Such programs ask their service manager over a socket,
 /// which would be the host's, so they are not even started.
 ///
@@ -130,20 +145,17 @@ pub unsafe fn power_command(path: &[u8], arguments: Strings) -> Option<&[u8]> {
     // SAFETY: promised by the caller.
     let mut words = unsafe { children::strings(arguments) }.map(CStr::to_bytes);
     let name = words.next().map_or(base_name(path), base_name);
-    let has = |list: &[&[u8]]| {
-        // SAFETY: promised by the caller.
-        unsafe { children::strings(arguments) }
-            .skip(1)
-            .any(|word| list.contains(&word.to_bytes()))
-    };
-    let command = match (base_name(path), name) {
+    // SAFETY: promised by the caller.
+    let has = |list: &[&[u8]]| unsafe { has_word(arguments, list) };
+    const BOXES: &[&[u8]] = &[b"busybox", b"toybox"];
+    let command = match base_name(path) {
+        file if !BOXES.contains(&file) => file,
         // An applet's name may be the first argument.
-        (b"busybox" | b"toybox", b"busybox" | b"toybox") => words.next().unwrap_or(b""),
-        (b"busybox" | b"toybox", name) => name,
-        (file, _) => file,
+        _ if BOXES.contains(&name) => words.next().unwrap_or(b""),
+        _ => name,
     };
     let ends = match command {
-        b"systemctl" => has(POWER_VERBS),
+        b"systemctl" | b"loginctl" => has(POWER_VERBS),
         b"init" | b"telinit" => has(&[b"0", b"6"]),
         command => POWER_COMMANDS.contains(&command) && !has(HARMLESS),
     };

@@ -48,6 +48,12 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
     match number {
         libc::SYS_open => answer(wide(files::open(sys::AT_FDCWD, path(a)?, b as i32))?),
         libc::SYS_openat => answer(wide(files::open(fd, path(b)?, c as i32))?),
+        libc::SYS_openat2 => {
+            // struct open_how: the flags are the lower half of its first word.
+            let mut flags = [0; 4];
+            crate::world::copy_in(c, &mut flags).ok()?;
+            answer(wide(files::open(fd, path(b)?, i32::from_le_bytes(flags)))?)
+        }
         libc::SYS_close if is_private(fd) => answer(Err(Errno::EBADF)),
         libc::SYS_close => {
             crate::world::before_close(fd);
@@ -140,7 +146,7 @@ fn follow(number: c_long, words: &Words, result: c_long) {
         {
             descriptors::copy(a as i32, result);
         }
-        libc::SYS_open | libc::SYS_openat => descriptors::forget(result),
+        libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 => descriptors::forget(result),
         _ => {}
     }
 }

@@ -120,6 +120,19 @@ def reboot(lab):
         holds("before" in result.out or words[0] == "kill", f"output was lost: {result.transcript()}")
 
 
+@case("ways out: systemctl and loginctl are not started to end the host, by whatever words, and are for all else")
+def systemd(lab):
+    board = lab.board(SMALL_NOR)
+    for name in ("systemctl", "loginctl"):
+        lab.make_file(name, b"#!/bin/sh\necho started: $*\n").chmod(0o755)
+    for words in ("systemctl -f -f reboot", "systemctl isolate reboot.target", "systemctl start --no-block poweroff.target",
+                  "systemctl kexec", "loginctl poweroff"):
+        result = guest(lab, "reboot-in-child", f"./{words}", board=board, seconds=20)
+        holds(result.status == REBOOT_STATUS and "started" not in result.out, f"{words}:\n{result.transcript()}")
+    for words in ("systemctl status reboot.service", "systemctl isolate multi-user.target", "loginctl list-sessions"):
+        guest(lab, "system", f"./{words}", board=board).ok().says(f"started: {words.split(' ', 1)[1]}")
+
+
 @case("ways out: a reboot ends everything the run has started, and nothing else")
 def everything(lab):
     board = lab.board(SMALL_NOR)

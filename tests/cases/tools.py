@@ -207,6 +207,18 @@ def reopened_for_writing(lab):
     same("standard outputanother stream", result.out, "read back")
 
 
+@case("names: what another process has open is the same flash by its number below /proc, and openat2 knows nodes")
+def below_proc(lab):
+    board = lab.board(SMALL_NOR)
+    script = "printf first > /dev/mtd1; exec 3<>/dev/mtd1; head -c 5 /proc/$$/fd/3; echo; printf later > /proc/$$/task/$$/fd/3; "
+    script += "head -c 5 /proc/$$/fd/3; echo; readlink /proc/$$/fd/3; stat -L -c %F:%t:%T /proc/$$/fd/3; head -c 5 /dev/mtd1"
+    # NOR: what is programmed twice is ANDed.
+    anded = bytes(a & b for a, b in zip(b"first", b"later")).decode()
+    expected = ["first", anded, "/dev/mtd1", "character special file:5a:2", anded]
+    same(expected, lab.guest(board, [SYSROOT / "bin/dash", "-c", script]).ok().out, "what is seen")
+    lab.guest(board, ["reopen", "openat2", "/dev/mtd1"]).ok().says("the device")
+
+
 @case("names: every spelling of a node leads to it, wherever the dots and slashes stand in the name")
 def spellings(lab):
     board = lab.board(SMALL_NOR)

@@ -142,21 +142,11 @@ fn open_side<O: Os>(
     read_only: bool,
     opened: &mut Opened<'_, O>,
 ) -> Result<(Mapping, Fd, bool), Problem> {
-    let out_of_memory = || {
-        Problem::of_errno(
-            &paths.side,
-            "map this file",
-            errno::ENOMEM,
-            "free some memory",
-        )
+    let failed = |errno| {
+        let fix = "free some memory, and some space on the disk";
+        Problem::of_errno(&paths.side, "map this file", errno, fix)
     };
-    let no_room = |errno| match errno {
-        errno::ENOMEM => out_of_memory(),
-        _ => {
-            let what = "store this file as a whole";
-            Problem::of_errno(&paths.side, what, errno, "free some space")
-        }
-    };
+    let out_of_memory = || failed(errno::ENOMEM);
     let length = usize::try_from(SideLayout::of(&chip.geometry).mapped_bytes)
         .map_err(|_| out_of_memory())?;
     match open_file(os, &paths.side, read_only, "side file") {
@@ -167,7 +157,7 @@ fn open_side<O: Os>(
                 let mapping = private_copy(os, fd, length).ok_or_else(out_of_memory)?;
                 Ok((mapping, fd, true))
             } else {
-                let mapping = Mapping::stored(os, fd, length, &status).map_err(no_room)?;
+                let mapping = Mapping::stored(os, fd, length, &status).map_err(failed)?;
                 Ok((mapping, fd, false))
             }
         }
