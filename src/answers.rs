@@ -12,8 +12,8 @@ use crate::paths::{self, PATH_MAX, PathBuffer};
 use crate::sys::{self, Kernel};
 use crate::trace;
 use crate::ways_out::watchdog::SHOWN_NAME as WATCHDOG;
-use crate::world::{self, with_state};
-use answers::{Call, Data, Next, Outcome, Rule, Rules, Step};
+use crate::world::{self, State, with_state};
+use answers::{Call, Data, Next, Outcome, Rules, Step};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use image::Os;
 use mtd_abi::errno::Errno;
@@ -73,19 +73,20 @@ pub fn note(rules: u32) {
 pub fn named(path: &[u8]) -> Option<Node> {
     let node = node_for(path)?;
     let name = PathBuffer::of(&[path])?;
-    (!stays_real(&name, node.index)).then_some(node)
+    (!stays_real(&name)).then_some(node)
 }
 
 /// Directories, links to something, sockets, memory devices and terminals stay what they are. A plain file is a
 /// placeholder in an unpacked root, unless a rule with a star would take it outside /dev; and hardware of the host is none
 /// of the guest's business.
-fn stays_real(name: &PathBuffer, rule: u32) -> bool {
+fn stays_real(name: &PathBuffer) -> bool {
     let Ok(status) = sys::stat64(name.c_str(), false) else {
         return false;
     };
     match sys::stat_mode(&status) & libc::S_IFMT {
         libc::S_IFREG => {
-            !name.bytes().starts_with(DEV) && rule_of(rule, |_, rule| rule.is_wild()) == Some(true)
+            let is_exact = |state: &mut State| Some(state.rules()?.0.has_exactly(name.bytes()));
+            !name.bytes().starts_with(DEV) && with_state(is_exact) != Some(true)
         }
         libc::S_IFBLK => false,
         libc::S_IFCHR => matches!(sys::stat_major(&status), 1 | 4 | 5 | 136..=143),
@@ -94,18 +95,15 @@ fn stays_real(name: &PathBuffer, rule: u32) -> bool {
     }
 }
 
-fn rule_of<T>(index: u32, ask: impl FnOnce(&Rules<'_>, Rule<'_>) -> T) -> Option<T> {
-    with_state(|state| {
-        let (rules, _) = state.rules()?;
-        Some(ask(&rules, rules.rule(index as usize)?))
-    })
-}
-
 /// The pattern of a rule.
 #[inline(never)]
 fn pattern_of(index: u32) -> Option<PathBuffer> {
     let mut bytes = [0; PATTERN_MAX];
-    let length = rule_of(index, |rules, rule| rules.copy(rule.path(), 0, &mut bytes))?;
+    let length = with_state(|state| {
+        let (rules, _) = state.rules()?;
+        let pattern = rules.rule(index as usize)?.path();
+        Some(rules.copy(pattern, 0, &mut bytes))
+    })?;
     PathBuffer::of(&[bytes.get(..length)?])
 }
 

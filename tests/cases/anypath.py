@@ -81,6 +81,8 @@ def existing(lab):
     board = board_with(lab, rule(placeholder, "0x6701", "return = 5"), rule(f"{folder}/vendor*", "0x6701", "return = 6"),
                        rule(f"{folder}/vendor*", '"read"', 'text = "ruled"'), rule(folder, "0x6701", "return = 4"))
     says(lab, board, str(placeholder), ["o", "i:0x6701:n0", "r:9"], "o: 0", "i:0x6701:n0: 5", "r:9: 0 ''")
+    both = board_with(lab, rule(f"{folder}/place*", "0x6701", "return = 8"), rule(placeholder, "0x6702", "return = 9"), name="both")
+    says(lab, both, str(placeholder), ["o", "i:0x6701:n0", "i:0x6702:n0", "r:9"], "o: 0", "i:0x6701:n0: 8", "i:0x6702:n0: 9", "r:9: 0 ''")
     says(lab, board, str(stays), ["o", "r:9", "i:0x6701:n0"], "o: 0", "r:9: 4 'real'", "i:0x6701:n0: 6")
     says(lab, board, str(folder / "vendor-new"), ["o", "r:9", "i:0x6701:n0"], "o: 0", "r:9: 5 'ruled'", "i:0x6701:n0: 6")
     says(lab, board, str(folder), ["o"], "o: -1 errno 21")

@@ -329,6 +329,15 @@ impl<'a> Rules<'a> {
             .map(|rule| rule.index)
     }
 
+    /// Whether a rule is for this name alone.
+    pub fn has_exactly(&self, path: &[u8]) -> bool {
+        self.iter().any(|rule| {
+            let pattern = rule.path();
+            usize::from(pattern.length) == path.len()
+                && (0..path.len()).all(|at| self.byte(pattern, at) == path.get(at).copied())
+        })
+    }
+
     /// The first rule that answers this call, in the order of the text.
     pub fn find(&self, path: &[u8], call: Call) -> Option<Rule<'a>> {
         self.iter()
@@ -393,12 +402,6 @@ impl Rule<'_> {
     /// How often it was asked.
     pub fn asked(&self) -> u32 {
         self.rules.get(COUNTS_AT + self.index)
-    }
-
-    /// Its pattern stands for more than one name.
-    pub fn is_wild(&self) -> bool {
-        let pattern = self.path();
-        (0..pattern.length.into()).any(|index| self.rules.byte(pattern, index) == Some(b'*'))
     }
 
     fn is_for(&self, path: &[u8]) -> bool {
