@@ -44,12 +44,12 @@ fn find(os: &impl Os, path: &CStr) -> Result<Place, Problem> {
         }
     };
     let private = PathText::join(&directory, PRIVATE_DIRECTORY);
-    let name = core::str::from_utf8(conf.file_name()).unwrap_or("other");
     // Two texts may share a directory; each has its compiled form.
     let compiled = PathText::join(&private, "board");
-    let compiled = if name == CONF_NAME {
+    let compiled = if conf.file_name() == CONF_NAME.as_bytes() {
         compiled
     } else {
+        let name = core::str::from_utf8(conf.file_name()).unwrap_or("other");
         compiled.with_suffix("-").with_suffix(name)
     };
     Ok(Place {
