@@ -113,15 +113,8 @@ fn own_fileno(stream: *mut FILE) -> c_int {
 
 family! {
     fn fopen_any(path: *const c_char, mode: *const c_char) -> *mut FILE |next| {
-        if is_quick(path, mode) {
-            let stream = next(path, mode);
-            if stream.is_null() {
-                return fopen_through_links(path, mode).unwrap_or(stream);
-            }
-            descriptors::enter_foreign(own_fileno(stream));
-            return stream;
-        }
-        if let Some(stream) = fopen_ours(path, mode) {
+        let quick = is_quick(path, mode);
+        if !quick && let Some(stream) = fopen_ours(path, mode) {
             return stream;
         }
         let stream = next(path, mode);
@@ -132,6 +125,9 @@ family! {
                 }
                 stream
             });
+        }
+        if quick {
+            descriptors::enter_foreign(own_fileno(stream));
         }
         stream
     }

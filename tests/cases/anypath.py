@@ -163,6 +163,8 @@ def traced(lab):
             result = client(lab, board, path, spelling, env={"MTDSHIM_TRACE": "stderr"}).ok()
             text = f'[[answer]]\npath = "{path}"\ncommand = "open"\n'
             holds(result.err.count(text) == 1 and f"missing device {path}" in result.err, spelling + result.transcript())
+    result = client(lab, board, "/var/dev/gpio-x", "F", "F", env={"MTDSHIM_TRACE": "stderr"}).ok()
+    holds(result.err.count("missing device /var/dev/gpio-x") == 2, "each time:\n" + result.transcript())
     result = client(lab, board, "/etc/nothing-there", "o", env={"MTDSHIM_TRACE": "stderr"}).ok()
     holds("missing" not in result.err, result.transcript())
 
