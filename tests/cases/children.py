@@ -92,7 +92,7 @@ def host_programs(lab):
     guest(lab, "start", "execve", "./uname", "-m", board=board, env={"MTDSHIM_HOST_PROGRAMS": "1"}).ok().says("x86_64")
     guest(lab, "system", "/bin/true", board=board, options=("-L", "/nonexistent"), root=SYSROOT)
     static = SYSROOT / "opt/static/bin/busybox"
-    guest(lab, "start", "spawn", static, "head", "-c", "1", "/dev/mtd0", board=board).fails(1).says("is static")
+    guest(lab, "start", "spawn", static, "head", "-c", "1", "/dev/mtd999", board=board).fails(1).says("is static")
     for status, name in ((99, "/nonexistent"), (99, "/etc/passwd"), (99, "/tmp")):
         guest(lab, "start", "execve", name, board=board).fails(status)
 
