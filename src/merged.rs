@@ -81,15 +81,12 @@ static ENTRIES: Entries = Entries(core::cell::UnsafeCell::new([[0; ENTRY_SIZE]; 
 
 pub fn of_path(path: &[u8]) -> Option<Merged> {
     let absolute = paths::absolute(sys::AT_FDCWD, path)?;
-    let which = match absolute.bytes() {
+    // Through a descriptor, a directory of the root is found under its real name.
+    let which = match crate::root_names::guest_name(absolute.bytes()) {
         b"/dev" => Merged::Dev,
         b"/sys/class" => Merged::Class,
         b"/sys/block" | b"/sys/class/block" => Merged::Block,
-        // A rootfs's own /dev is found under its real name through a descriptor.
-        path if path.ends_with(b"/dev") && !path.starts_with(b"/sys") => Merged::Dev,
-        path => Merged::Ruled(crate::answers::rule_below(crate::root_names::guest_name(
-            path,
-        ))?),
+        path => Merged::Ruled(crate::answers::rule_below(path)?),
     };
     world::has_board().then_some(which)
 }

@@ -122,6 +122,13 @@ def listed(lab):
     board = board_with(lab, rule("socket:"), rule(ruled), rule("/proc/vendor_ctl"), rule("/sys/class/gpio-x/export"), rule(lab.work / "star*"))
     script = f"ls {lab.work} | busybox grep ruled; ls -l {ruled} | busybox cut -c1-10; ls /proc | busybox grep vendor; ls -l /proc/vendor_ctl | busybox cut -c1-10; cd {lab.work}; echo rul*"
     same("ruled-node\ncrw-------\nvendor_ctl\n-rw-r--r--\nruled-node\n", lab.guest(board, ["busybox", "sh", "-c", script]).ok().out, "output")
+    (lab.work / "dev").mkdir()
+    other = board_with(lab, rule(lab.work / "dev/gpio-x"), rule("/dev/gpio-y"), name="other")
+    same("gpio-x\n", lab.guest(other, ["busybox", "ls", str(lab.work / "dev")]).ok().out, "a directory named dev")
+    (lab.work / "plain/dev").mkdir(parents=True)
+    same("", lab.guest(other, ["busybox", "ls", "-l", str(lab.work / "plain/dev")]).ok().out.replace("total 0\n", ""), "another directory named dev")
+    names = lab.guest(other, ["busybox", "ls", "/dev"]).ok().out.split()
+    holds("gpio-y" in names and "mtd0" in names and "gpio-x" not in names, f"{names}")
     result = lab.guest(board, ["find", str(lab.work), "-maxdepth", "1", "-type", "c"]).ok()
     same(f"{ruled}\n", result.out, "find")
 

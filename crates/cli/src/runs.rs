@@ -154,12 +154,18 @@ fn claim(store: &Store, mut number: u32) -> Result<Run> {
 /// The same where the board takes no more files: known until the run ends.
 pub fn begin_elsewhere(store: &Store) -> Result<Run> {
     let temporary = Scratch::new()?;
+    let failed = || {
+        format!(
+            "{}: cannot keep here what flash was before; free some space, or name another place: TMPDIR=DIR",
+            std::env::temp_dir().display()
+        )
+    };
     let run = Run {
         number: 0,
         directory: temporary.path().to_owned(),
         temporary: Some(temporary),
     };
-    copy_board(store, &run.before())?;
+    copy_board(store, &run.before()).with_context(failed)?;
     Ok(run)
 }
 
