@@ -6,7 +6,9 @@ use crate::os::{Fd, OpenMode, Os, errno, pwrite_all};
 use crate::problem::Problem;
 use crate::text::PathText;
 
-const CHUNK_BYTES: u64 = 1 << 18;
+/// The system keeps a file in pieces as large as it was written in. With these, transfers of an eraseblock are fastest; with much
+/// larger ones, those of a page become slow.
+const CHUNK_BYTES: u64 = 1 << 17;
 const TEMPORARY_SUFFIX: &str = ".new";
 
 fn temporary(target: &PathText) -> PathText {
