@@ -68,14 +68,9 @@ impl Files<'_> {
     /// Before anything is changed: whether the open files are still those that the board names.
     #[inline(always)]
     fn look_at(&mut self, area: Area, length: u64) -> Result<(), MediumError> {
-        let trusted = self.trust.load(Relaxed);
-        match u32::try_from(length) {
-            Ok(length) if length < trusted && matches!(area, Area::Main | Area::Oob) => {
-                self.trust.store(trusted - length, Relaxed);
-                Ok(())
-            }
-            _ => self.look(area),
-        }
+        let is_trusted = matches!(area, Area::Main | Area::Oob)
+            && u32::try_from(length).is_ok_and(|length| is_trusted(self.trust, length));
+        if is_trusted { Ok(()) } else { self.look(area) }
     }
 
     #[inline(never)]
@@ -183,6 +178,16 @@ pub fn forget_looks() {
     for trust in &TRUST {
         trust.store(0, Relaxed);
     }
+}
+
+#[inline(always)]
+pub fn is_trusted(trust: &AtomicU32, length: u32) -> bool {
+    let left = trust.load(Relaxed);
+    let is_trusted = length < left;
+    if is_trusted {
+        trust.store(left - length, Relaxed);
+    }
+    is_trusted
 }
 
 pub fn trust(chip: usize) -> &'static AtomicU32 {
@@ -330,9 +335,7 @@ pub fn ecc_stats(board: &Board, device: u32) -> EccStats {
 }
 
 pub fn bitflip_threshold(board: &Board, device: u32) -> u32 {
-    board
-        .stats(device)
-        .map_or(0, |stats| sys::load(stats.bitflip_threshold))
+    board.bitflip_threshold(device).map_or(0, sys::load)
 }
 
 pub fn block_settings(board: &Board, device: u32, mask: u32, value: u32) -> u32 {

@@ -4,6 +4,7 @@
 //! (see docs/ARCHITECTURE.md). The table below is only a cache indexed by number: the mark decides. It is made of
 //! single words, so threads, signals and vfork children need no lock.
 
+use crate::calls::Direction;
 use crate::late::AtomicFd;
 use crate::sys;
 use chardev::{FileMode, OpenFile};
@@ -278,14 +279,14 @@ pub fn copy(from: i32, to: i32) {
 // goes where it can be shared, to the offset of the node file, before another process could get at it (fork, exec, a
 // descriptor sent away). Only for reading: what libc's streams write below the hooks goes to that offset.
 
-struct Own {
+pub struct OwnPosition {
     /// Numbers that lead to it.
     users: AtomicU32,
     offset: AtomicU64,
 }
 const OWN_MAX: usize = 64;
-static OWN: [Own; OWN_MAX] = [const {
-    Own {
+static OWN: [OwnPosition; OWN_MAX] = [const {
+    OwnPosition {
         users: AtomicU32::new(0),
         offset: AtomicU64::new(0),
     }
@@ -293,25 +294,51 @@ static OWN: [Own; OWN_MAX] = [const {
 const IS_OWN: u32 = 1 << 27;
 const OWN_SHIFT: u32 = 16;
 
-/// A position that nobody else can see, of the char device `index` that is open for reading.
-pub struct OwnPosition {
+/// Where the next transfer of a char device goes.
+pub struct Position {
     pub index: u32,
-    offset: &'static AtomicU64,
+    fd: i32,
+    /// None: it is in the node file.
+    pub own: Option<&'static OwnPosition>,
 }
 
+/// Told at once, of a file that is open for reading with a position of its own, or for writing.
 #[inline(always)]
-pub fn own_position(fd: i32) -> Option<OwnPosition> {
+pub fn position_of(fd: i32, direction: Direction) -> Option<Position> {
     let word = slot(fd)?.load(Relaxed);
-    // Of the kinds, the two of the char device are below 2.
-    let told = OURS | READABLE | PATH_ONLY | IS_OWN | 6 << KIND_SHIFT;
-    if word & told != OURS | READABLE | IS_OWN {
+    // Of the kinds, those of the char device are below 2, and below 1 where one can write.
+    let (told, wanted) = match direction {
+        Direction::Read => (READABLE | IS_OWN | 6 << KIND_SHIFT, READABLE | IS_OWN),
+        Direction::Write => (WRITABLE | IS_OWN | 7 << KIND_SHIFT, WRITABLE),
+    };
+    if word & (told | OURS | PATH_ONLY) != wanted | OURS {
         return None;
     }
-    let own = OWN.get(word as usize >> OWN_SHIFT & (OWN_MAX - 1))?;
-    Some(OwnPosition {
+    let own = OWN.get(word as usize >> OWN_SHIFT & (OWN_MAX - 1));
+    Some(Position {
         index: word & INDEX_MASK,
-        offset: &own.offset,
+        fd,
+        own: own.filter(|_| direction == Direction::Read),
     })
+}
+
+impl Position {
+    /// Moves the one in the node file and tells where it was, in mode NORMAL; otherwise nothing was done.
+    #[inline(always)]
+    pub fn advance(&self, length: u32) -> Option<u64> {
+        let offset = sys::lseek(self.fd, length.into(), libc::SEEK_CUR).ok()?;
+        if offset >> MODE_SHIFT == MARK >> MODE_SHIFT {
+            return (offset & POSITION_MASK).checked_sub(length.into());
+        }
+        self.take_back(length);
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub fn take_back(&self, length: u32) {
+        let _ = sys::lseek(self.fd, -i64::from(length), libc::SEEK_CUR);
+    }
 }
 
 impl OwnPosition {
@@ -337,7 +364,7 @@ pub fn has_own() -> bool {
 }
 
 #[inline(always)]
-fn own_of(word: u32) -> Option<&'static Own> {
+fn own_of(word: u32) -> Option<&'static OwnPosition> {
     if word & (OURS | IS_OWN) != OURS | IS_OWN {
         return None;
     }
@@ -354,7 +381,7 @@ fn take_own(descriptor: &Descriptor) -> u32 {
     {
         return 0;
     }
-    let free = |own: &Own| own.users.compare_exchange(0, 1, Relaxed, Relaxed).is_ok();
+    let free = |own: &OwnPosition| own.users.compare_exchange(0, 1, Relaxed, Relaxed).is_ok();
     match OWN.iter().enumerate().find(|(_, own)| free(own)) {
         Some((index, own)) => {
             own.offset.store(MARK, Relaxed);

@@ -49,6 +49,7 @@ pub fn forget_pid() {
 
 /// Who this thread is: the address of its thread area, which a forked child's thread keeps. Where a libc has none, all
 /// threads are one.
+#[inline(always)]
 fn identity() -> u32 {
     const SOMEBODY: u32 = 2;
     let area: u32;
@@ -77,6 +78,28 @@ impl ProcessLock {
         let pid = pid();
         HOLDER_PID.store(pid, Ordering::Relaxed);
         ProcessLock { signals, pid }
+    }
+
+    /// The same if nobody has it and nothing else is to be done for it.
+    #[inline(always)]
+    pub fn acquire_at_once() -> Option<ProcessLock> {
+        let pid = PID.load(Ordering::Relaxed);
+        if pid == 0 || signals::must_be_blocked() {
+            return None;
+        }
+        HOLDER
+            .compare_exchange(0, identity(), Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        HOLDER_PID.store(pid, Ordering::Relaxed);
+        Some(ProcessLock { signals: None, pid })
+    }
+
+    /// Of a lock that was acquired at once.
+    #[inline(always)]
+    pub fn release_at_once(self) {
+        core::mem::forget(self);
+        set_free();
+        signals::raise_held_back();
     }
 
     #[cold]
@@ -119,13 +142,28 @@ impl ProcessLock {
     }
 }
 
+#[inline(always)]
+fn set_free() {
+    // Only the holder moves it.
+    RELEASES.store(
+        RELEASES.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
+    HOLDER_PID.store(0, Ordering::Relaxed);
+    if HOLDER.swap(0, Ordering::Release) & WAITERS != 0 {
+        wake();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn wake() {
+    Kernel.futex_wake(&HOLDER, 1);
+}
+
 impl Drop for ProcessLock {
     fn drop(&mut self) {
-        RELEASES.fetch_add(1, Ordering::Relaxed);
-        HOLDER_PID.store(0, Ordering::Relaxed);
-        if HOLDER.swap(0, Ordering::Release) & WAITERS != 0 {
-            Kernel.futex_wake(&HOLDER, 1);
-        }
+        set_free();
         if let Some(signals) = &self.signals {
             sys::restore_signals(signals);
         }

@@ -45,6 +45,9 @@ fn transfer_vector(
 family! {
     quick (is_foreign(fd))
     fn transfer_any(fd: c_int, buffer: usize, count: size_t) -> ssize_t |next, mark| {
+        if crate::world::quick::transfer(fd, direction(mark), buffer, count) {
+            return count as ssize_t;
+        }
         if let Some(result) = transfer(fd, mark, buffer, count, None) {
             return result;
         }

@@ -1,108 +1,52 @@
 //! The transfers that make up nearly all work on flash, read() and write() of bytes that are only bytes to the chip, without
-//! anything that the others need: no session, no room to compute in, no trace.
+//! anything that the others need: no session, no room to compute in, no trace, and hardly a call, since to QEMU each costs as
+//! much as many instructions.
 //!
 //! Each test here has its reason in the long way, which is taken when one fails; a call that was done in part is done again there.
 
-use super::State;
+use super::{STATE, State};
 use crate::backing::{self, Files};
-use crate::descriptors::{self, Descriptor, NodeKind};
+use crate::calls::Direction;
+use crate::descriptors::{self, OwnPosition, Position};
+use crate::guest_memory::Window;
+use crate::process_lock::ProcessLock;
 use crate::sys::{self, Kernel};
-use crate::{late::Late, trace};
-use chardev::FileMode;
+use crate::trace;
+use core::sync::atomic::Ordering::Relaxed;
 use flash::{Chip, Ledger, Source};
-use image::{ChipFiles, DeviceView};
+use image::{Board, ChipFiles, DeviceView};
 
-/// read() of a file whose position nobody else can see. Whether all `length` bytes were moved, and the position with them;
-/// otherwise nothing was done.
+/// Whether all `length` bytes were moved, and the position with them; otherwise nothing was done.
 #[inline(always)]
-pub fn read(fd: i32, address: usize, length: usize) -> bool {
-    let Some(own) = descriptors::own_position(fd) else {
+pub fn transfer(fd: i32, direction: Direction, address: usize, length: usize) -> bool {
+    let Some(position) = descriptors::position_of(fd, direction) else {
         return false;
     };
-    if !trace::is_known_off() {
-        return false;
-    }
-    super::with_state(|state| {
-        let Some(position) = own.normal() else {
-            return false;
-        };
-        let end = position + length as u64;
-        let done = straight_read(state, own.index, position, end, address, length).is_some();
-        if done {
-            own.move_to(end);
-        }
-        done
-    })
-}
-
-/// write(): the position is where `descriptor` found it. Whether all bytes were taken; the position is moved in either case.
-#[inline(always)]
-pub fn write(descriptor: Descriptor, address: usize, length: usize) -> bool {
-    let file = descriptors::open_file(descriptor);
     trace::is_known_off()
-        && descriptor.node.kind == NodeKind::Char
-        && descriptor.writable
-        && descriptor.advanced == length as u64
-        && file.mode == FileMode::Normal
-        && super::with_state(|state| {
-            straight_write(state, descriptor.node.index, file.position, address, length)
-        })
-        .is_some()
+        && with_state_at_once(|state, pid| {
+            transfer_at(state, pid, &position, address as u32, length as u32).is_some()
+        }) == Some(true)
 }
 
-/// A device that the process used last and that is still there, with its open chip, if it holds the whole range.
+/// `with_state` if it needs no waiting and nothing new; None: nothing was done.
 #[inline(always)]
-fn used_last<'a>(
-    last: &'a Late<(DeviceView, u32)>,
-    chips: &'a [Late<ChipFiles>],
-    table_state: Option<u32>,
-    index: u32,
-    end: u64,
-) -> Option<(&'a DeviceView, &'a ChipFiles)> {
-    let (view, then) = last.as_ref()?;
-    let is_there = view.index == index && table_state == Some(*then) && end <= view.size;
-    let files = chips.get(view.chip)?.as_ref()?;
-    is_there.then_some((view, files))
+fn with_state_at_once<R>(body: impl FnOnce(&mut State, u32) -> R) -> Option<R> {
+    let lock = ProcessLock::acquire_at_once()?;
+    // SAFETY: the process lock is held until it is released below; handlers of the guest wait meanwhile.
+    let state = unsafe { &mut *STATE.0.get() };
+    let result = body(state, lock.pid);
+    lock.release_at_once();
+    Some(result)
 }
 
 #[inline(always)]
-fn straight_read(
+fn transfer_at(
     state: &mut State,
-    index: u32,
-    position: u64,
-    end: u64,
-    address: usize,
-    length: usize,
+    pid: u32,
+    position: &Position,
+    address: u32,
+    length: u32,
 ) -> Option<()> {
-    let board = state.board.as_ref()?;
-    let (view, files) = used_last(&state.last, &state.chips, board.table_state(), index, end)?;
-    let at = view.offset + position;
-    let lock = files.lock();
-    // Without the lock: who writes meanwhile is noticed.
-    let sequence = lock.begin_read()?;
-    let ledger = Ledger::knowing(files.ledger_words(), state.known);
-    let is_straight = flash::reads_straight(&files.geometry, &ledger, at, length as u32);
-    state.known = ledger.known();
-    if length == 0
-        || !is_straight
-        || files.geometry.ecc_strength() > 0 && backing::bitflip_threshold(board, index) == 0
-        || sys::pread(files.image_fd, address, length, at) != Ok(length)
-        || lock.must_retry(sequence)
-    {
-        return None;
-    }
-    Some(())
-}
-
-#[inline(always)]
-fn straight_write(
-    state: &mut State,
-    index: u32,
-    position: u64,
-    address: usize,
-    length: usize,
-) -> Option<()> {
-    let length = length as u64;
     let State {
         window,
         board,
@@ -111,33 +55,151 @@ fn straight_write(
         known,
         ..
     } = state;
+    // The device that the process used last and that is still there, with its open chip.
     let board = board.as_ref()?;
-    let (view, files) = used_last(last, chips, board.table_state(), index, position + length)?;
-    if view.flags & mtd_abi::flag::WRITEABLE == 0 {
+    let (view, then) = last.as_ref()?;
+    let files = chips.get(view.chip)?.as_ref()?;
+    if state.pid != pid || view.index != position.index || board.table_state() != Some(*then) {
         return None;
     }
-    let lock = files.acquire(&Kernel).ok()?;
-    let ledger = Ledger::knowing(files.ledger_words(), *known);
+    let mut ledger = Ledger::knowing(files.ledger_words(), *known);
+    let done = match position.own {
+        Some(own) => read(board, view, files, &mut ledger, own, address, length),
+        None => write(
+            window,
+            board,
+            view,
+            files,
+            &mut ledger,
+            pid,
+            position,
+            address,
+            length,
+        ),
+    };
+    *known = ledger.known();
+    done
+}
+
+/// Only of files whose position nobody else can see.
+#[inline(always)]
+fn read(
+    board: &Board,
+    view: &DeviceView,
+    files: &ChipFiles,
+    ledger: &mut Ledger<'_>,
+    own: &OwnPosition,
+    address: u32,
+    length: u32,
+) -> Option<()> {
+    let position = own.normal()?;
+    let end = position + u64::from(length);
+    let at = view.offset + position;
+    let lock = files.lock_at_once();
+    // Without the lock: who writes meanwhile is noticed.
+    let sequence = lock.begin_read()?;
+    let is_straight = flash::reads_straight(&files.geometry, ledger, at, length);
+    if length == 0 || end > view.size || !is_straight {
+        return None;
+    }
+    if files.code.is_some() && board.bitflip_threshold(view.index)?.load(Relaxed) == 0 {
+        return None;
+    }
+    let moved = sys::call!(
+        libc::SYS_pread64,
+        files.image_fd,
+        address,
+        length,
+        0,
+        at as u32,
+        (at >> 32) as u32
+    );
+    if moved != length as isize || lock.must_retry(sequence) {
+        return None;
+    }
+    own.move_to(end);
+    Some(())
+}
+
+#[allow(clippy::too_many_arguments)]
+#[inline(always)]
+fn write(
+    window: &mut Window,
+    board: &Board,
+    view: &DeviceView,
+    files: &ChipFiles,
+    ledger: &mut Ledger<'_>,
+    pid: u32,
+    position: &Position,
+    address: u32,
+    length: u32,
+) -> Option<()> {
+    if files.code.is_some() || view.flags & mtd_abi::flag::WRITEABLE == 0 {
+        return None;
+    }
+    let lock = files.acquire_at_once(pid)?;
+    let before = position.advance(length);
+    let done = before.is_some_and(|before| {
+        let at = view.offset + before;
+        before + u64::from(length) <= view.size
+            && flash::claim_straight(&files.geometry, ledger, at, length)
+            && (store(files, view.chip, at, address, length)
+                || store_with_care(window, board, view.chip, files, ledger, at, address, length))
+    });
+    lock.release_at_once(&Kernel);
+    if before.is_some() && !done {
+        position.take_back(length);
+    }
+    done.then_some(())
+}
+
+/// Whether all bytes are in the image, whose file need not be looked at.
+#[inline(always)]
+fn store(files: &ChipFiles, chip: usize, at: u64, address: u32, length: u32) -> bool {
+    backing::is_trusted(backing::trust(chip), length)
+        && sys::call!(
+            libc::SYS_pwrite64,
+            files.image_fd,
+            address,
+            length,
+            0,
+            at as u32,
+            (at >> 32) as u32
+        ) == length as isize
+}
+
+/// The same with a look at the file, and with all that may go wrong.
+#[allow(clippy::too_many_arguments)]
+#[cold]
+#[inline(never)]
+fn store_with_care(
+    window: &mut Window,
+    board: &Board,
+    chip: usize,
+    files: &ChipFiles,
+    ledger: &Ledger<'_>,
+    at: u64,
+    address: u32,
+    length: u32,
+) -> bool {
+    let trust = backing::trust(chip);
     let mut medium = Files {
         window,
         board,
         files,
-        chip: view.chip,
-        trust: backing::trust(view.chip),
+        chip,
+        trust,
     };
     let mut chip = Chip {
         geometry: &files.geometry,
-        ledger: &ledger,
+        ledger,
         code: None,
         medium: &mut medium,
         scratch: &mut [],
     };
     let from = Source::Guest {
-        address: address as u64,
-        length,
+        address: address.into(),
+        length: length.into(),
     };
-    let done = chip.program_straight(view.offset + position, from);
-    *known = ledger.known();
-    lock.release(&Kernel);
-    done?.ok()
+    chip.store_claimed(at, from).is_ok()
 }

@@ -144,18 +144,6 @@ impl EccPositions {
         all.saturating_sub(self.offset) as usize
     }
 
-    /// Takes the next `count` positions if they lie side by side in one run, which they nearly always do.
-    pub(crate) fn take_run(&mut self, count: usize) -> Option<usize> {
-        let region = self.regions.get(self.index)?;
-        let next = self.offset.checked_add(u32::try_from(count).ok()?)?;
-        if next > region.length {
-            return None;
-        }
-        let start = region.offset + self.offset;
-        self.offset = next;
-        Some(start as usize)
-    }
-
     /// One past the last position.
     pub(crate) fn end(&self) -> u32 {
         self.regions.iter().map(OobRegion::end).max().unwrap_or(0)

@@ -40,7 +40,7 @@ pub use layout::OobLayout;
 pub use ledger::{BlockFlags, Known, Ledger, LedgerDamage};
 pub use medium::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source, Store};
 pub use otp::OtpRegion;
-pub use straight::reads_straight;
+pub use straight::{claim_straight, reads_straight};
 
 /// What a chip answers when it does not do what was asked. The kernel's errno for each is in `chardev`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

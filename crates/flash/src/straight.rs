@@ -32,39 +32,36 @@ pub fn reads_straight(geometry: &Geometry, ledger: &Ledger<'_>, at: u64, length:
         return at.saturating_add(u64::from(length)) <= geometry.size;
     }
     geometry.writesize > KEPT_PAGE_MAX
-        && block_of(geometry, at, length).is_some_and(|(block, _)| ledger.is_sound(block))
+        && block_of(geometry, at, length).is_some_and(|(block, _)| ledger.is_sound_still(block))
+}
+
+/// Whether programming a range of the chip is nothing but a write of its bytes, which are not ANDed to others and have no
+/// code. Then they are no longer known to be erased, and are to be stored: straight away or by `Chip::store_claimed`.
+#[inline(always)]
+pub fn claim_straight(geometry: &Geometry, ledger: &Ledger<'_>, at: u64, length: u32) -> bool {
+    let unit = match (geometry.kind, geometry.lock) {
+        (Kind::Nand | Kind::MlcNand, _) if geometry.ecc_strength() == 0 => geometry.writesize,
+        (Kind::Nor, LockScheme::None) => 1,
+        (Kind::Nor, LockScheme::BlockProtect(_)) if ledger.is_unprotected() => 1,
+        _ => return false,
+    };
+    // NOR counts bytes, where its blocks are small enough for that.
+    if unit == 1 && geometry.erasesize > UNITS_MAX as u32 {
+        return false;
+    }
+    let Some((block, start)) = block_of(geometry, at, length) else {
+        return false;
+    };
+    let shift = unit.trailing_zeros();
+    length != 0
+        && (start | length) & unit.wrapping_sub(1) == 0
+        && ledger.claim(block, start >> shift, (start + length) >> shift)
 }
 
 impl Chip<'_> {
-    /// Programs where nothing stands in the way of the bytes, which are not ANDed to others and have no code. None: nothing
-    /// was done, and `program` is to be asked.
-    #[inline(always)]
-    pub fn program_straight(
-        &mut self,
-        at: u64,
-        from: Source<'_>,
-    ) -> Option<Result<(), FlashError>> {
-        let (geometry, ledger) = (self.geometry, self.ledger);
-        let length = u32::try_from(from.length())
-            .ok()
-            .filter(|&length| length > 0)?;
-        let unit = match (geometry.kind, geometry.lock) {
-            (Kind::Nand | Kind::MlcNand, _) if geometry.ecc_strength() == 0 => geometry.writesize,
-            (Kind::Nor, LockScheme::None) => 1,
-            (Kind::Nor, LockScheme::BlockProtect(_)) if ledger.is_unprotected() => 1,
-            _ => return None,
-        };
-        // NOR counts bytes, where its blocks are small enough for that.
-        let is_unit =
-            unit.is_power_of_two() && (unit > 1 || geometry.erasesize <= UNITS_MAX as u32);
-        let (block, start) = block_of(geometry, at, length)?;
-        let clean_from = ledger.clean_from(block)?;
-        let shift = unit.trailing_zeros();
-        if !is_unit || (start | length) & (unit - 1) != 0 || start >> shift < clean_from {
-            return None;
-        }
-        ledger.set_clean_from(block, Some((start + length) >> shift));
-        Some(self.store_clean(at, from))
+    /// Stores what was claimed; where the guest has no bytes, it is erased again.
+    pub fn store_claimed(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
+        self.store_clean(at, from)
     }
 }
 
@@ -74,8 +71,13 @@ mod tests {
     use crate::*;
 
     fn straight(bench: &mut Bench, at: u64, from: Source<'_>) -> Result<(), FlashError> {
-        let result = bench.with(|chip| chip.program_straight(at, from));
-        result.unwrap_or_else(|| bench.with(|chip| chip.program(at, from, OpMode::Place).1))
+        bench.with(|chip| {
+            if claim_straight(chip.geometry, chip.ledger, at, from.length() as u32) {
+                chip.store_claimed(at, from)
+            } else {
+                chip.program(at, from, OpMode::Place).1
+            }
+        })
     }
 
     fn geometries() -> [Geometry; 5] {
@@ -106,11 +108,11 @@ mod tests {
     #[test]
     fn straight_programs_leave_what_others_leave() {
         for geometry in geometries() {
-            let alone = Bench::new(geometry)
-                .with(|chip| chip.program_straight(0, Source::Bytes(&[0; 2048])));
+            let alone = Bench::new(geometry);
+            let is_straight = claim_straight(&geometry, &alone.words.ledger(), 0, 2048);
             let stands_in_the_way =
                 geometry.ecc_strength() > 0 || geometry.lock == LockScheme::PerBlock;
-            assert_eq!(alone.is_none(), stands_in_the_way);
+            assert_eq!(is_straight, !stands_in_the_way);
             let mut benches = [Bench::new(geometry), Bench::new(geometry)];
             let block = u64::from(geometry.erasesize);
             let unit = u64::from(geometry.writesize).max(16);

@@ -91,6 +91,20 @@ impl<'a> SharedLock<'a> {
         Ok(self.enter(acquired))
     }
 
+    /// The same if nobody holds it and this process has its slot; otherwise nothing was done.
+    #[inline(always)]
+    pub fn acquire_at_once(&self, pid: u32) -> Option<Acquired> {
+        let own = self.state.registrations.first()?.load(Ordering::Acquire);
+        let slot = if own >> SLOT_BITS == pid {
+            own & SLOT_MASK
+        } else if self.state.fd < 0 {
+            1
+        } else {
+            return None;
+        };
+        self.try_take(0, slot).then(|| self.enter(Acquired::Clean))
+    }
+
     /// None when somebody holds it. Does not look whether that one lives.
     pub fn try_acquire(&self, os: &impl Os) -> Result<Option<Acquired>, LockError> {
         let slot = self.own_slot(os)?;
@@ -98,6 +112,12 @@ impl<'a> SharedLock<'a> {
     }
 
     pub fn release(&self, os: &impl Os) {
+        self.release_at_once(os);
+    }
+
+    /// The same in place.
+    #[inline(always)]
+    pub fn release_at_once(&self, os: &impl Os) {
         fence(Ordering::Release);
         let sequence = self.sequence.load(Ordering::Relaxed);
         self.sequence
@@ -105,8 +125,14 @@ impl<'a> SharedLock<'a> {
         let before = self.word.swap(0, Ordering::Release);
         self.leave();
         if before & WAITERS != 0 {
-            os.futex_wake(self.word, 1);
+            self.wake(os);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake(&self, os: &impl Os) {
+        os.futex_wake(self.word, 1);
     }
 
     /// The sequence to give to `must_retry` later; None while a holder is inside.
@@ -122,6 +148,7 @@ impl<'a> SharedLock<'a> {
     }
 
     /// Marks the lock as held inside: the sequence becomes odd, also after a holder that died with it odd.
+    #[inline(always)]
     fn enter(&self, acquired: Acquired) -> Acquired {
         let sequence = self.sequence.load(Ordering::Relaxed);
         let died_inside = !sequence.is_multiple_of(2);

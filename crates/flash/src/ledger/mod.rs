@@ -180,6 +180,22 @@ impl<'a> Ledger<'a> {
         (value != NONE).then_some(value)
     }
 
+    /// Forgets, before they are written, that the units from `from` to `to` of a block are erased, if they are known to be.
+    #[inline(always)]
+    pub(crate) fn claim(&self, block: u32, from: u32, to: u32) -> bool {
+        let index = place(block, CLEAN_FROM);
+        let (Some(epoch), Some(raw)) = (self.raw(EPOCH), self.raw(index)) else {
+            return false;
+        };
+        let known = self.known.get();
+        let is_known = known.epoch == epoch && known.clean_from == (index, raw);
+        if from < word::value(raw) || !is_known && self.clean_from(block).is_none() {
+            return false;
+        }
+        self.set_clean_from(block, Some(to));
+        true
+    }
+
     pub(crate) fn set_clean_from(&self, block: u32, unit: Option<u32>) {
         let index = place(block, CLEAN_FROM);
         match self.epoch() {
@@ -224,6 +240,19 @@ impl<'a> Ledger<'a> {
             self.known.set(known);
         }
         word::value(raw) == 1
+    }
+
+    /// The same, told at once of a block that was asked for just before.
+    #[inline(always)]
+    pub(crate) fn is_sound_still(&self, block: u32) -> bool {
+        let index = place(block, SOUND);
+        let (known, raw) = (self.known.get(), self.raw(index));
+        let is_known = self.raw(EPOCH) == Some(known.epoch) && raw == Some(known.sound.1);
+        if is_known && known.sound.0 == index {
+            word::value(known.sound.1) == 1
+        } else {
+            self.is_sound(block)
+        }
     }
 
     pub(crate) fn set_sound(&self, block: u32, sound: bool) {
@@ -358,6 +387,7 @@ impl<'a> Ledger<'a> {
         word::decode(self.raw(index)?, index, kind)
     }
 
+    #[inline(always)]
     fn raw(&self, index: usize) -> Option<u32> {
         Some(self.words.get(index)?.load(Ordering::Relaxed))
     }

@@ -73,6 +73,7 @@ const fn mark(index: usize, kind: Kind) -> u32 {
 }
 
 /// By `EPOCHS_TOLD_APART` = 2^12 - 1, of a number below 2^24: the sum of its halves leaves the same.
+#[inline(always)]
 const fn remainder(number: u32) -> u32 {
     let sum = (number >> 12) + (number & CHECK_MASK);
     if sum >= 2 * EPOCHS_TOLD_APART {

@@ -86,11 +86,6 @@ pub(super) fn next_code(
     spare: &[u8],
     code: &mut [u8],
 ) -> Result<(), FlashError> {
-    if let Some(start) = positions.take_run(code.len()) {
-        let stored = spare.get(start..start.saturating_add(code.len()));
-        code.copy_from_slice(stored.ok_or(FlashError::Invalid)?);
-        return Ok(());
-    }
     for byte in code {
         let position = positions.next().ok_or(FlashError::Invalid)?;
         *byte = *spare.get(position as usize).ok_or(FlashError::Invalid)?;
@@ -104,11 +99,6 @@ pub(super) fn set_next_code(
     spare: &mut [u8],
     code: &[u8],
 ) -> Result<(), FlashError> {
-    if let Some(start) = positions.take_run(code.len()) {
-        let stored = spare.get_mut(start..start.saturating_add(code.len()));
-        stored.ok_or(FlashError::Invalid)?.copy_from_slice(code);
-        return Ok(());
-    }
     for byte in code {
         let position = positions.next().ok_or(FlashError::Invalid)?;
         *spare

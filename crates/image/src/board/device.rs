@@ -188,6 +188,11 @@ impl<'a> DeviceTable<'a> {
         })
     }
 
+    #[inline(always)]
+    pub fn bitflip_threshold(&self, index: usize) -> Option<&'a AtomicU32> {
+        self.device_words(index)?.get(THRESHOLD)
+    }
+
     pub fn stats(&self, index: usize) -> Option<DeviceStats<'a>> {
         let words = self.device_words(index)?;
         Some(DeviceStats {

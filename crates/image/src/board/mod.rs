@@ -168,6 +168,12 @@ impl Board {
         (0..DEVICES_MAX as u32).filter_map(|index| self.device(index))
     }
 
+    /// One of them alone.
+    #[inline(always)]
+    pub fn bitflip_threshold(&self, index: u32) -> Option<&AtomicU32> {
+        self.words().devices().bitflip_threshold(index as usize)
+    }
+
     /// Also of an index that is not in use.
     pub fn stats(&self, index: u32) -> Option<DeviceStats<'_>> {
         self.words().devices().stats(index as usize)

@@ -127,6 +127,12 @@ impl ChipFiles {
 
     /// The chip's lock between all threads of all processes.
     pub fn lock(&self) -> SharedLock<'_> {
+        self.lock_at_once()
+    }
+
+    /// The same in place.
+    #[inline(always)]
+    pub fn lock_at_once(&self) -> SharedLock<'_> {
         static NO_WORD: AtomicU32 = AtomicU32::new(0);
         let words = self.ledger_words();
         // A mapping always has these words; without them the process would lock against itself only.
@@ -139,9 +145,25 @@ impl ChipFiles {
     pub fn acquire(&self, os: &impl Os) -> Result<SharedLock<'_>, LockError> {
         let lock = self.lock();
         if lock.acquire(os)? == Acquired::Recovered {
-            self.ledger().next_epoch(&self.geometry);
+            self.recover();
         }
         Ok(lock)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn recover(&self) {
+        self.ledger().next_epoch(&self.geometry);
+    }
+
+    /// The same if the lock is free and this process `pid` has taken it before.
+    #[inline(always)]
+    pub fn acquire_at_once(&self, pid: u32) -> Option<SharedLock<'_>> {
+        let lock = self.lock_at_once();
+        if lock.acquire_at_once(pid)? == Acquired::Recovered {
+            self.recover();
+        }
+        Some(lock)
     }
 
     /// Remembers how image and spare area look now, so that the next opening trusts the ledger's hints.
