@@ -57,9 +57,10 @@ fn ask() -> u8 {
     STATE.load(Relaxed)
 }
 
-/// A board was opened: the summary of its rules.
-pub fn note(rules: u32) {
-    let state = match rules {
+/// A board was opened: what it answers besides flash.
+pub fn note(summary: u32) {
+    crate::shadow::note_hardware(summary & image::board::HARDWARE != 0);
+    let state = match summary & !image::board::HARDWARE {
         0 => NONE,
         rules if answers::is_elsewhere(rules) => ELSEWHERE,
         _ => SOME,

@@ -63,6 +63,7 @@ fn classify(path: &[u8]) -> Option<Virtual> {
     let flash = paths::classify(path);
     let ours = flash.filter(exists);
     ours.or_else(|| crate::answers::named(path).map(Virtual::Node))
+        .or_else(|| shadow::is_hardware(path).then_some(Virtual::Sys))
         .or(flash
             .filter(|what| matches!(what, Virtual::Node(_)))
             .map(|_| Virtual::Absent))
@@ -375,21 +376,7 @@ pub fn realpath_through_links(path: &[u8]) -> Answer<PathBuffer> {
 #[inline(never)]
 fn realpath_ours(ours: Ours) -> Answer<PathBuffer> {
     match ours.what {
-        Virtual::Sys => {
-            let real = shadow::real_path(ours.path.bytes())?;
-            let Ok(fd) = sys::openat(
-                sys::AT_FDCWD,
-                real.c_str(),
-                libc::O_PATH | libc::O_CLOEXEC,
-                0,
-            ) else {
-                return Some(Err(Errno::ENOENT));
-            };
-            let mut buffer = [0; PATH_MAX];
-            let resolved = paths::descriptor_path(fd, &mut buffer).map(shadow::guest_name);
-            sys::close(fd);
-            Some(resolved.ok_or(Errno::ENOENT))
-        }
+        Virtual::Sys => Some(shadow::resolve(ours.path.bytes()).ok_or(Errno::ENOENT)),
         Virtual::Absent => Some(Err(Errno::ENOENT)),
         _ if ours.as_directory => Some(Err(Errno::ENOTDIR)),
         _ => Some(Ok(ours.path)),

@@ -18,6 +18,7 @@
 #![cfg(all(target_arch = "arm", target_os = "linux"))]
 
 mod answers;
+mod attributes;
 mod backing;
 mod block_copies;
 mod calls;
@@ -46,6 +47,7 @@ mod signals;
 mod stand_in;
 mod streams;
 mod sys;
+mod sysfs_tree;
 mod text_files;
 mod trace;
 mod unseen;

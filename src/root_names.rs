@@ -81,7 +81,7 @@ pub unsafe fn is_outside(path: *const c_char) -> bool {
 }
 
 /// Calls `body` with every name in a directory of the host; false if it cannot be read.
-fn for_each_name(path: &[u8], body: impl FnMut(&[u8])) -> bool {
+fn for_each_name(path: &[u8], body: &mut dyn FnMut(&[u8])) -> bool {
     PathBuffer::of(&[path]).is_some_and(|path| sys::for_each_name(path.c_str(), body))
 }
 
@@ -90,7 +90,7 @@ fn note_directories(root: &[u8]) {
     // Counted here and shown when complete: a slot that said "nothing" too early would be believed.
     let mut found = [NOTHING; SLOTS];
     let complete = root.is_empty()
-        || for_each_name(root, |name| {
+        || for_each_name(root, &mut |name| {
             let letter = |index: usize| name.get(index).copied().unwrap_or(0);
             if let Some(count) = found.get_mut(place(letter(0), letter(1))) {
                 *count = (*count + 1).min(SOME);
@@ -113,7 +113,7 @@ fn look_whether_empty(root: &[u8], path: &[u8]) {
     }
     let mut entries = 0;
     let complete = PathBuffer::of(&[root, b"/", name])
-        .is_some_and(|directory| for_each_name(directory.bytes(), |_| entries += 1));
+        .is_some_and(|directory| for_each_name(directory.bytes(), &mut |_| entries += 1));
     let state = if complete && entries == 0 {
         NOTHING
     } else {

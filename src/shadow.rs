@@ -1,14 +1,15 @@
 //! The directories of sysfs that are ours, kept as a real tree of directories, links and files in the board's private
 //! directory: opendir, scandir, chdir, glob and relative names work on it as on any directory.
 //!
-//! A tree belongs to one state of the device table and is never changed; a new table makes a new tree. The texts of
-//! attributes are not read from it (see `text_files`).
+//! A tree belongs to one state of the device table and is never changed; a new table makes a new tree (`sysfs_tree`).
+//! The texts of attributes are not read from it (see `text_files`).
 
 use crate::descriptors::{Node, NodeKind};
 use crate::paths::{self, Components, PATH_MAX, PathBuffer};
-use crate::{sys, world};
+use crate::{attributes, sys};
 use chardev::text;
-use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use image::board::Hardware;
 use mtd_abi::errno::Errno;
 
 /// Whether the current directory lies in the tree, or in /dev where rules name devices. A fork inherits it with the directory; a program that was started
@@ -46,11 +47,7 @@ impl Attribute {
     }
 
     pub fn kind(&self) -> text::Node {
-        match self.node.kind {
-            NodeKind::CharReadOnly => text::Node::ReadOnly,
-            NodeKind::Block => text::Node::Block,
-            NodeKind::Char | NodeKind::Threshold | NodeKind::Answered => text::Node::Char,
-        }
+        attribute_kind(self.node.kind)
     }
 
     pub fn is_writable(&self) -> bool {
@@ -67,16 +64,74 @@ impl Attribute {
 
     /// Its real name in sysfs.
     pub fn path(&self) -> Option<PathBuffer> {
-        let mut path = device_path(self.node)?;
+        let mut path = device_path(self.node, &attributes::hardware(self.node.index)?)?;
         path.push(b"/")?;
         path.push(self.name())?;
         Some(path)
     }
 }
 
+const VIRTUAL: &[u8] = b"/sys/devices/virtual";
+
+/// Some chip hangs below a parent, or has a node in the device tree.
+static HARDWARE: AtomicBool = AtomicBool::new(false);
+
+pub fn note_hardware(any: bool) {
+    HARDWARE.store(any, Relaxed);
+}
+
+pub fn is_hardware_noted() -> bool {
+    HARDWARE.load(Relaxed)
+}
+
+/// Asked for names below /sys alone.
+#[inline(never)]
+pub fn any_hardware() -> bool {
+    // It looks at the board's front, which tells both.
+    crate::answers::any();
+    is_hardware_noted()
+}
+
+/// The directory that the class's directory of a device lies in.
+pub fn parent_of(hardware: &Hardware) -> &[u8] {
+    Some(hardware.parent.as_bytes())
+        .filter(|parent| !parent.is_empty())
+        .unwrap_or(VIRTUAL)
+}
+
+fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    path.strip_prefix(directory)
+        .is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
+}
+
+/// Whether an absolute name is a parent's or below one, or something on the way there that the system itself lacks.
+#[cold]
+pub fn is_hardware(path: &[u8]) -> bool {
+    if !path.starts_with(b"/sys/") || !any_hardware() {
+        return false;
+    }
+    let mut below = false;
+    let _ = attributes::for_each_device(&mut |_, hardware| {
+        below |=
+            !hardware.parent.as_bytes().is_empty() && is_below(path, hardware.parent.as_bytes());
+    });
+    let exists = |name: Option<PathBuffer>| {
+        name.is_some_and(|name| sys::stat64(name.c_str(), false).is_ok())
+    };
+    below || !exists(PathBuffer::of(&[path])) && exists(real_path(path))
+}
+
+pub fn attribute_kind(kind: NodeKind) -> text::Node {
+    match kind {
+        NodeKind::CharReadOnly => text::Node::ReadOnly,
+        NodeKind::Block => text::Node::Block,
+        NodeKind::Char | NodeKind::Threshold | NodeKind::Answered => text::Node::Char,
+    }
+}
+
 /// `/sys/devices/virtual/mtd/mtd0`, or the block device below it.
-fn device_path(node: Node) -> Option<PathBuffer> {
-    let mut path = PathBuffer::of(&[b"/sys/devices/virtual/mtd/"])?;
+pub fn device_path(node: Node, hardware: &Hardware) -> Option<PathBuffer> {
+    let mut path = PathBuffer::of(&[parent_of(hardware), b"/mtd/"])?;
     let name = paths::node_name(node)?;
     if node.kind == NodeKind::Block {
         let parent = paths::node_name(Node {
@@ -90,69 +145,32 @@ fn device_path(node: Node) -> Option<PathBuffer> {
     Some(path)
 }
 
-/// Which device a name below /sys belongs to, and the rest behind it.
-#[inline(never)]
-fn split_device(path: &[u8]) -> Option<(Node, &[u8])> {
-    for prefix in [
-        b"/sys/class/mtd/".as_slice(),
-        b"/sys/devices/virtual/mtd/",
-        b"/sys/block/",
-        b"/sys/class/block/",
-    ] {
-        if let Some(tail) = path.strip_prefix(prefix) {
-            let (name, rest) = cut(tail);
-            let node = paths::parse_node(name)?;
-            // mtdN/mtdblockN is the block device.
-            let (second, below) = cut(rest);
-            return match paths::parse_node(second) {
-                Some(block) if block.kind == NodeKind::Block && block.index == node.index => {
-                    Some((block, below))
-                }
-                _ => Some((node, rest)),
-            };
-        }
-    }
-    if let Some(tail) = path.strip_prefix(b"/sys/dev/char/90:") {
-        let (minor, rest) = cut(tail);
-        let minor = paths::parse_decimal(minor)?;
-        let kind = if minor % 2 == 1 {
-            NodeKind::CharReadOnly
-        } else {
-            NodeKind::Char
-        };
-        return Some((
-            Node {
-                kind,
-                index: minor / 2,
-            },
-            rest,
-        ));
-    }
-    let (minor, rest) = cut(path.strip_prefix(b"/sys/dev/block/31:")?);
-    Some((
-        Node {
-            kind: NodeKind::Block,
-            index: paths::parse_decimal(minor)?,
-        },
-        rest,
-    ))
-}
-
-fn cut(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().position(|&byte| byte == b'/') {
-        Some(slash) => (
-            path.get(..slash).unwrap_or(&[]),
-            path.get(slash + 1..).unwrap_or(&[]),
-        ),
-        None => (path, &[]),
-    }
-}
-
 /// The attribute that an absolute path names, if it names one.
 pub fn attribute(path: &[u8]) -> Option<Attribute> {
-    let (node, name) = split_device(path)?;
-    let attribute = Attribute::new(node, name)?;
-    (!name.is_empty() && world::has_attribute(&attribute)).then_some(attribute)
+    // Through links, to the directory of the device. Where no tree can be made, most names are as good.
+    let resolved = match tree() {
+        Some(tree) => resolve_in(tree, path)?,
+        None => PathBuffer::of(&[path])?,
+    };
+    let (device, name) = paths::split(resolved.bytes())?;
+    let (_, device) = paths::split(device)?;
+    let attribute = Attribute::new(paths::parse_node(device)?, name)?;
+    attributes::has_attribute(&attribute).then_some(attribute)
+}
+
+/// The guest's name of what a name of ours leads to.
+pub fn resolve(path: &[u8]) -> Option<PathBuffer> {
+    resolve_in(tree()?, path)
+}
+
+fn resolve_in(mut real: PathBuffer, path: &[u8]) -> Option<PathBuffer> {
+    real.push(path.strip_prefix(b"/sys")?)?;
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    let fd = sys::openat(sys::AT_FDCWD, real.c_str(), flags, 0).ok()?;
+    let mut buffer = [0; PATH_MAX];
+    let resolved = paths::descriptor_path(fd, &mut buffer).map(guest_name);
+    sys::close(fd);
+    resolved
 }
 
 /// Where the tree has what the guest calls `path`.
@@ -180,7 +198,13 @@ pub fn guest_name(real: &[u8]) -> PathBuffer {
 
 pub fn open(path: &[u8], flags: i32) -> Result<i32, Errno> {
     let real = real_path(path).ok_or(Errno::ENOENT)?;
-    let fd = sys::openat(sys::AT_FDCWD, real.c_str(), flags & !libc::O_CREAT, 0).map_err(Errno)?;
+    let flags = flags & !(libc::O_CREAT | libc::O_TRUNC);
+    let fd = sys::openat(sys::AT_FDCWD, real.c_str(), flags, 0).map_err(Errno)?;
+    if flags & libc::O_ACCMODE != libc::O_RDONLY {
+        // What is no attribute of ours is a text for all.
+        sys::close(fd);
+        return Err(Errno::EACCES);
+    }
     crate::descriptors::enter_foreign(fd);
     Ok(fd)
 }
@@ -249,175 +273,14 @@ pub fn current_directory() -> Option<PathBuffer> {
 /// The tree of the device table as it is now, made if it does not exist.
 #[inline(never)]
 fn tree() -> Option<PathBuffer> {
-    let (mut path, stamp) = world::board_directory_and_stamp()?;
+    let (mut path, stamp) = attributes::board_directory_and_stamp()?;
     let mut digits = [0; 10];
     path.push(TREE)?;
     path.push(paths::decimal(stamp, &mut digits))?;
     if sys::stat64(path.c_str(), true).is_err() {
-        build(&path)?;
+        crate::sysfs_tree::build(&path)?;
     }
     Some(path)
-}
-
-/// What every tree has, each below one that comes before it.
-const DIRECTORIES: &str = "/class /class/mtd /class/block /block /dev /dev/char /dev/block /devices \
-                           /devices/virtual /devices/virtual/mtd";
-
-/// Makes the tree under a name of this process and renames it, so that nobody ever sees half a tree.
-#[inline(never)]
-fn build(target: &PathBuffer) -> Option<()> {
-    let mut digits = [0; 10];
-    let pid = paths::decimal(sys::getpid(), &mut digits);
-    let root = PathBuffer::of(&[target.bytes(), b".new", pid])?;
-    make_directory(&root, &[])?;
-    for directory in DIRECTORIES.split_ascii_whitespace() {
-        make_directory(&root, &[directory.as_bytes()])?;
-    }
-    world::for_each_device(|device| {
-        // A tree that lacks a part because the disk is full is still better than none.
-        let _ = build_device(&root, device);
-    })
-    .ok()?;
-    let renamed = sys::checked(sys::call!(
-        libc::SYS_renameat,
-        sys::AT_FDCWD,
-        root.c_str().as_ptr(),
-        sys::AT_FDCWD,
-        target.c_str().as_ptr()
-    ));
-    // Somebody else was faster: theirs is as good; what is left of ours is found by its name.
-    let _ = renamed;
-    Some(())
-}
-
-#[inline(never)]
-fn build_device(root: &PathBuffer, device: &chardev::Device<'_>) -> Option<()> {
-    for kind in [NodeKind::Char, NodeKind::CharReadOnly, NodeKind::Block] {
-        let node = Node {
-            kind,
-            index: device.index,
-        };
-        let place = device_path(node)?;
-        let place = place.bytes().strip_prefix(b"/sys")?;
-        let name = paths::node_name(node)?;
-        make_directory(root, &[place])?;
-        make_directory(root, &[place, b"/power"])?;
-        let up: &[u8] = if kind == NodeKind::Block {
-            b"../../../../../"
-        } else {
-            b"../../../../"
-        };
-        let subsystem: &[u8] = if kind == NodeKind::Block {
-            b"class/block"
-        } else {
-            b"class/mtd"
-        };
-        make_link(root, &[place, b"/subsystem"], &[up, subsystem])?;
-        let below = place.strip_prefix(b"/")?;
-        match kind {
-            NodeKind::Block => {
-                make_directory(root, &[place, b"/queue"])?;
-                make_link(
-                    root,
-                    &[place, b"/device"],
-                    &[b"../../", char_name(node)?.bytes()],
-                )?;
-                make_link(root, &[b"/block/", name.bytes()], &[b"../", below])?;
-                make_link(root, &[b"/class/block/", name.bytes()], &[b"../../", below])?;
-            }
-            _ => make_link(root, &[b"/class/mtd/", name.bytes()], &[b"../../", below])?,
-        }
-        if kind == NodeKind::Char {
-            // The nvmem child that every mtd device has.
-            make_directory(root, &[place, b"/", name.bytes()])?;
-        }
-        make_link(root, &[number_name(node)?.bytes()], &[b"../../", below])?;
-        for attribute in text::attributes(attribute_kind(kind)) {
-            if text::has_attribute(device, attribute_kind(kind), attribute.as_bytes()) {
-                make_file(root, &[place, b"/", attribute.as_bytes()])?;
-            }
-        }
-    }
-    Some(())
-}
-
-fn attribute_kind(kind: NodeKind) -> text::Node {
-    match kind {
-        NodeKind::CharReadOnly => text::Node::ReadOnly,
-        NodeKind::Block => text::Node::Block,
-        NodeKind::Char | NodeKind::Threshold | NodeKind::Answered => text::Node::Char,
-    }
-}
-
-fn char_name(node: Node) -> Option<PathBuffer> {
-    paths::node_name(Node {
-        kind: NodeKind::Char,
-        index: node.index,
-    })
-}
-
-/// `/dev/char/90:0`, `/dev/block/31:0`.
-fn number_name(node: Node) -> Option<PathBuffer> {
-    let mut digits = [0; 10];
-    match node.kind {
-        NodeKind::Block => {
-            PathBuffer::of(&[b"/dev/block/31:", paths::decimal(node.index, &mut digits)])
-        }
-        kind => {
-            let minor = node.index * 2 + u32::from(kind == NodeKind::CharReadOnly);
-            PathBuffer::of(&[b"/dev/char/90:", paths::decimal(minor, &mut digits)])
-        }
-    }
-}
-
-/// A name below `root`.
-fn below_root(root: &PathBuffer, parts: &[&[u8]]) -> Option<PathBuffer> {
-    let mut path = PathBuffer::of(&[root.bytes()])?;
-    for part in parts {
-        path.push(part)?;
-    }
-    Some(path)
-}
-
-fn make_directory(root: &PathBuffer, path: &[&[u8]]) -> Option<()> {
-    let path = below_root(root, path)?;
-    match sys::checked(sys::call!(
-        libc::SYS_mkdirat,
-        sys::AT_FDCWD,
-        path.c_str().as_ptr(),
-        0o755
-    )) {
-        Ok(_) | Err(libc::EEXIST) => Some(()),
-        Err(_) => None,
-    }
-}
-
-fn make_link(root: &PathBuffer, path: &[&[u8]], target: &[&[u8]]) -> Option<()> {
-    let path = below_root(root, path)?;
-    let target = PathBuffer::of(target)?;
-    let made = sys::call!(
-        libc::SYS_symlinkat,
-        target.c_str().as_ptr(),
-        sys::AT_FDCWD,
-        path.c_str().as_ptr()
-    );
-    match sys::checked(made) {
-        Ok(_) | Err(libc::EEXIST) => Some(()),
-        Err(_) => None,
-    }
-}
-
-fn make_file(root: &PathBuffer, path: &[&[u8]]) -> Option<()> {
-    let path = below_root(root, path)?;
-    let fd = sys::openat(
-        sys::AT_FDCWD,
-        path.c_str(),
-        libc::O_CREAT | libc::O_RDWR | libc::O_CLOEXEC,
-        0o644,
-    )
-    .ok()?;
-    sys::close(fd);
-    Some(())
 }
 
 impl Components for [u8] {

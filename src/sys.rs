@@ -193,7 +193,7 @@ pub fn getcwd(buffer: &mut [u8]) -> Result<&[u8], i32> {
 
 /// Calls `body` with every name in a directory but "." and ".."; false if it cannot be read to its end.
 #[inline(never)]
-pub fn for_each_name(path: &CStr, mut body: impl FnMut(&[u8])) -> bool {
+pub fn for_each_name(path: &CStr, body: &mut dyn FnMut(&[u8])) -> bool {
     // struct linux_dirent64: inode and offset, then length (16 bits), type, name.
     const LENGTH_AT: usize = 16;
     const NAME_AT: usize = 19;

@@ -5,7 +5,7 @@ use crate::calls::Direction;
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
 use crate::paths::{PathBuffer, Virtual};
 use crate::shadow::Attribute;
-use crate::{sys, world};
+use crate::{attributes, sys, world};
 use chardev::text::{self, Text};
 use core::fmt::Write;
 use image::os::Os;
@@ -57,7 +57,9 @@ pub fn open_proc(which: Virtual, flags: i32) -> Result<i32, Errno> {
     let name: &[u8] = match which {
         Virtual::ProcMtd => {
             content.push(text::PROC_MTD_HEADER);
-            world::for_each_device(|device| text::proc_mtd_line(&mut content, device))?;
+            attributes::for_each_device(&mut |device, _| {
+                text::proc_mtd_line(&mut content, device)
+            })?;
             b"/proc/mtd"
         }
         Virtual::ProcDevices => {
@@ -153,7 +155,7 @@ fn proc_partitions(content: &mut Text<'_>) -> Result<(), Errno> {
     if content.bytes().is_empty() {
         content.push(b"major minor  #blocks  name\n\n");
     }
-    world::for_each_device(|device| {
+    attributes::for_each_device(&mut |device, _| {
         let kib = chardev::block::capacity(device.size) / 1024;
         // Writing to a Text cannot fail.
         let _ = writeln!(
@@ -180,7 +182,7 @@ pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
     }
     let mut buffer = [0; 512];
     let mut content = Text::new(&mut buffer);
-    world::attribute_text(attribute, &mut content)?;
+    attributes::attribute_text(attribute, &mut content)?;
     let name = attribute.path().ok_or(Errno::ENAMETOOLONG)?;
     let fd = memory_file(name.bytes(), content.bytes(), flags)?;
     if access.writes() {

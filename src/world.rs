@@ -11,9 +11,7 @@ use crate::paths::PathBuffer;
 use crate::place::{Place, find_board};
 use crate::process_lock::ProcessLock;
 use crate::settings::BOARD as VARIABLE;
-use crate::shadow::Attribute;
 use crate::sys::Kernel;
-use chardev::text::{self, Text};
 use chardev::{Device, OpenFile, Session};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -108,7 +106,7 @@ impl State {
                     let conf = board.conf_path();
                     crate::settings::set(VARIABLE, conf.as_cstr());
                 }
-                crate::answers::note(board.rules().summary());
+                crate::answers::note(board.summary());
                 let (words, fd) = board.mapped();
                 cut_files::watch(0, words, fd);
                 self.board.set(board);
@@ -129,20 +127,19 @@ impl State {
 
     /// What rules there are. The board does not stay open for that, and mistakes in it are told to who needs it.
     pub fn rules_summary(&mut self) -> u32 {
-        let summary = |board: &Board| board.rules().summary();
         if let Some(board) = self.board.as_ref() {
-            return summary(board);
+            return board.summary();
         }
         let Some(Place::Found(path)) = find_board() else {
             return 0;
         };
-        if let Some(summary) = Board::rules_summary(&Kernel, path.c_str()) {
+        if let Some(summary) = Board::summary_of(&Kernel, path.c_str()) {
             return summary;
         }
         let Ok(board) = Board::open(&Kernel, path.c_str()) else {
             return 0;
         };
-        let rules = summary(&board);
+        let rules = board.summary();
         if board.is_read_only() {
             self.board.set(board);
             ANY_BOARD.store(true, Relaxed);
@@ -443,51 +440,6 @@ pub fn nth_device(number: u32) -> Option<u32> {
     })
 }
 
-pub fn for_each_device(mut body: impl FnMut(&Device<'_>)) -> Result<(), Errno> {
-    with_state(|state| {
-        let board = state.board(true).ok_or(Errno::ENODEV)?;
-        for view in board.devices() {
-            if let Some(chip) = board.chip(view.chip) {
-                body(&device_of(&view, &chip.geometry));
-            }
-        }
-        Ok(())
-    })
-}
-
-pub fn has_attribute(attribute: &Attribute) -> bool {
-    with_state(|state| {
-        let view = state.device(attribute.index()).ok()?;
-        let chip = state.board.as_ref()?.chip(view.chip)?;
-        let device = device_of(&view, &chip.geometry);
-        text::has_attribute(&device, attribute.kind(), attribute.name()).then_some(())
-    })
-    .is_some()
-}
-
-#[inline(never)]
-pub fn attribute_text(attribute: &Attribute, content: &mut Text<'_>) -> Result<(), Errno> {
-    with_state(|state| {
-        let view = state.device(attribute.index())?;
-        // Counters need the chip; an attribute of a chip that cannot be opened still has the others.
-        let _ = state.count_bad_blocks(&view);
-        let board = state.board.as_ref().ok_or(Errno::ENODEV)?;
-        let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;
-        let device = device_of(&view, &chip.geometry);
-        let stats = crate::backing::ecc_stats(board, view.index);
-        let threshold = crate::backing::bitflip_threshold(board, view.index);
-        text::attribute(
-            content,
-            &device,
-            stats,
-            threshold,
-            attribute.kind(),
-            attribute.name(),
-        )
-        .ok_or(Errno::ENOENT)
-    })
-}
-
 pub fn set_bitflip_threshold(index: u32, threshold: u32) -> Result<(), Errno> {
     with_state(|state| {
         let board = state.board(true).ok_or(Errno::ENODEV)?;
@@ -497,19 +449,6 @@ pub fn set_bitflip_threshold(index: u32, threshold: u32) -> Result<(), Errno> {
             .bitflip_threshold
             .store(threshold, Relaxed);
         Ok(())
-    })
-}
-
-/// The board's directory and a number that changes with its device table.
-pub fn board_directory_and_stamp() -> Option<(PathBuffer, u32)> {
-    with_state(|state| {
-        let board = state.board(true)?;
-        let directory = PathBuffer::of(&[board.directory().as_bytes()])?;
-        let stamp = board.devices().fold(2_166_136_261u32, |hash, view| {
-            let mix = |hash: u32, word: u32| (hash ^ word).wrapping_mul(16_777_619);
-            mix(mix(hash, view.index), view.generation)
-        });
-        Some((directory, stamp))
     })
 }
 

@@ -141,7 +141,7 @@ pub fn texts(board: &BoardWords<'_>, view: &DeviceView, geometry: &Geometry) {
     chardev::text::proc_mtd_line(&mut line, &device);
     assert!(line.bytes().ends_with(b"\n"));
     for node in [Node::Char, Node::ReadOnly, Node::Block] {
-        for name in chardev::text::attributes(node) {
+        for name in chardev::text::attributes(&device, node) {
             let mut buffer = [0; 512];
             let mut text = Text::new(&mut buffer);
             let _ = chardev::text::attribute(
@@ -150,7 +150,7 @@ pub fn texts(board: &BoardWords<'_>, view: &DeviceView, geometry: &Geometry) {
                 counters.ecc_stats(view.index),
                 counters.bitflip_threshold(view.index),
                 node,
-                name.as_bytes(),
+                name,
             );
         }
     }

@@ -257,7 +257,7 @@ impl Pids {
 
 fn for_each_pid(mut body: impl FnMut(u32)) {
     // Not /proc itself: a root directory may have an empty one, which the emulator would prefer.
-    sys::for_each_name(c"/proc/self/../", |name| {
+    sys::for_each_name(c"/proc/self/../", &mut |name| {
         if let Some(pid) = number(name) {
             body(pid as u32);
         }

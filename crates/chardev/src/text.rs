@@ -61,26 +61,84 @@ pub enum Node {
     Block,
 }
 
-pub const MTD_ATTRIBUTES: &str = "bad_blocks bbt_blocks bitflip_threshold corrected_bits dev ecc_failures ecc_step_size \
-    ecc_strength erasesize flags name numeraseregions offset oobavail oobsize size subpagesize type \
-    uevent writesize";
-pub const MTD_RO_ATTRIBUTES: &str = "dev uevent";
-pub const BLOCK_ATTRIBUTES: &str = "alignment_offset capability dev discard_alignment diskseq events events_async events_poll_msecs \
-    ext_range hidden inflight range removable ro size stat uevent";
+/// The attributes of a directory and their texts, one a line: `;` is a line's end, `%` and a letter a value of the device.
+const MTD_TEXTS: &[u8] = b"\
+bad_blocks %B;
+bbt_blocks %R;
+bitflip_threshold %T;
+corrected_bits %C;
+dev 90:%m;
+ecc_failures %F;
+ecc_step_size %g;
+ecc_strength %h;
+erasesize %e;
+flags %x;
+name %n;
+numeraseregions %l;
+offset %p;
+oobavail %a;
+oobsize %o;
+size %s;
+subpagesize %u;
+type %k;
+uevent MAJOR=90;MINOR=%m;DEVNAME=mtd%i;DEVTYPE=mtd;
+writesize %w;";
+const MTD_RO_TEXTS: &[u8] = b"\
+dev 90:%r;
+uevent MAJOR=90;MINOR=%r;DEVNAME=mtd%iro;";
+const BLOCK_TEXTS: &[u8] = b"\
+alignment_offset 0;
+capability 4;
+dev 31:%i;
+discard_alignment 0;
+diskseq %d;
+events \n\
+events_async \n\
+events_poll_msecs -1;
+ext_range 1;
+hidden 0;
+inflight        0        0;
+range 1;
+removable 0;
+ro %y;
+size %S;
+stat        0        0        0        0        0        0        0        0        0        0        0        0        0        0        0        0        0;
+uevent MAJOR=31;MINOR=%i;DEVNAME=mtdblock%i;DEVTYPE=disk;DISKSEQ=%d;";
+const _: () = assert!(MTD_CHAR_MAJOR == 90 && MTD_BLOCK_MAJOR == 31);
 
-/// Attributes that a device has at all: `offset` only on partitions.
-pub fn attributes(node: Node) -> impl Iterator<Item = &'static str> {
-    let names = match node {
-        Node::Char => MTD_ATTRIBUTES,
-        Node::ReadOnly => MTD_RO_ATTRIBUTES,
-        Node::Block => BLOCK_ATTRIBUTES,
+/// Names and texts of the attributes that a device has.
+fn texts(
+    device: &Device<'_>,
+    node: Node,
+) -> impl Iterator<Item = (&'static [u8], &'static [u8])> + use<> {
+    let is_partition = device.is_partition;
+    let all = match node {
+        Node::Char => MTD_TEXTS,
+        Node::ReadOnly => MTD_RO_TEXTS,
+        Node::Block => BLOCK_TEXTS,
     };
-    names.split_ascii_whitespace()
+    let lines = all.split(|&byte| byte == b'\n').map(|line| {
+        let blank = line.iter().position(|&byte| byte == b' ');
+        let (name, text) = line.split_at(blank.unwrap_or(line.len()));
+        (name, text.get(1..).unwrap_or(&[]))
+    });
+    lines.filter(move |(name, _)| *name != b"offset" || is_partition)
+}
+
+pub fn attributes(device: &Device<'_>, node: Node) -> impl Iterator<Item = &'static [u8]> + use<> {
+    texts(device, node).map(|(name, _)| name)
+}
+
+/// The text of an attribute, still with its letters; None if the directory has no such file.
+#[inline(never)]
+fn template(device: &Device<'_>, node: Node, name: &[u8]) -> Option<&'static [u8]> {
+    texts(device, node)
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| text)
 }
 
 pub fn has_attribute(device: &Device<'_>, node: Node, name: &[u8]) -> bool {
-    attributes(node).any(|known| known.as_bytes() == name)
-        && (node != Node::Char || name != b"offset" || device.is_partition)
+    template(device, node, name).is_some()
 }
 
 /// `uevent` and a few others can be written by root.
@@ -111,101 +169,90 @@ pub fn attribute(
     node: Node,
     name: &[u8],
 ) -> Option<()> {
-    if !has_attribute(device, node, name) {
-        return None;
-    }
-    let name = core::str::from_utf8(name).ok()?;
-    match node {
-        Node::Char => mtd_attribute(text, device, stats, bitflip_threshold, name),
-        Node::ReadOnly => ro_attribute(text, device, name),
-        Node::Block => block_attribute(text, device, name),
-    }
-    .ok()
-}
-
-fn mtd_attribute(
-    text: &mut Text<'_>,
-    device: &Device<'_>,
-    stats: EccStats,
-    bitflip_threshold: u32,
-    name: &str,
-) -> fmt::Result {
-    let geometry = device.geometry;
-    let number = match name {
-        "type" => return writeln!(text, "{}", type_name(device.kind_number())),
-        "flags" => return writeln!(text, "{:#x}", device.flags),
-        "name" => {
-            text.push(device.name);
-            text.push(b"\n");
-            return Ok(());
-        }
-        "dev" => return writeln!(text, "{MTD_CHAR_MAJOR}:{}", device.index * 2),
-        "uevent" => {
-            let (index, minor) = (device.index, device.index * 2);
-            return write!(
-                text,
-                "MAJOR={MTD_CHAR_MAJOR}\nMINOR={minor}\nDEVNAME=mtd{index}\nDEVTYPE=mtd\n"
-            );
-        }
-        "size" => device.size,
-        "offset" => device.parent_offset,
-        "erasesize" => device.erasesize.into(),
-        "writesize" => geometry.writesize.into(),
-        "subpagesize" => (geometry.writesize >> geometry.subpage_shift).into(),
-        "oobsize" => geometry.oobsize.into(),
-        "oobavail" => geometry.oobavail().into(),
-        "numeraseregions" if device.is_partition => 0,
-        "numeraseregions" => geometry.region_count.into(),
-        "ecc_strength" => geometry.ecc_strength().into(),
-        "ecc_step_size" => geometry.ecc_step_size().into(),
-        "bitflip_threshold" => bitflip_threshold.into(),
-        "corrected_bits" => stats.corrected.into(),
-        "ecc_failures" => stats.failed.into(),
-        "bad_blocks" => stats.bad_blocks.into(),
-        "bbt_blocks" => stats.bbt_blocks.into(),
-        _ => return Err(fmt::Error),
-    };
-    writeln!(text, "{number}")
-}
-
-fn ro_attribute(text: &mut Text<'_>, device: &Device<'_>, name: &str) -> fmt::Result {
-    let (index, minor) = (device.index, device.index * 2 + 1);
-    match name {
-        "dev" => writeln!(text, "{MTD_CHAR_MAJOR}:{minor}"),
-        _ => write!(
-            text,
-            "MAJOR={MTD_CHAR_MAJOR}\nMINOR={minor}\nDEVNAME=mtd{index}ro\n"
-        ),
-    }
-}
-
-fn block_attribute(text: &mut Text<'_>, device: &Device<'_>, name: &str) -> fmt::Result {
-    let index = device.index;
-    let diskseq = index + 1;
-    match name {
-        "dev" => writeln!(text, "{MTD_BLOCK_MAJOR}:{index}"),
-        "size" => writeln!(text, "{}", device.size / block::SECTOR_SIZE),
-        "ro" => writeln!(text, "{}", u8::from(!device.is_writeable())),
-        "capability" => writeln!(text, "4"),
-        "diskseq" => writeln!(text, "{diskseq}"),
-        "events" | "events_async" => Ok(()),
-        "events_poll_msecs" => writeln!(text, "-1"),
-        "ext_range" | "range" => writeln!(text, "1"),
-        "inflight" => writeln!(text, "{:>8} {:>8}", 0, 0),
-        "stat" => {
-            for column in 0..17 {
-                write!(text, "{}{:>8}", if column == 0 { "" } else { " " }, 0)?;
+    let mut rest = template(device, node, name)?.iter();
+    while let Some(&byte) = rest.next() {
+        let geometry = device.geometry;
+        let number: u64 = match byte {
+            b'%' => match rest.next()? {
+                b'k' => {
+                    text.push(type_name(device.kind_number()).as_bytes());
+                    continue;
+                }
+                b'n' => {
+                    text.push(device.name);
+                    continue;
+                }
+                b'x' => {
+                    // Writing to a Text cannot fail.
+                    let _ = write!(text, "{:#x}", device.flags);
+                    continue;
+                }
+                b'i' => device.index.into(),
+                b'm' => u64::from(device.index) * 2,
+                b'r' => u64::from(device.index) * 2 + 1,
+                b'd' => u64::from(device.index) + 1,
+                b's' => device.size,
+                b'S' => device.size / block::SECTOR_SIZE,
+                b'y' => (!device.is_writeable()).into(),
+                b'p' => device.parent_offset,
+                b'e' => device.erasesize.into(),
+                b'w' => geometry.writesize.into(),
+                b'u' => (geometry.writesize >> geometry.subpage_shift).into(),
+                b'o' => geometry.oobsize.into(),
+                b'a' => geometry.oobavail().into(),
+                b'l' if device.is_partition => 0,
+                b'l' => geometry.region_count.into(),
+                b'h' => geometry.ecc_strength().into(),
+                b'g' => geometry.ecc_step_size().into(),
+                b'T' => bitflip_threshold.into(),
+                b'C' => stats.corrected.into(),
+                b'F' => stats.failed.into(),
+                b'B' => stats.bad_blocks.into(),
+                _ => stats.bbt_blocks.into(),
+            },
+            b';' => {
+                text.push(b"\n");
+                continue;
             }
-            writeln!(text)
-        }
-        "uevent" => {
-            let major = MTD_BLOCK_MAJOR;
-            write!(
-                text,
-                "MAJOR={major}\nMINOR={index}\nDEVNAME=mtdblock{index}\nDEVTYPE=disk\nDISKSEQ={diskseq}\n"
-            )
-        }
-        _ => writeln!(text, "0"),
+            byte => {
+                text.push(&[byte]);
+                continue;
+            }
+        };
+        let _ = write!(text, "{number}");
+    }
+    Some(())
+}
+
+/// Lines of a `uevent` that are kept with blanks between them: those that begin so.
+pub fn uevent_lines<'a>(kept: &'a [u8], beginning: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    kept.split(|&byte| byte == b' ')
+        .filter(move |line| line.starts_with(beginning) && !line.is_empty())
+}
+
+/// What stands behind the beginning of the first such line; empty without one.
+#[inline(never)]
+pub fn uevent_value<'a>(kept: &'a [u8], beginning: &'a [u8]) -> &'a [u8] {
+    let mut lines = uevent_lines(kept, beginning);
+    let value = lines.next().and_then(|line| line.get(beginning.len()..));
+    value.unwrap_or(&[])
+}
+
+/// The same lines as a file has them.
+#[inline(never)]
+pub fn push_uevent(text: &mut Text<'_>, kept: &[u8], beginning: &[u8]) {
+    for line in uevent_lines(kept, beginning) {
+        text.push(line);
+        text.push(b"\n");
+    }
+}
+
+/// The name of the bus in sysfs, by the alias that its devices have for their drivers.
+pub fn bus(kept: &[u8]) -> &[u8] {
+    let alias = uevent_value(kept, b"MODALIAS=");
+    match alias.split(|&byte| byte == b':').next() {
+        Some(b"of") => b"platform",
+        bus => bus.unwrap_or(alias),
     }
 }
 

@@ -98,8 +98,8 @@ fn large_page(oobsize: u32, total: u32) -> OobLayout {
 
 impl OobLayout {
     /// Positions of the ECC bytes, in the order of the code.
-    pub fn ecc_positions(&self) -> EccPositions {
-        EccPositions {
+    pub fn ecc_positions(&self) -> Positions {
+        Positions {
             regions: self.ecc,
             index: 0,
             offset: 0,
@@ -114,24 +114,28 @@ impl OobLayout {
             .map(|region| (region.offset, region.length))
     }
 
-    /// Positions of the free bytes from the `skip`th on.
-    pub(crate) fn free_positions(&self, skip: u32) -> impl Iterator<Item = u32> + use<> {
-        self.free
-            .into_iter()
-            .take(self.free_count)
-            .flat_map(|region| region.offset..region.end())
-            .skip(skip as usize)
+    /// Positions of the free bytes from the `skip`th on; an unused run has no length.
+    pub(crate) fn free_positions(&self, skip: u32) -> Positions {
+        let mut positions = Positions {
+            regions: self.free,
+            index: 0,
+            offset: 0,
+        };
+        if let Some(last) = skip.checked_sub(1) {
+            positions.nth(last as usize);
+        }
+        positions
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct EccPositions {
+pub struct Positions {
     regions: [OobRegion; 2],
     index: usize,
     offset: u32,
 }
 
-impl EccPositions {
+impl Positions {
     /// How many are left.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
@@ -150,7 +154,7 @@ impl EccPositions {
     }
 }
 
-impl Iterator for EccPositions {
+impl Iterator for Positions {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {

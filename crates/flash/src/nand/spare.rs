@@ -1,6 +1,6 @@
 //! Between the user's OOB bytes and the spare area of a page.
 
-use crate::layout::EccPositions;
+use crate::layout::Positions;
 use crate::{FlashError, Geometry, OobLayout, OpMode};
 
 /// How OOB bytes of the user lie in every page of an operation.
@@ -82,7 +82,7 @@ impl Placement {
 
 /// Takes the ECC bytes of the next step out of a page's spare area.
 pub(super) fn next_code(
-    positions: &mut EccPositions,
+    positions: &mut Positions,
     spare: &[u8],
     code: &mut [u8],
 ) -> Result<(), FlashError> {
@@ -95,7 +95,7 @@ pub(super) fn next_code(
 
 /// Puts the ECC bytes of the next step into a page's spare area.
 pub(super) fn set_next_code(
-    positions: &mut EccPositions,
+    positions: &mut Positions,
     spare: &mut [u8],
     code: &[u8],
 ) -> Result<(), FlashError> {

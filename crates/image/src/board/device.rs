@@ -8,12 +8,13 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use flash::Geometry;
 use mtd_abi::flag;
 
-use super::chip::{ChipConfig, MTD_NAME_BYTES};
+use super::chip::{ChipConfig, FILE_NAME_BYTES, MTD_NAME_BYTES};
+use super::hardware::Place;
 use super::words::{get, get_text, get_u64, put, put_text, put_u64};
 use crate::text::Text;
 
 pub const DEVICES_MAX: usize = 64;
-pub const DEVICE_WORDS: usize = 48;
+pub const DEVICE_WORDS: usize = 104;
 
 const IN_USE: usize = 0;
 const CHIP: usize = 1;
@@ -32,7 +33,8 @@ const THRESHOLD: usize = 16;
 const COUNTED: usize = 17;
 const BLOCK_SETTINGS: usize = 18;
 const NAME: usize = 24;
-const _: () = assert!(NAME + MTD_NAME_BYTES / 4 <= DEVICE_WORDS);
+const UEVENT: usize = NAME + MTD_NAME_BYTES / 4;
+const _: () = assert!(UEVENT + FILE_NAME_BYTES / 4 <= DEVICE_WORDS);
 
 /// One mtd device as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub struct Request<'a> {
     pub flags: u32,
     pub is_partition: bool,
     pub bitflip_threshold: u32,
+    /// See `Hardware`.
+    pub uevent: Place,
 }
 
 /// A partition as the kernel places it on its parent.
@@ -150,6 +154,7 @@ pub fn master_request(chip_index: usize, chip: &ChipConfig) -> Request<'_> {
         flags: chip.mtd_flags,
         is_partition: false,
         bitflip_threshold: chip.geometry.bitflip_threshold_default(),
+        uevent: Text::new(),
     }
 }
 
@@ -206,6 +211,10 @@ impl<'a> DeviceTable<'a> {
         })
     }
 
+    pub fn uevent(&self, index: usize) -> Place {
+        get_text(self.device_words(index).unwrap_or(&[]), UEVENT)
+    }
+
     /// Registers under the lowest free index; none when the table is full.
     pub fn register(&self, request: &Request<'_>) -> Option<u32> {
         let index = (0..DEVICES_MAX).find(|&index| !self.is_in_use(index))?;
@@ -231,6 +240,7 @@ impl<'a> DeviceTable<'a> {
         }
         put(words, THRESHOLD, request.bitflip_threshold);
         put_text::<MTD_NAME_BYTES>(words, NAME, &Text::of(request.name));
+        put_text(words, UEVENT, &request.uevent);
         // Last, so that a process that dies here leaves no half device.
         words.get(IN_USE)?.store(1, Ordering::Release);
         Some(index as u32)

@@ -1,11 +1,12 @@
 //! The compiled board as words of a file.
 //!
 //! ```text
-//! word 0    magic, version, checksum, number of words, number of chips, summary of the rules
+//! word 0    magic, version, checksum, number of words, number of chips, summary, chips with a place
 //!      16   stamp of the text it was compiled from
 //!      32   live: lock, sequence
 //!      64   chips, 256 words each
-//!      ...  live: devices, 48 words each
+//!      ...  live: devices, 104 words each
+//!      ...  where each chip hangs, 128 words each
 //!      ...  rules and their live counts, see the crate `answers`
 //! ```
 //! The checksum covers what does not live. Numbers are in the byte order of the machine.
@@ -14,10 +15,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use answers::Rules;
 
-use super::chip::{CHIP_WORDS, CHIPS_MAX, ChipConfig};
+use super::chip::{CHIP_WORDS, CHIPS_MAX, ChipConfig, FILE_NAME_BYTES};
 use super::device::{DEVICE_WORDS, DEVICES_MAX, DeviceTable};
+use super::hardware::{HARDWARE, Place};
 use super::version::VERSION;
-use super::words::{get, put};
+use super::words::{get, get_text, put, put_text};
 use crate::stamp::{STAMP_WORDS, Stamp, checksum};
 
 const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"MTDB"), u32::from_ne_bytes(*b"OARD")];
@@ -25,15 +27,19 @@ const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"MTDB"), u32::from_ne_bytes(*b"OAR
 const CHECKSUM_AT: usize = 3;
 const WORD_COUNT_AT: usize = 4;
 const CHIP_COUNT_AT: usize = 5;
-const RULES_SUMMARY_AT: usize = 6;
+const SUMMARY_AT: usize = 6;
+const HARDWARE_COUNT_AT: usize = 7;
 const STAMP_AT: usize = 16;
 const LIVE_AT: usize = 32;
 const CHIPS_AT: usize = 64;
 const DEVICES_AT: usize = CHIPS_AT + CHIPS_MAX * CHIP_WORDS;
-const RULES_AT: usize = DEVICES_AT + DEVICES_MAX * DEVICE_WORDS;
+const HARDWARE_AT: usize = DEVICES_AT + DEVICES_MAX * DEVICE_WORDS;
+const PARENT_WORDS: usize = FILE_NAME_BYTES / 4;
+const HARDWARE_WORDS: usize = PARENT_WORDS * 2;
+const RULES_AT: usize = HARDWARE_AT + CHIPS_MAX * HARDWARE_WORDS;
 pub const BOARD_WORDS: usize = RULES_AT + answers::WORDS;
 pub const BOARD_BYTES: usize = BOARD_WORDS * 4;
-/// What tells whether a compiled board is of this version and of this text, and whether it has rules.
+/// What tells whether a compiled board is of this version and of this text, and what else it answers than flash.
 pub const FRONT_WORDS: usize = STAMP_AT + STAMP_WORDS;
 
 /// A board in memory, of whatever kind the memory is.
@@ -78,9 +84,31 @@ impl<'a> BoardWords<'a> {
         Some(index)
     }
 
+    /// Parent and its `uevent`.
+    pub fn hardware(&self, chip: usize) -> (Place, Place) {
+        let at = HARDWARE_AT + chip.min(CHIPS_MAX - 1) * HARDWARE_WORDS;
+        (
+            get_text(self.words, at),
+            get_text(self.words, at + PARENT_WORDS),
+        )
+    }
+
+    pub fn put_hardware(&self, chip: usize, parent: &Place, uevent: &Place) {
+        let at = HARDWARE_AT + chip * HARDWARE_WORDS;
+        put_text(self.words, at, parent);
+        put_text(self.words, at + PARENT_WORDS, uevent);
+        put(self.words, HARDWARE_COUNT_AT, chip as u32 + 1);
+    }
+
+    /// Of the rules, and whether any chip has a place.
+    pub fn summary(&self) -> u32 {
+        let hardware = get(self.words, HARDWARE_COUNT_AT).min(1) * HARDWARE;
+        self.rules().summary() | hardware
+    }
+
     pub fn devices(&self) -> DeviceTable<'a> {
         DeviceTable {
-            words: self.words.get(DEVICES_AT..RULES_AT).unwrap_or(&[]),
+            words: self.words.get(DEVICES_AT..HARDWARE_AT).unwrap_or(&[]),
         }
     }
 
@@ -89,8 +117,8 @@ impl<'a> BoardWords<'a> {
     }
 
     /// From the front alone.
-    pub fn rules_summary(&self) -> u32 {
-        get(self.words, RULES_SUMMARY_AT)
+    pub fn front_summary(&self) -> u32 {
+        get(self.words, SUMMARY_AT)
     }
 
     /// The front is of this version.
@@ -114,7 +142,11 @@ impl<'a> BoardWords<'a> {
         let covered = fixed
             .filter(|(index, _)| *index != CHECKSUM_AT && !(LIVE_AT..CHIPS_AT).contains(index));
         let rules = self.rules();
-        let words = covered.map(|(_, word)| word.load(Ordering::Relaxed));
+        let count = get(self.words, HARDWARE_COUNT_AT) as usize * HARDWARE_WORDS;
+        let hardware = self.words.get(HARDWARE_AT..RULES_AT).unwrap_or(&[]);
+        let hardware = hardware.iter().take(count);
+        let fixed = covered.map(|(_, word)| word).chain(hardware);
+        let words = fixed.map(|word| word.load(Ordering::Relaxed));
         checksum(words.chain(rules.fixed()))
     }
 
@@ -124,7 +156,7 @@ impl<'a> BoardWords<'a> {
             put(self.words, index, value);
         }
         put(self.words, WORD_COUNT_AT, BOARD_WORDS as u32);
-        put(self.words, RULES_SUMMARY_AT, self.rules().summary());
+        put(self.words, SUMMARY_AT, self.summary());
         text.store(
             self.words
                 .get(STAMP_AT..STAMP_AT + STAMP_WORDS)

@@ -8,6 +8,7 @@
 
 mod chip;
 mod device;
+mod hardware;
 pub mod layout;
 mod open;
 mod version;
@@ -28,6 +29,7 @@ pub use chip::{
     MTD_NAME_BYTES,
 };
 pub use device::{DEVICES_MAX, DeviceStats, DeviceView, Placed, Request, master_request, place};
+pub use hardware::{HARDWARE, Hardware, Place};
 use layout::BoardWords;
 pub use open::CONF_NAME;
 
@@ -73,14 +75,30 @@ impl Board {
         open::open(os, directory)
     }
 
-    /// The summary of the rules of the board at `path`, without opening it. None where only opening it tells.
-    pub fn rules_summary(os: &impl Os, path: &CStr) -> Option<u32> {
-        open::rules_summary(os, path)
+    /// What the board at `path` answers besides flash, without opening it. None where only opening it tells.
+    pub fn summary_of(os: &impl Os, path: &CStr) -> Option<u32> {
+        open::summary_of(os, path)
     }
 
     /// Rules that answer for devices other than flash.
     pub fn rules(&self) -> answers::Rules<'_> {
         self.words().rules()
+    }
+
+    /// The same of this one.
+    pub fn summary(&self) -> u32 {
+        self.words().summary()
+    }
+
+    /// Where a device hangs.
+    pub fn hardware(&self, view: &DeviceView) -> Hardware {
+        let words = self.words();
+        let (parent, parent_uevent) = words.hardware(view.chip);
+        Hardware {
+            parent,
+            parent_uevent,
+            uevent: words.devices().uevent(view.index as usize),
+        }
     }
 
     /// Forgets the compiled form, so that the next `open` starts like a reboot. Processes that have the board open
@@ -233,6 +251,7 @@ impl Board {
             flags: placed.flags,
             is_partition: true,
             bitflip_threshold: chip.geometry.bitflip_threshold_default(),
+            uevent: Text::new(),
         };
         words
             .devices()

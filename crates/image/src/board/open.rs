@@ -112,7 +112,7 @@ fn open_compiled(os: &impl Os, place: &Place, text: &Stamp) -> Option<Board> {
 }
 
 /// From the front of the compiled form, if it is there and of this text.
-pub fn rules_summary(os: &impl Os, path: &CStr) -> Option<u32> {
+pub fn summary_of(os: &impl Os, path: &CStr) -> Option<u32> {
     let place = find(os, path).ok()?;
     let text = Stamp::of(&os.stat(place.conf.as_cstr()).ok()?);
     let fd = os.open(place.compiled.as_cstr(), OpenMode::ReadOnly).ok()?;
@@ -127,7 +127,7 @@ pub fn rules_summary(os: &impl Os, path: &CStr) -> Option<u32> {
         }))
     });
     let board = BoardWords::new(&words);
-    (board.is_known() && board.is_of(&text)).then(|| board.rules_summary())
+    (board.is_known() && board.is_of(&text)).then(|| board.front_summary())
 }
 
 fn board_of(os: &impl Os, place: &Place, mapping: Mapping, fd: Fd) -> Board {

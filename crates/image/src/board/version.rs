@@ -11,6 +11,7 @@ macro_rules! sources {
 const SOURCES: &[(&str, &[u8])] = &sources![
     "chip.rs",
     "device.rs",
+    "hardware.rs",
     "layout.rs",
     "mod.rs",
     "open.rs",

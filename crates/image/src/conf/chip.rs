@@ -75,10 +75,13 @@ pub const MTDPARTS: usize = 19;
 pub const PROC_MTD: usize = 20;
 pub const KEEP_MASTER: usize = 21;
 pub const OTP_FACTORY_DATA: usize = 22;
+pub const PARENT: usize = 23;
+pub const PARENT_UEVENT: usize = 24;
+pub const UEVENT: usize = 25;
 
 pub static KEYS: Keys = Keys {
     names: "preset type driver size erasesize writesize oobsize subpages ecc lock power_up_lock otp_user otp_factory \
-            otp_erase erase_regions bad_blocks name image oob mtdparts proc_mtd keep_master otp_factory_data",
+            otp_erase erase_regions bad_blocks name image oob mtdparts proc_mtd keep_master otp_factory_data parent parent_uevent uevent",
     takes: &[
         Takes::Preset,
         Takes::Kind,
@@ -103,6 +106,9 @@ pub static KEYS: Keys = Keys {
         Takes::File,
         Takes::Flag,
         Takes::Name,
+        Takes::Device,
+        Takes::File,
+        Takes::File,
     ],
 };
 

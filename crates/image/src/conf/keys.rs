@@ -6,7 +6,7 @@ use crate::board::{FILE_NAME_BYTES, MTD_NAME_BYTES};
 use crate::presets;
 use crate::problem::Problem;
 
-pub const KEYS_MAX: usize = 23;
+pub const KEYS_MAX: usize = 26;
 
 /// What a key takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,10 @@ pub enum Takes {
     Text,
     /// The name of a device.
     Name,
-    /// The name of a file.
+    /// The name of a file, or another text of that length.
     File,
+    /// The directory of a device in sysfs.
+    Device,
     /// Bytes.
     Size,
     Flag,
@@ -150,7 +152,12 @@ fn check<'a>(at: At<'a>, takes: Takes, key: &str, value: Value<'a>) -> Result<Va
         Takes::Times => return times(at, key, text).map(Value::Number),
         Takes::Preset => return presets::check(at, text).map(|()| value),
         Takes::Name => return short(at, key, text, MTD_NAME_BYTES).map(|()| value),
-        Takes::File => return short(at, key, text, FILE_NAME_BYTES).map(|()| value),
+        Takes::Device if !is_device(text) => {
+            return Err(at.wrong_kind(key, value, "\"/sys/devices/platform/...\""));
+        }
+        Takes::File | Takes::Device => {
+            return short(at, key, text, FILE_NAME_BYTES).map(|()| value);
+        }
         Takes::Kind => KINDS,
         Takes::Driver => DRIVERS,
         Takes::Ecc => ECCS,
@@ -168,6 +175,13 @@ fn check<'a>(at: At<'a>, takes: Takes, key: &str, value: Value<'a>) -> Result<Va
 
 pub fn flag(at: At<'_>, key: &str, value: Value<'_>) -> Result<bool, Problem> {
     check(at, Takes::Flag, key, value).map(|value| value == Value::Flag(true))
+}
+
+/// A directory below /sys/devices: no empty component, and none that a dot begins.
+fn is_device(text: &str) -> bool {
+    let mut pairs = text.as_bytes().windows(2);
+    let is_clean = !pairs.any(|pair| matches!(pair, b"//" | b"/."));
+    is_clean && text.starts_with("/sys/devices/") && !text.ends_with('/')
 }
 
 /// A text that is kept in `room` bytes with a zero behind it.

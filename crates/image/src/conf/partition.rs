@@ -9,7 +9,7 @@ use super::keys::{Draft, Keys, Takes};
 use super::scan::Scan;
 use super::{At, chip, mtdparts, proc_mtd};
 use crate::board::layout::BoardWords;
-use crate::board::{ChipConfig, MTD_NAME_BYTES, Placed, Request, master_request, place};
+use crate::board::{ChipConfig, Hardware, MTD_NAME_BYTES, Placed, Request, master_request, place};
 use crate::mapping::buffer;
 use crate::os::{OpenMode, Os, errno, pread_exact};
 use crate::problem::Problem;
@@ -21,14 +21,16 @@ const SIZE: usize = 2;
 const READONLY: usize = 3;
 const IMAGE: usize = 4;
 const OOB: usize = 5;
+const UEVENT: usize = 6;
 
 pub static KEYS: Keys = Keys {
-    names: "name offset size readonly image oob",
+    names: "name offset size readonly image oob uevent",
     takes: &[
         Takes::Name,
         Takes::Size,
         Takes::Size,
         Takes::Flag,
+        Takes::File,
         Takes::File,
         Takes::File,
     ],
@@ -42,6 +44,7 @@ struct Part<'a> {
     part: mtdparts::Part<'a>,
     image: Option<&'a str>,
     oob: Option<&'a str>,
+    uevent: Option<&'a str>,
 }
 
 /// A chip whose partitions are being collected.
@@ -49,6 +52,7 @@ pub struct ChipInWork<'a> {
     pub draft: Draft<'a>,
     index: usize,
     chip: ChipConfig,
+    hardware: Hardware,
     /// Where the last partition ended.
     end: u64,
     partition_count: u32,
@@ -60,6 +64,7 @@ impl<'a> ChipInWork<'a> {
             draft: Draft::new(&chip::KEYS, name, at),
             index: 0,
             chip: ChipConfig::empty(),
+            hardware: Default::default(),
             end: 0,
             partition_count: 0,
         }
@@ -93,9 +98,18 @@ impl<'a> ChipInWork<'a> {
         {
             self.chip.mtd_name = Text::of(definition.id);
         }
-        self.index = add_chip(board, &self.chip, draft.at)?;
+        let place = |key: usize| draft.text(key).map(Text::of);
+        let parent_uevent = place(chip::PARENT_UEVENT).unwrap_or_default();
+        self.hardware = Hardware {
+            parent: place(chip::PARENT).unwrap_or_default(),
+            // Most drivers give a chip the node of the device that it hangs on.
+            uevent: place(chip::UEVENT).unwrap_or(parent_uevent),
+            parent_uevent,
+        };
+        self.index = self.add_chip(board, &self.chip, self.draft.at)?;
         if self.draft.flag(chip::KEEP_MASTER) {
-            let request = master_request(self.index, &self.chip);
+            let mut request = master_request(self.index, &self.chip);
+            request.uevent = self.hardware.uevent;
             register(board, &request, self.draft.at)?;
         }
         if let Some(definition) = definition {
@@ -126,6 +140,7 @@ impl<'a> ChipInWork<'a> {
     pub fn end(&self, board: &BoardWords<'_>) -> Result<(), Problem> {
         if self.partition_count == 0 && !self.draft.flag(chip::KEEP_MASTER) {
             let mut request = master_request(self.index, &self.chip);
+            request.uevent = self.hardware.uevent;
             // The simulator makes one partition of the whole chip when nobody asks for others.
             request.is_partition = chip::is_simulator(&self.draft);
             register(board, &request, self.draft.at)?;
@@ -151,6 +166,7 @@ impl<'a> ChipInWork<'a> {
             },
             image: draft.text(IMAGE),
             oob: draft.text(OOB),
+            uevent: draft.text(UEVENT),
         };
         self.add(os, board, &part)
     }
@@ -167,6 +183,7 @@ impl<'a> ChipInWork<'a> {
             part,
             image: None,
             oob: None,
+            uevent: None,
         };
         self.add(os, board, &part)
     }
@@ -181,6 +198,7 @@ impl<'a> ChipInWork<'a> {
             ref part,
             image,
             oob,
+            uevent,
         }: &Part<'_>,
     ) -> Result<(), Problem> {
         let mut name = Text::<MTD_NAME_BYTES>::of(part.name);
@@ -223,6 +241,7 @@ impl<'a> ChipInWork<'a> {
             flags: placed.flags,
             is_partition: true,
             bitflip_threshold: geometry.bitflip_threshold_default(),
+            uevent: Text::of(uevent.unwrap_or("")),
         };
         if let Some(image) = image {
             let files = (image, oob.unwrap_or(""));
@@ -274,6 +293,26 @@ impl<'a> ChipInWork<'a> {
         }
     }
 
+    fn add_chip(
+        &self,
+        board: &BoardWords<'_>,
+        chip: &ChipConfig,
+        at: At<'_>,
+    ) -> Result<usize, Problem> {
+        let index = board.add_chip(chip).ok_or_else(|| {
+            let what = format_args!("the board has more than {} chips", crate::board::CHIPS_MAX);
+            at.problem(
+                what,
+                format_args!("partitions with a file of their own count as chips"),
+            )
+        })?;
+        let place = &self.hardware;
+        if !place.parent.is_empty() {
+            board.put_hardware(index, &place.parent, &place.parent_uevent);
+        }
+        Ok(index)
+    }
+
     /// A partition with a file of its own is a chip of its size with the same rules.
     #[inline(never)]
     fn add_own_chip(
@@ -309,7 +348,7 @@ impl<'a> ChipInWork<'a> {
                 format_args!("make its size a multiple of {}", placed.erasesize),
             )
         })?;
-        add_chip(board, &chip, at)
+        self.add_chip(board, &chip, at)
     }
 
     #[inline(never)]
@@ -485,16 +524,6 @@ fn mtdparts_problem(at: At<'_>, what: &str) -> Problem {
         format_args!("mtdparts cannot be read: {what}"),
         format_args!("write \"ID:size[@offset](name)[ro][lk],...\", size - for the rest"),
     )
-}
-
-fn add_chip(board: &BoardWords<'_>, chip: &ChipConfig, at: At<'_>) -> Result<usize, Problem> {
-    board.add_chip(chip).ok_or_else(|| {
-        let what = format_args!("the board has more than {} chips", crate::board::CHIPS_MAX);
-        at.problem(
-            what,
-            format_args!("partitions with a file of their own count as chips"),
-        )
-    })
 }
 
 fn register(board: &BoardWords<'_>, request: &Request<'_>, at: At<'_>) -> Result<u32, Problem> {
