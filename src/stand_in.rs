@@ -114,7 +114,11 @@ fn found(ours: &files::Ours) -> Option<Result<Found, Errno>> {
             }))
         }
         Virtual::Sys => {
-            let file = shadow::real_path(ours.path.bytes())?;
+            let mut file = shadow::real_path(ours.path.bytes())?;
+            if ours.as_directory {
+                // The system follows the link, and says what is no directory.
+                file.push(b"/")?;
+            }
             let appearance = shadow::attribute(ours.path.bytes()).map(|attribute| {
                 StandIn::of_file(attribute.permissions(), text_files::SYSFS_FILE_SIZE)
             });

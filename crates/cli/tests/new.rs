@@ -220,15 +220,22 @@ fn a_device_tree_gives_chips_and_partitions() {
         cells(&[0x40000, 0x7c0000]),
     );
     let zero = cells(&[0]);
+    let registers = cells(&[0x1000, 0x100]);
     let tree = device_tree(&[
         (0, "", &[]),
-        (
-            1,
-            "spi@1000",
-            &[("#address-cells", &one), ("#size-cells", &zero)],
-        ),
+        (1, "aliases", &[("spi2", b"/soc/spi@1000\0")]),
+        (1, "soc", &[("ranges", b"")]),
         (
             2,
+            "spi@1000",
+            &[
+                ("#address-cells", &one),
+                ("#size-cells", &zero),
+                ("reg", &registers),
+            ],
+        ),
+        (
+            3,
             "flash@0",
             &[
                 ("compatible", b"winbond,w25q64\0jedec,spi-nor\0"),
@@ -236,7 +243,7 @@ fn a_device_tree_gives_chips_and_partitions() {
             ],
         ),
         (
-            3,
+            4,
             "partitions",
             &[
                 ("compatible", b"fixed-partitions\0"),
@@ -245,12 +252,12 @@ fn a_device_tree_gives_chips_and_partitions() {
             ],
         ),
         (
-            4,
+            5,
             "partition@0",
             &[("label", b"u-boot\0"), ("reg", &boot), ("read-only", b"")],
         ),
         (
-            4,
+            5,
             "partition@40000",
             &[("label", b"firmware\0"), ("reg", &fw)],
         ),
@@ -263,7 +270,16 @@ fn a_device_tree_gives_chips_and_partitions() {
     assert_eq!(devices[0]["writable"], false);
     assert_eq!(devices[1]["offset"], 0x40000);
     assert_eq!(devices[1]["size"], 0x7c0000);
-    assert!(dir.text("b/mtdshim.conf").contains("preset = \"w25q64\""));
+    let conf = dir.text("b/mtdshim.conf");
+    for line in [
+        "preset = \"w25q64\"",
+        "parent = \"/sys/devices/platform/soc/1000.spi/spi_master/spi2/spi2.0\"",
+        "parent_uevent = \"DRIVER=spi-nor OF_NAME=flash OF_FULLNAME=/soc/spi@1000/flash@0 OF_COMPATIBLE_0=winbond,w25q64 \
+         OF_COMPATIBLE_1=jedec,spi-nor OF_COMPATIBLE_N=2 MODALIAS=spi:w25q64\"",
+        "uevent = \"OF_NAME=partition OF_FULLNAME=/soc/spi@1000/flash@0/partitions/partition@40000 OF_COMPATIBLE_N=0\"",
+    ] {
+        assert!(conf.contains(line), "{line} is not in\n{conf}");
+    }
     dir.write("no.dtb", b"no tree");
     assert!(
         dir.refused(&["new", "c", "--dtb", "no.dtb"])

@@ -17,6 +17,8 @@ pub struct PartitionDraft {
     pub readonly: bool,
     /// A file of its own.
     pub image: Option<String>,
+    /// Its node in the device tree, as its uevent has it.
+    pub uevent: Option<String>,
 }
 
 #[derive(Default, Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct ChipDraft {
     /// Of the master.
     pub mtd_name: Option<String>,
     pub mtdparts: Option<String>,
+    /// The directory in sysfs of the device that it hangs on, and the lines of its uevent.
+    pub parent: Option<(String, String)>,
     pub partitions: Vec<PartitionDraft>,
 }
 
@@ -123,6 +127,14 @@ impl ChipDraft {
                 let _ = writeln!(text, "{key} = {}", quoted(value));
             }
         }
+        if let Some((parent, uevent)) = &self.parent {
+            let _ = writeln!(
+                text,
+                "parent = {}\nparent_uevent = {}",
+                quoted(parent),
+                quoted(uevent)
+            );
+        }
         for partition in &self.partitions {
             let _ = writeln!(
                 text,
@@ -141,6 +153,9 @@ impl ChipDraft {
             }
             if let Some(image) = &partition.image {
                 let _ = writeln!(text, "image = {}", quoted(image));
+            }
+            if let Some(uevent) = &partition.uevent {
+                let _ = writeln!(text, "uevent = {}", quoted(uevent));
             }
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod capture;
 pub(crate) mod draft;
 pub(crate) mod dump;
 mod parts;
+mod place;
 mod split;
 pub(crate) mod tree;
 

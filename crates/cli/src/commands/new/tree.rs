@@ -7,6 +7,7 @@ use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
 
 use super::draft::{BoardDraft, ChipDraft, PartitionDraft};
+use super::place::Place;
 
 pub fn board(blob: &[u8], file: &str) -> Result<BoardDraft> {
     let tree = Fdt::new(without_padding(blob)).map_err(|error| {
@@ -14,18 +15,25 @@ pub fn board(blob: &[u8], file: &str) -> Result<BoardDraft> {
     })?;
     let mut draft = BoardDraft::default();
     // In the order of the text, without recursion: how deep a tree goes is up to who wrote it.
-    let mut left = vec![tree.root()];
-    while let Some(node) = left.pop() {
+    let mut left = vec![(tree.root(), Place::root())];
+    while let Some((node, place)) = left.pop() {
         let children: Vec<_> = node.children().collect();
-        left.extend(children.into_iter().rev());
+        let children = children.into_iter().rev();
+        left.extend(children.map(|child| (child, place.below(&node, &child))));
         let Some(holder) = partition_holder(&node) else {
             continue;
         };
-        let partitions = partitions(&holder);
+        let holder_place = if holder.name() == node.name() {
+            place.clone()
+        } else {
+            place.below(&node, &holder)
+        };
+        let partitions = partitions(&holder, &holder_place);
         if partitions.is_empty() || is_disabled(&node) {
             continue;
         }
-        let chip = chip(&node, &draft, partitions);
+        let mut chip = chip(&node, &draft, partitions);
+        chip.parent = place.parent(&node, &tree.root());
         if chip.preset.is_none() {
             draft.remarks.push(format!("{}: the tree does not say how large the chip is; its size is the end of the last partition, rounded up", chip.name));
         }
@@ -50,7 +58,7 @@ fn is_disabled(node: &FdtNode<'_>) -> bool {
     text(node, "status").is_some_and(|status| status == "disabled")
 }
 
-fn compatibles(node: &FdtNode<'_>) -> Vec<String> {
+pub(super) fn compatibles(node: &FdtNode<'_>) -> Vec<String> {
     let list = node.property("compatible");
     let names = list
         .iter()
@@ -90,7 +98,7 @@ fn partition_holder<'a>(node: &FdtNode<'a>) -> Option<FdtNode<'a>> {
     })
 }
 
-fn partitions(holder: &FdtNode<'_>) -> Vec<PartitionDraft> {
+fn partitions(holder: &FdtNode<'_>, place: &Place) -> Vec<PartitionDraft> {
     let (address_cells, size_cells) = (
         number(holder, "#address-cells").unwrap_or(1),
         number(holder, "#size-cells").unwrap_or(1),
@@ -109,6 +117,7 @@ fn partitions(holder: &FdtNode<'_>) -> Vec<PartitionDraft> {
                 size: Some(size),
                 readonly: child.property("read-only").is_some(),
                 image: None,
+                uevent: place.below(holder, &child).uevent(&child),
             })
         })
         .collect();
@@ -129,11 +138,11 @@ fn cells(bytes: &[u8], count: u64) -> Option<(u64, &[u8])> {
     Some((value, rest))
 }
 
-fn number(node: &FdtNode<'_>, name: &str) -> Option<u64> {
+pub(super) fn number(node: &FdtNode<'_>, name: &str) -> Option<u64> {
     cells(node.property(name)?.value(), 1).map(|(value, _)| value)
 }
 
-fn text(node: &FdtNode<'_>, name: &str) -> Option<String> {
+pub(super) fn text(node: &FdtNode<'_>, name: &str) -> Option<String> {
     let property = node.property(name)?;
     let text = core::str::from_utf8(property.value()).ok()?;
     Some(text.trim_end_matches('\0').to_owned())
