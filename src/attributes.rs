@@ -59,13 +59,6 @@ pub fn for_each_device(body: &mut dyn FnMut(&Device<'_>, &Hardware)) -> Result<(
     })
 }
 
-pub fn hardware(index: u32) -> Option<Hardware> {
-    with_state(|state| {
-        let board = state.board(true)?;
-        Some(board.hardware(&board.device(index)?))
-    })
-}
-
 /// The board's directory and a number that changes with its device table.
 pub fn board_directory_and_stamp() -> Option<(PathBuffer, u32)> {
     with_state(|state| {

@@ -23,23 +23,17 @@ const TREE: &[u8] = b"/.mtdshim/sysfs-";
 /// An attribute of one device: `/sys/class/mtd/mtd0/size` and its other names.
 pub struct Attribute {
     node: Node,
-    name: [u8; 32],
-    length: usize,
+    /// Its real name in sysfs.
+    path: PathBuffer,
 }
 
 impl Attribute {
-    fn new(node: Node, name: &[u8]) -> Option<Attribute> {
-        let mut attribute = Attribute {
-            node,
-            name: [0; 32],
-            length: name.len(),
-        };
-        attribute.name.get_mut(..name.len())?.copy_from_slice(name);
-        Some(attribute)
+    pub fn path(&self) -> &[u8] {
+        self.path.bytes()
     }
 
     pub fn name(&self) -> &[u8] {
-        self.name.get(..self.length).unwrap_or(&[])
+        paths::split(self.path()).map_or(&[], |(_, name)| name)
     }
 
     pub fn index(&self) -> u32 {
@@ -61,13 +55,13 @@ impl Attribute {
     pub fn permissions(&self) -> u32 {
         if self.is_writable() { 0o644 } else { 0o444 }
     }
+}
 
-    /// Its real name in sysfs.
-    pub fn path(&self) -> Option<PathBuffer> {
-        let mut path = device_path(self.node, &attributes::hardware(self.node.index)?)?;
-        path.push(b"/")?;
-        path.push(self.name())?;
-        Some(path)
+pub fn attribute_kind(kind: NodeKind) -> text::Node {
+    match kind {
+        NodeKind::CharReadOnly => text::Node::ReadOnly,
+        NodeKind::Block => text::Node::Block,
+        NodeKind::Char | NodeKind::Threshold | NodeKind::Answered => text::Node::Char,
     }
 }
 
@@ -121,30 +115,6 @@ pub fn is_hardware(path: &[u8]) -> bool {
     below || !exists(PathBuffer::of(&[path])) && exists(real_path(path))
 }
 
-pub fn attribute_kind(kind: NodeKind) -> text::Node {
-    match kind {
-        NodeKind::CharReadOnly => text::Node::ReadOnly,
-        NodeKind::Block => text::Node::Block,
-        NodeKind::Char | NodeKind::Threshold | NodeKind::Answered => text::Node::Char,
-    }
-}
-
-/// `/sys/devices/virtual/mtd/mtd0`, or the block device below it.
-pub fn device_path(node: Node, hardware: &Hardware) -> Option<PathBuffer> {
-    let mut path = PathBuffer::of(&[parent_of(hardware), b"/mtd/"])?;
-    let name = paths::node_name(node)?;
-    if node.kind == NodeKind::Block {
-        let parent = paths::node_name(Node {
-            kind: NodeKind::Char,
-            index: node.index,
-        })?;
-        path.push(parent.bytes())?;
-        path.push(b"/")?;
-    }
-    path.push(name.bytes())?;
-    Some(path)
-}
-
 /// The attribute that an absolute path names, if it names one.
 pub fn attribute(path: &[u8]) -> Option<Attribute> {
     // Through links, to the directory of the device. Where no tree can be made, most names are as good.
@@ -152,9 +122,12 @@ pub fn attribute(path: &[u8]) -> Option<Attribute> {
         Some(tree) => resolve_in(tree, path)?,
         None => PathBuffer::of(&[path])?,
     };
-    let (device, name) = paths::split(resolved.bytes())?;
+    let (device, _) = paths::split(resolved.bytes())?;
     let (_, device) = paths::split(device)?;
-    let attribute = Attribute::new(paths::parse_node(device)?, name)?;
+    let attribute = Attribute {
+        node: paths::parse_node(device)?,
+        path: resolved,
+    };
     attributes::has_attribute(&attribute).then_some(attribute)
 }
 

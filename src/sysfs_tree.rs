@@ -2,7 +2,7 @@
 
 use crate::descriptors::{Node, NodeKind};
 use crate::paths::{self, PathBuffer};
-use crate::shadow::{attribute_kind, device_path, parent_of};
+use crate::shadow::{attribute_kind, parent_of};
 use crate::{attributes, sys};
 use chardev::text::{self, Text};
 use image::board::Hardware;
@@ -85,8 +85,19 @@ fn build_device(
     kind: NodeKind,
 ) -> Option<()> {
     let index = device.index;
-    let place = device_path(Node { kind, index }, hardware)?;
-    let place = place.bytes().strip_prefix(b"/sys")?;
+    let kinds = [NodeKind::Char, kind];
+    // A block device lies in the directory of its character device.
+    let names = if kind == NodeKind::Block {
+        &kinds[..]
+    } else {
+        &kinds[1..]
+    };
+    let mut place = PathBuffer::of(&[parent_of(hardware).strip_prefix(b"/sys")?, b"/mtd"])?;
+    for &kind in names {
+        place.push(b"/")?;
+        place.push(paths::node_name(Node { kind, index })?.bytes())?;
+    }
+    let place = place.bytes();
     let (above, name) = paths::split(place)?;
     make_directories(root, &[place, b"/power"])?;
     let mut class: &[u8] = b"/class/mtd";

@@ -183,8 +183,7 @@ pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
     let mut buffer = [0; 512];
     let mut content = Text::new(&mut buffer);
     attributes::attribute_text(attribute, &mut content)?;
-    let name = attribute.path().ok_or(Errno::ENAMETOOLONG)?;
-    let fd = memory_file(name.bytes(), content.bytes(), flags)?;
+    let fd = memory_file(attribute.path(), content.bytes(), flags)?;
     if access.writes() {
         let index = if attribute.is_threshold() {
             attribute.index()

@@ -9,6 +9,23 @@ mtdparts = "nor:256K(u-boot),64K(env),64K(env2),-(firmware)"
 """
 NOR_FIRMWARE_AT = 0x60000
 
+# The same chip where a device tree puts it; its first partition is in the tree, too.
+PARENT = "/sys/devices/platform/soc/2008000.spi/spi_master/spi0/spi0.0"
+PARENT_NOR = f"""
+[chip.nor]
+driver = "spi-nor"
+size = "1M"
+erasesize = "64K"
+parent = "{PARENT}"
+parent_uevent = "DRIVER=spi-nor OF_NAME=flash OF_FULLNAME=/soc/spi@2008000/flash@0 OF_COMPATIBLE_N=0 MODALIAS=spi:spi-nor"
+[[chip.nor.partition]]
+name = "u-boot"
+size = "256K"
+uevent = "OF_NAME=partition OF_FULLNAME=/soc/spi@2008000/flash@0/partitions/partition@0 OF_COMPATIBLE_N=0"
+[[chip.nor.partition]]
+name = "rest"
+"""
+
 # Blocks 1 and 5 are bad: the first one lies inside the partition "env", the other in "rootfs".
 SMALL_NAND = """
 [chip.nand]

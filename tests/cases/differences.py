@@ -4,7 +4,7 @@ import re
 import shutil
 
 import harness
-from boards import SMALL_NAND, SMALL_NOR
+from boards import PARENT, PARENT_NOR, SMALL_NAND, SMALL_NOR
 from harness import TOP, case, holds, same
 
 ROWS = {}
@@ -55,10 +55,13 @@ def without_privilege(lab):
               preexec=lambda: give_up(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0)).ok()
 
 
-@row("sysfs shows chips as virtual devices")
+@row("sysfs shows a chip without the key `parent`")
 def virtual(lab):
     link = lab.guest(lab.board(SMALL_NOR), ["busybox", "readlink", "/sys/class/mtd/mtd1"]).ok().out
     same("../../devices/virtual/mtd/mtd1\n", link, "where mtd1 is")
+    board = lab.board(PARENT_NOR, "with-parent")
+    listing = lab.guest(board, ["ls", f"{PARENT}/"]).ok().out.split()
+    same(["driver", "mtd", "of_node", "power", "subsystem", "uevent"], listing, "what a parent has")
 
 
 @row("DISKSEQ counts from 1")

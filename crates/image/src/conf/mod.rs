@@ -28,6 +28,9 @@
 //! mtdparts = "mtdparts=spi0.0:256k(u-boot)ro,64k(env),-(rootfs)"
 //! proc_mtd = "captured.txt"     # a captured /proc/mtd: sizes in order
 //! keep_master = false           # the whole chip has an mtdN beside its partitions
+//! parent = "/sys/devices/x"     # the device that it hangs on in sysfs; none: it is a virtual one
+//! parent_uevent = "DRIVER=y"    # the lines of its `uevent`, blanks between them
+//! uevent = "OF_NAME=flash"      # what the chip's own `uevent` says of its node, where that is not its parent's
 //!
 //! [[chip.nor0.partition]]       # after [chip.nor0]; instead of mtdparts and proc_mtd
 //! name = "u-boot"
@@ -35,6 +38,7 @@
 //! size = "256K"                 # default: the rest
 //! readonly = true
 //! image = "mtd3.bin"            # bytes of this partition in a file of their own
+//! uevent = "OF_NAME=partition"  # what its `uevent` says of its node in the device tree
 //!
 //! [[answer]]                    # what a program gets that uses something else than flash, at any path; see the crate `answers`
 //! path = "/dev/gpio*"           # any absolute path, * is any part of one component; or "socket:", "pipe:"
