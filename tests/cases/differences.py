@@ -39,11 +39,47 @@ client("RAW write() of data", "raw_write", SMALL_CHIP, "/dev/mtd0")
 client("`freopen` of flash for reading", "freopen_kinds", SMALL_NOR, "/dev/mtd1")
 client("`ftw` and `fts` do not see", "walks", SMALL_NOR, "/dev/mtd0")
 row("a CFI chip with Intel commands", by="kernel cfinor: modes")
-row("a block is marked bad, and looked for", by="kernel nand8m_512: bad")
 row("opening, also with O_CREAT,", by="nodes: one without a device, or of a board that cannot be opened, is never the host's and never made")
 row("what a stream of libc writes", by="streams: what a program writes to an inherited standard output reaches the flash")
 
 CAP_SYS_ADMIN, PR_CAPBSET_DROP = 21, 24
+
+
+@row("a block is marked bad, and looked for")
+def marked_in_the_first_page(lab):
+    board = lab.board(SMALL_CHIP.replace('mtdparts = "nand:512K(nand-env),-(rootfs)"', ""))
+    # A dump: block 1 is marked in its second page, block 2 in its last, block 3 in its first; 64 pages of 64 spare bytes a block.
+    oob = bytearray(b"\xff" * (4 << 20 >> 11) * 64)
+    for page in (64 + 1, 2 * 64 + 63, 3 * 64):
+        oob[page * 64] = 0
+    board.path.joinpath("nand.oob").write_bytes(oob)
+    board.path.joinpath("nand.bin").write_bytes(b"\xff" * (4 << 20))
+    same("1\n", lab.guest(board, ["busybox", "cat", "/sys/class/mtd/mtd0/bad_blocks"]).ok().out, "bad blocks of the dump")
+    lab.guest(board, ["differences", "mark_bad", "/dev/mtd0"]).ok()
+    oob = board.file("nand.oob").read_bytes()
+    same(["00", "ff", "ff"], [oob[(5 * 64 + page) * 64:][:1].hex() for page in (0, 1, 63)], "marks of first, second and last page")
+
+
+@row("a chip whose size is no multiple")
+def odd_sizes(lab):
+    board = lab.board('[chip.ram]\ndriver = "mtdram"\nsize = "1000K"\nerasesize = "64K"\n')
+    result = lab.guest(board, ["busybox", "cat", "/dev/mtd0"])
+    holds(result.status != 0 and "mtdshim.conf:1: chip ram cannot be: " in result.err and "erasesize 65536" in result.err, result.transcript())
+
+
+@row("an ECC error that mtdblock meets")
+def no_read_ahead(lab):
+    board = lab.board(SMALL_CHIP)
+    lab.make_file("pages", bytes(range(256)) * 8 * 8)
+    lab.guest(board, ["nandwrite", "-q", "/dev/mtd1", "pages"]).ok()
+    lab.guest(board, ["nandflipbits", "/dev/mtd1", "0@0x2001"]).ok()
+    counted = []
+    for sector in (0, 0x2000 // 512):
+        before = lab.guest(board, ["busybox", "cat", "/sys/class/mtd/mtd1/corrected_bits"]).ok().out
+        lab.guest(board, ["busybox", "dd", "if=/dev/mtdblock1", "of=/dev/null", "bs=512", "count=1", f"skip={sector}"]).ok()
+        after = lab.guest(board, ["busybox", "cat", "/sys/class/mtd/mtd1/corrected_bits"]).ok().out
+        counted.append(int(after) - int(before))
+    same(["0", "1"], [str(count) for count in counted], "counted by a read before the error, and by one of it")
 
 
 @row("BLKPG needs no CAP_SYS_ADMIN")

@@ -77,6 +77,11 @@ static void block_oddities(void)
 	mprotect(pages + 4096, 4096, PROT_NONE);
 	CLAIM(pread(b, pages + 4096 - 256, 512, 0) == -1 && errno == EFAULT);
 }
+static void mark_bad(void)
+{
+	loff_t fifth = 5 * info.erasesize;
+	CLAIM(!ioctl(open_char(O_RDWR), MEMSETBADBLOCK, &fifth));
+}
 static void memwrite_mode(void)
 {
 	struct mtd_write_req w = { .start = 0, .len = info.writesize, .usr_data = (uintptr_t)bytes, .mode = 7 };
@@ -136,7 +141,7 @@ static void walks(void)
 
 static const struct { const char *name; void (*claim)(void); } rows[] = {
 	{ "block_at_once", block_at_once }, { "block_past_a_failure", block_past_a_failure }, { "block_map", block_map },
-	{ "block_oddities", block_oddities }, { "memwrite_mode", memwrite_mode }, { "memread_refused", memread_refused },
+	{ "block_oddities", block_oddities }, { "mark_bad", mark_bad }, { "memwrite_mode", memwrite_mode }, { "memread_refused", memread_refused },
 	{ "raw_write", raw_write }, { "without_privilege", without_privilege }, { "freopen_kinds", freopen_kinds }, { "walks", walks },
 };
 
