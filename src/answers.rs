@@ -161,12 +161,7 @@ pub fn name_behind(fd: i32) -> Option<PathBuffer> {
 
 /// Opens a ruled device by its absolute name.
 pub fn open(path: &[u8], node: Node, flags: i32) -> Result<i32, Errno> {
-    if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
-        return Err(Errno::EEXIST);
-    }
-    if flags & libc::O_DIRECTORY != 0 {
-        return Err(Errno::ENOTDIR);
-    }
+    crate::text_files::check_flags(flags)?;
     let path_only = flags & libc::O_PATH != 0;
     let refusal = if path_only {
         None

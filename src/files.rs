@@ -247,12 +247,7 @@ fn open_ours(ours: &Ours, flags: i32) -> Answer<i32> {
 }
 
 fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
-    if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
-        return Err(Errno::EEXIST);
-    }
-    if flags & libc::O_DIRECTORY != 0 {
-        return Err(Errno::ENOTDIR);
-    }
+    text_files::check_flags(flags)?;
     let fd = crate::nodes::open_node(node, flags)?;
     let access = chardev::Access::from_flags(flags as u32);
     let path_only = flags & libc::O_PATH != 0;

@@ -43,15 +43,38 @@ pub fn reopen(file: i32, flags: i32) -> Result<i32, Errno> {
     sys::openat(sys::AT_FDCWD, path.c_str(), flags & kept, 0).map_err(Errno)
 }
 
-/// /proc files of ours.
+/// What an open of something that is there, and no directory, refuses by its flags.
 #[inline(never)]
-pub fn open_proc(which: Virtual, flags: i32) -> Result<i32, Errno> {
+pub fn check_flags(flags: i32) -> Result<(), Errno> {
     if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
         return Err(Errno::EEXIST);
     }
     if flags & libc::O_DIRECTORY != 0 {
         return Err(Errno::ENOTDIR);
     }
+    Ok(())
+}
+
+/// A text that was opened for writing.
+fn enter(fd: i32, access: chardev::Access, index: u32) {
+    let kind = NodeKind::Threshold;
+    descriptors::enter(
+        fd,
+        Descriptor {
+            node: Node { kind, index },
+            readable: access.reads(),
+            writable: access.writes(),
+            path_only: false,
+            offset: 0,
+            advanced: 0,
+        },
+    );
+}
+
+/// /proc files of ours.
+#[inline(never)]
+pub fn open_proc(which: Virtual, flags: i32) -> Result<i32, Errno> {
+    check_flags(flags)?;
     let mut buffer = [0; TEXT_MAX];
     let mut content = Text::new(&mut buffer);
     let name: &[u8] = match which {
@@ -76,22 +99,10 @@ pub fn open_proc(which: Virtual, flags: i32) -> Result<i32, Errno> {
         descriptors::enter_text(fd);
     } else {
         // root may open it for writing; writing then fails.
-        let node = Node {
-            kind: NodeKind::Threshold,
-            index: READ_ONLY_TEXT,
-        };
-        let access = chardev::Access::from_flags(flags as u32);
-        let (readable, writable) = (access.reads(), access.writes());
-        descriptors::enter(
+        enter(
             fd,
-            Descriptor {
-                node,
-                readable,
-                writable,
-                path_only: false,
-                offset: 0,
-                advanced: 0,
-            },
+            chardev::Access::from_flags(flags as u32),
+            READ_ONLY_TEXT,
         );
     }
     Ok(fd)
@@ -170,12 +181,7 @@ fn proc_partitions(content: &mut Text<'_>) -> Result<(), Errno> {
 
 #[inline(never)]
 pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
-    if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 {
-        return Err(Errno::EEXIST);
-    }
-    if flags & libc::O_DIRECTORY != 0 {
-        return Err(Errno::ENOTDIR);
-    }
+    check_flags(flags)?;
     let access = chardev::Access::from_flags(flags as u32);
     if access.writes() && !attribute.is_writable() {
         return Err(Errno::EACCES);
@@ -190,21 +196,7 @@ pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
         } else {
             IGNORED_TEXT
         };
-        let node = Node {
-            kind: NodeKind::Threshold,
-            index,
-        };
-        descriptors::enter(
-            fd,
-            Descriptor {
-                node,
-                readable: access.reads(),
-                writable: true,
-                path_only: false,
-                offset: 0,
-                advanced: 0,
-            },
-        );
+        enter(fd, access, index);
     } else {
         descriptors::enter_text(fd);
     }

@@ -153,7 +153,7 @@ fn check<'a>(at: At<'a>, takes: Takes, key: &str, value: Value<'a>) -> Result<Va
         Takes::Preset => return presets::check(at, text).map(|()| value),
         Takes::Name => return short(at, key, text, MTD_NAME_BYTES).map(|()| value),
         Takes::Device if !is_device(text) => {
-            return Err(at.wrong_kind(key, value, "\"/sys/devices/platform/...\""));
+            return Err(at.wrong_kind(key, value, "\"/sys/devices/...\""));
         }
         Takes::File | Takes::Device => {
             return short(at, key, text, FILE_NAME_BYTES).map(|()| value);
