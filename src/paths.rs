@@ -175,6 +175,17 @@ fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGH_BITS
 }
 
+/// Asks what the quickest test has to know; whether it then knows enough.
+#[cold]
+#[inline(never)]
+fn can_be_told(path: *const core::ffi::c_char) -> bool {
+    let (address, rest) = (path as usize, (path as usize).wrapping_add(readable::SHORT));
+    !crate::answers::are_elsewhere()
+        && !host_has_flash()
+        && readable::is_readable(address)
+        && readable::is_readable(rest)
+}
+
 /// The quickest test, before every open and stat of the guest: an absolute name without "//", "/./" and "/../", and not in a directory
 /// where something of ours could be. Eight bytes at a time, because each jump costs the emulator more than ten instructions.
 /// False also for a pointer into a page that nobody has read yet, and for one shortly before such a page.
@@ -186,7 +197,7 @@ pub unsafe fn is_elsewhere(path: *const core::ffi::c_char) -> bool {
     const STEP: usize = size_of::<u64>();
     let (address, rest) = (path as usize, (path as usize).wrapping_add(readable::SHORT));
     let uncertain = u32::from(UNCERTAIN.load(Relaxed));
-    if uncertain | readable::unknown(address) | readable::unknown(rest) != 0 {
+    if uncertain | readable::unknown(address) | readable::unknown(rest) != 0 && !can_be_told(path) {
         return false;
     }
     let start = path.cast::<u8>();

@@ -42,10 +42,13 @@ pub enum Place {
 
 pub fn find_board() -> Option<Place> {
     if let Some(value) = environment(VARIABLE) {
-        return Some(Place::Found(paths::absolute(
-            sys::AT_FDCWD,
-            value.to_bytes(),
-        )?));
+        let value = value.to_bytes();
+        let whole = if value.first() == Some(&b'/') {
+            PathBuffer::of(&[value])
+        } else {
+            paths::absolute(sys::AT_FDCWD, value)
+        };
+        return whole.map(Place::Found);
     }
     if HINT.1.load(core::sync::atomic::Ordering::Acquire) {
         // SAFETY: written before the flag was set, and never again.

@@ -34,7 +34,7 @@ pub fn unknown(address: usize) -> u32 {
 
 /// Whether the byte there can be read.
 #[inline(never)]
-fn is_readable(address: usize) -> bool {
+pub fn is_readable(address: usize) -> bool {
     let (slot, page) = slot(address);
     if unknown(address) == 0 {
         return true;
