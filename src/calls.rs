@@ -47,6 +47,13 @@ pub fn transfer(
         Some(_) => 0,
     };
     let descriptor = descriptors::lookup_advancing(fd, advance)?;
+    if at.is_none() {
+        if direction == Direction::Write {
+            crate::unseen::before_write(fd, &descriptor);
+        } else {
+            crate::unseen::note_end(fd, descriptor.offset + descriptor.advanced);
+        }
+    }
     let result = transfer_one(fd, descriptor, direction, address, length, at);
     if result.is_err() && descriptor.advanced > 0 {
         // Refused before anything was done.
@@ -152,9 +159,12 @@ pub fn transfer_vector(
         return Some(Err(Errno::EBADF));
     }
     let descriptor = descriptors::lookup(fd)?;
-    Some(transfer_segments(
-        fd, descriptor, direction, vector, count, at, flags,
-    ))
+    if direction == Direction::Write {
+        crate::unseen::before_write(fd, &descriptor);
+    }
+    let result = transfer_segments(fd, descriptor, direction, vector, count, at, flags);
+    crate::unseen::note(fd);
+    Some(result)
 }
 
 /// One `struct iovec`: address and length.
@@ -267,6 +277,8 @@ pub fn seek(fd: i32, offset: i64, whence: i32) -> Answer<i64> {
     match descriptor.node.kind {
         NodeKind::Threshold => return None,
         NodeKind::Answered => return Some(crate::answers::seek(fd, descriptor, whence)),
+        // Only the first three numbers belong to streams that libc has made itself.
+        _ if fd <= libc::STDERR_FILENO => crate::unseen::take_over_behind(fd, &descriptor),
         _ => {}
     }
     let result = world::with_device(fd, descriptor, |device, file| {
@@ -278,7 +290,11 @@ pub fn seek(fd: i32, offset: i64, whence: i32) -> Answer<i64> {
         file.position = position;
         Ok(position as i64)
     });
-    Some(result.and_then(|result| result))
+    let result = result.and_then(|result| result);
+    if let Ok(position) = result {
+        crate::unseen::note_end(fd, descriptors::MARK | position as u64);
+    }
+    Some(result)
 }
 
 /// Commands that the system answers for every descriptor; the node file behind ours answers them right.

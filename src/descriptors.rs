@@ -271,6 +271,9 @@ pub fn copy(from: i32, to: i32) {
         own.users.fetch_add(1, Relaxed);
     }
     replace(to, word);
+    if word & OURS != 0 && to <= libc::STDERR_FILENO {
+        crate::unseen::note(to);
+    }
 }
 
 // ----- positions that nobody else can see -----
@@ -327,8 +330,11 @@ impl Position {
     #[inline(always)]
     pub fn advance(&self, length: u32) -> Option<u64> {
         let offset = sys::lseek(self.fd, length.into(), libc::SEEK_CUR).ok()?;
-        if offset >> MODE_SHIFT == MARK >> MODE_SHIFT {
-            return (offset & POSITION_MASK).checked_sub(length.into());
+        let before = offset.wrapping_sub(length.into());
+        if offset >> MODE_SHIFT == MARK >> MODE_SHIFT
+            && crate::unseen::goes_on(self.fd, before, offset)
+        {
+            return Some(before & POSITION_MASK);
         }
         self.take_back(length);
         None

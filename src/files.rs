@@ -249,6 +249,7 @@ fn open_ours(ours: &Ours, flags: i32) -> Answer<i32> {
 fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
     text_files::check_flags(flags)?;
     let fd = crate::nodes::open_node(node, flags)?;
+    crate::unseen::note_end(fd, descriptors::MARK);
     let access = chardev::Access::from_flags(flags as u32);
     let path_only = flags & libc::O_PATH != 0;
     descriptors::enter_opened(

@@ -3,13 +3,15 @@
 //!
 //! Such a write goes to the node file, and it goes to the descriptor's real offset, which holds the mark and the
 //! position: so its bytes lie in the node file just where they belong, and are taken over from there. That happens
-//! when a descriptor of the node is closed, when the node is opened, and when the program ends.
+//! when a descriptor of the node is closed, before it is written to or moved by a call that a hook sees, when the node is opened,
+//! and when the program ends.
 
 use crate::descriptors::{Descriptor, MARK, Node, NodeKind};
 use crate::paths::{self, PathBuffer};
 use crate::sys::{self, Kernel};
 use crate::world::{State, device_of};
 use chardev::{FileMode, OpenFile, Session};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use image::os::Os;
 use mtd_abi::layout::Field;
 
@@ -23,9 +25,78 @@ fn size_of_file(bytes: &sys::Stat64) -> u64 {
     u64::get(bytes, 48)
 }
 
-/// Whether something was written to the file behind `fd`.
-pub fn is_any(fd: i32) -> bool {
-    sys::fstat64(fd).is_ok_and(|bytes| size_of_file(&bytes) > MARK)
+/// By number: where the last thing that a hook saw left the position, and where a stream goes on; one more than its lower
+/// half. 0: not known.
+static ENDS: [AtomicU32; 16] = [const { AtomicU32::new(0) }; 16];
+/// Standard input, output and error: the only numbers of streams that libc has made itself.
+const STREAMS: usize = 3;
+
+fn end_at(offset: u64) -> u32 {
+    (offset as u32).wrapping_add(1)
+}
+
+#[inline(always)]
+fn end(fd: i32) -> Option<&'static AtomicU32> {
+    ENDS.get(usize::try_from(fd).ok()?)
+}
+
+/// From now on a stream that uses this number writes at `offset`.
+pub fn note_end(fd: i32, offset: u64) {
+    if let Some(end) = end(fd) {
+        end.store(end_at(offset), Relaxed);
+    }
+}
+
+/// The same for a number that has just become a file of ours, or perhaps was one when the program began.
+pub fn note(fd: i32) {
+    if let Ok(offset) = sys::lseek(fd, 0, libc::SEEK_CUR)
+        && offset >= MARK
+    {
+        note_end(fd, offset);
+    }
+}
+
+/// For a write from `offset` to `after`: whether nobody has moved the position since a hook saw it last.
+#[inline(always)]
+pub fn goes_on(fd: i32, offset: u64, after: u64) -> bool {
+    let Some(end) = end(fd) else { return true };
+    let goes_on = end.load(Relaxed) == end_at(offset);
+    if goes_on {
+        end.store(end_at(after), Relaxed);
+    }
+    goes_on
+}
+
+/// A child may write to the same files from now on.
+pub fn forget_ends() {
+    for end in ENDS.iter().take(STREAMS) {
+        end.store(0, Relaxed);
+    }
+}
+
+/// Before a write that a hook sees: what a stream has written before it comes first, here or in another process. Else the
+/// gap that this write leaves in the node file would later be taken for zeros of a stream. Only who finds the position moved
+/// looks.
+pub fn before_write(fd: i32, descriptor: &Descriptor) {
+    let after = descriptor.offset + descriptor.advanced;
+    if !goes_on(fd, descriptor.offset, after) {
+        take_over_behind(fd, descriptor);
+        note_end(fd, after);
+    }
+}
+
+/// What a stream has written to the file behind `fd` is taken over.
+#[inline(never)]
+pub fn take_over_behind(fd: i32, descriptor: &Descriptor) {
+    let is_any = || sys::fstat64(fd).is_ok_and(|bytes| size_of_file(&bytes) > MARK);
+    if may_leave(descriptor) && is_any() {
+        crate::world::take_over_unseen(descriptor.node);
+    }
+}
+
+/// Whether closing this descriptor may leave something to take over.
+pub fn may_leave(descriptor: &Descriptor) -> bool {
+    descriptor.writable && matches!(descriptor.node.kind, NodeKind::Char | NodeKind::Block)
 }
 
 /// Takes over what lies in the node file at `path`.
@@ -70,13 +141,21 @@ fn take_pieces(state: &mut State, node: Node, file: i32) -> Option<u64> {
             } else {
                 0
             };
-            let skipped = if skipped == length || start == MARK {
-                0
-            } else {
-                skipped
+            // Where a stream of this process went on is known; the last place, as two numbers may share a file.
+            let zeros = start..=start + skipped as u64;
+            let known = (ENDS.iter().take(STREAMS))
+                .map(|end| end.load(Relaxed))
+                .filter(|&end| leading && end != 0)
+                .map(|end| start & !u64::from(u32::MAX) | u64::from(end - 1))
+                .filter(|place| zeros.contains(place))
+                .max();
+            let skipped = match known {
+                Some(end) => (end - start) as usize,
+                None if skipped == length => 0,
+                None => skipped,
             };
             leading = false;
-            if skipped > 0 {
+            if skipped > 0 && known.is_none() {
                 tell_of_zeros(node);
             }
             let bytes = piece.get(skipped..)?;
@@ -133,9 +212,4 @@ fn tell(node: Node, taken: Option<u64>) {
             b": bytes that a program's stream wrote could not be programmed (alignment, a bad block, or the end); they are lost",
         ]),
     }
-}
-
-/// Whether closing this descriptor may leave something to take over.
-pub fn may_leave(descriptor: &Descriptor) -> bool {
-    descriptor.writable && matches!(descriptor.node.kind, NodeKind::Char | NodeKind::Block)
 }

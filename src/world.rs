@@ -68,6 +68,7 @@ pub fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
 pub fn before_fork() {
     descriptors::share();
     backing::forget_looks();
+    crate::unseen::forget_ends();
     crate::process_lock::forget_pid();
 }
 
@@ -486,11 +487,8 @@ pub fn before_close(fd: i32) {
     if descriptor.node.kind == NodeKind::Answered {
         return crate::answers::before_close(fd);
     }
-    let unseen = crate::unseen::may_leave(&descriptor) && crate::unseen::is_any(fd);
+    crate::unseen::take_over_behind(fd, &descriptor);
     with_state(|state| {
-        if unseen && let Some(path) = crate::nodes::node_path(state, descriptor.node) {
-            crate::unseen::take_over(state, descriptor.node, &path);
-        }
         if let Ok(view) = state.device(descriptor.node.index) {
             if descriptor.node.kind == NodeKind::Block {
                 // Nothing waits to be written; only the gathering of neighbouring writes ends.

@@ -73,9 +73,13 @@ hook! {
     }
 }
 
-/// A number given to a copy belonged to the shim: the copy must not take it.
+/// A number given to a copy belonged to the shim: the copy must not take it. What was open there is closed.
 fn protect(target: c_int) -> Option<c_int> {
-    is_private(target).then(|| settle(Err(Errno::EBADF), -1))
+    if is_private(target) {
+        return Some(settle(Err(Errno::EBADF), -1));
+    }
+    crate::world::before_close(target);
+    None
 }
 
 hook! {

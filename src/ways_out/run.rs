@@ -23,6 +23,9 @@ static LOADED_BY: AtomicU32 = AtomicU32::new(0);
 extern "C" fn at_load() {
     LOADED_BY.store(sys::getpid(), Relaxed);
     crate::paths::look_for_host_flash();
+    for fd in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        crate::unseen::note(fd);
+    }
     set_handler(SIGNAL, on_end);
 }
 

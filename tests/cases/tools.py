@@ -199,6 +199,13 @@ def inherited_output(lab):
     same("from the shell 00 00 00 00 ff\n", result.out, "read back")
 
 
+@case("streams: what streams and write() write to one open flash file by turns, also in a child, is all there, and no zeros with it")
+def mixed_output(lab):
+    for device in ("/dev/mtd1", "/dev/mtdblock2"):
+        board = lab.board(SMALL_NOR, device.rsplit("/", 1)[1])
+        lab.guest(board, ["reopen", "mixed", device]).ok()
+
+
 @case("streams: freopen for writing keeps its stream, and its bytes arrive")
 def reopened_for_writing(lab):
     board = lab.board(SMALL_NOR)

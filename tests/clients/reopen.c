@@ -1,19 +1,41 @@
 /* reopen DEV: freopen(DEV, "w") on standard output and on another stream, whose results are ignored, as programs do.
+ * reopen mixed DEV: streams and write() on one open flash file, by turns.
  * reopen openat2 DEV: opens it by that system call, for which C libraries have no name. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <sys/ioctl.h>
 #include <mtd/mtd-user.h>
+
+/* What printf writes to an inherited standard output goes below every hook, what write() writes does not. */
+static int mixed(const char *name)
+{
+	static const char expected[] = "one.two.three.four.\377\377\377\377\377five.six.";
+	char seen[sizeof expected];
+	int fd = open(name, O_RDWR), saved = dup(1), status = 0;
+	dup2(fd, 1);
+	printf("one."), fflush(stdout);
+	write(1, "two.", 4);
+	printf("three."), fflush(stdout);
+	if (!fork()) _exit(write(fd, "four.", 5) != 5);
+	wait(&status);
+	lseek(1, 5, SEEK_CUR);
+	printf("five."), fflush(stdout);
+	dup2(saved, 1);
+	write(fd, "six.", 4);
+	return status || pread(open(name, O_RDONLY), seen, sizeof seen - 1, 0) < 0 || memcmp(seen, expected, sizeof seen - 1);
+}
 
 int main(int argc, char **argv)
 {
 	struct mtd_info_user info;
 	FILE *other = fopen("/dev/null", "w");
 	if (argc < 3 || !other) return 2;
+	if (!strcmp(argv[1], "mixed")) return mixed(argv[2]) ? 7 : 0;
 	if (!strcmp(argv[1], "openat2")) {
 		unsigned long long how[3] = { O_RDWR };
 		int fd = (int)syscall(437, AT_FDCWD, argv[2], how, sizeof how);
