@@ -37,10 +37,11 @@ fn end_at(offset: u64) -> u32 {
 
 #[inline(always)]
 fn end(fd: i32) -> Option<&'static AtomicU32> {
-    ENDS.get(usize::try_from(fd).ok()?)
+    ENDS.get(fd as usize)
 }
 
 /// From now on a stream that uses this number writes at `offset`.
+#[inline(never)]
 pub fn note_end(fd: i32, offset: u64) {
     if let Some(end) = end(fd) {
         end.store(end_at(offset), Relaxed);
@@ -48,6 +49,7 @@ pub fn note_end(fd: i32, offset: u64) {
 }
 
 /// The same for a number that has just become a file of ours, or perhaps was one when the program began.
+#[inline(never)]
 pub fn note(fd: i32) {
     if let Ok(offset) = sys::lseek(fd, 0, libc::SEEK_CUR)
         && offset >= MARK
@@ -69,7 +71,7 @@ pub fn goes_on(fd: i32, offset: u64, after: u64) -> bool {
 
 /// A child may write to the same files from now on.
 pub fn forget_ends() {
-    for end in ENDS.iter().take(STREAMS) {
+    for end in &ENDS {
         end.store(0, Relaxed);
     }
 }
@@ -77,6 +79,7 @@ pub fn forget_ends() {
 /// Before a write that a hook sees: what a stream has written before it comes first, here or in another process. Else the
 /// gap that this write leaves in the node file would later be taken for zeros of a stream. Only who finds the position moved
 /// looks.
+#[inline(never)]
 pub fn before_write(fd: i32, descriptor: &Descriptor) {
     let after = descriptor.offset + descriptor.advanced;
     if !goes_on(fd, descriptor.offset, after) {
@@ -142,21 +145,18 @@ fn take_pieces(state: &mut State, node: Node, file: i32) -> Option<u64> {
                 0
             };
             // Where a stream of this process went on is known; the last place, as two numbers may share a file.
-            let zeros = start..=start + skipped as u64;
-            let known = (ENDS.iter().take(STREAMS))
-                .map(|end| end.load(Relaxed))
-                .filter(|&end| leading && end != 0)
-                .map(|end| start & !u64::from(u32::MAX) | u64::from(end - 1))
-                .filter(|place| zeros.contains(place))
-                .max();
-            let skipped = match known {
-                Some(end) => (end - start) as usize,
-                None if skipped == length => 0,
-                None => skipped,
-            };
+            let mut known = None;
+            for end in ENDS.iter().take(STREAMS).filter(|_| leading) {
+                let distance = end.load(Relaxed).wrapping_sub(end_at(start)) as usize;
+                if distance <= skipped {
+                    known = known.max(Some(distance));
+                }
+            }
+            let skipped = known.unwrap_or(if skipped == length { 0 } else { skipped });
             leading = false;
             if skipped > 0 && known.is_none() {
-                tell_of_zeros(node);
+                // They may have been written: nobody can tell, so somebody is told.
+                complain(node, b": zero bytes at the beginning of what a stream wrote, if any, are left erased");
             }
             let bytes = piece.get(skipped..)?;
             program(state, node, at + skipped as u64 - MARK, bytes)?;
@@ -167,14 +167,10 @@ fn take_pieces(state: &mut State, node: Node, file: i32) -> Option<u64> {
     Some(taken)
 }
 
-/// The zeros may have been written: nobody can tell, so somebody is told.
-fn tell_of_zeros(node: Node) {
+#[inline(never)]
+fn complain(node: Node, words: &[u8]) {
     let name = paths::node_name(node).unwrap_or_else(PathBuffer::new);
-    sys::report(&[
-        b"/dev/",
-        name.bytes(),
-        b": a program's stream wrote from the middle of a page on; zero bytes at its beginning, if any, are left erased",
-    ]);
+    sys::report(&[b"/dev/", name.bytes(), words]);
 }
 
 fn program(state: &mut State, node: Node, position: u64, bytes: &[u8]) -> Option<()> {
@@ -203,13 +199,11 @@ fn program(state: &mut State, node: Node, position: u64, bytes: &[u8]) -> Option
 }
 
 fn tell(node: Node, taken: Option<u64>) {
-    let name = paths::node_name(node).unwrap_or_else(PathBuffer::new);
     match taken {
-        Some(_) => crate::trace::taken_over(node.index, taken.unwrap_or(0)),
-        None => sys::report(&[
-            b"/dev/",
-            name.bytes(),
+        Some(taken) => crate::trace::taken_over(node.index, taken),
+        None => complain(
+            node,
             b": bytes that a program's stream wrote could not be programmed (alignment, a bad block, or the end); they are lost",
-        ]),
+        ),
     }
 }

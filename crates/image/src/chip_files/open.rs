@@ -143,7 +143,7 @@ fn open_side<O: Os>(
     opened: &mut Opened<'_, O>,
 ) -> Result<(Mapping, Fd, bool), Problem> {
     let failed = |errno| {
-        let fix = "free some memory, and some space on the disk";
+        let fix = "free some space";
         Problem::of_errno(&paths.side, "map this file", errno, fix)
     };
     let out_of_memory = || failed(errno::ENOMEM);
