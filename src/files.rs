@@ -148,12 +148,11 @@ fn resolve_directory(path: &[u8]) -> Option<PathBuffer> {
 /// `/proc/self/fd/N`, `/dev/fd/N` and the names of the standard streams: another open of the same file. (What other names
 /// below /proc lead to is looked up, see below.)
 pub fn named_descriptor(path: &[u8]) -> Option<i32> {
-    if let Some(name) = path.strip_prefix(b"/dev/std".as_slice()) {
-        let names: [&[u8]; 3] = [b"in", b"out", b"err"];
-        return names
-            .iter()
-            .position(|known| *known == name)
-            .map(|fd| fd as i32);
+    match path.strip_prefix(b"/dev/std".as_slice()) {
+        Some(b"in") => return Some(0),
+        Some(b"out") => return Some(1),
+        Some(b"err") => return Some(2),
+        _ => {}
     }
     let digits = path
         .strip_prefix(b"/proc/self/fd/".as_slice())

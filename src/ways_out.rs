@@ -102,19 +102,20 @@ pub fn kill(pid: i32, signal: i32) -> Option<Result<i32, Errno>> {
     Some(Ok(0))
 }
 
+// Lists of words with blanks between them: a table of slices needs sixteen bytes more for each.
+
 /// Commands that do nothing but end the system.
-const POWER_COMMANDS: &[&[u8]] = &[b"reboot", b"poweroff", b"halt", b"shutdown"];
-const POWER_VERBS: &[&[u8]] = &[
-    b"reboot",
-    b"poweroff",
-    b"halt",
-    b"kexec",
-    b"soft-reboot",
-    b"emergency",
-    b"rescue",
-];
+const POWER_COMMANDS: &[u8] = b"reboot poweroff halt shutdown";
+const POWER_VERBS: &[u8] = b"reboot poweroff halt kexec soft-reboot emergency rescue";
 /// Arguments with which they do something else.
-const HARMLESS: &[&[u8]] = &[b"--help", b"--version", b"-w", b"--wtmp-only", b"-c", b"-k"];
+const HARMLESS: &[u8] = b"--help --version -w --wtmp-only -c -k";
+const RUN_LEVELS: &[u8] = b"0 6";
+const BOXES: &[u8] = b"busybox toybox";
+
+#[inline(never)]
+fn is_among(list: &[u8], word: &[u8]) -> bool {
+    list.split(|&byte| byte == b' ').any(|other| other == word)
+}
 
 fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
@@ -125,14 +126,14 @@ fn base_name(path: &[u8]) -> &[u8] {
 /// # Safety
 /// `arguments` is an argument array of the guest.
 #[inline(never)]
-unsafe fn has_word(arguments: Strings, list: &[&[u8]]) -> bool {
+unsafe fn has_word(arguments: Strings, list: &[u8]) -> bool {
     // SAFETY: promised by the caller.
     let words = unsafe { children::strings(arguments) }.skip(1);
     let mut words = words.map(|word| {
         let word = word.to_bytes();
         word.strip_suffix(b".target").unwrap_or(word)
     });
-    words.any(|word| list.contains(&word))
+    words.any(|word| is_among(list, word))
 }
 
 /// The name of a program that is started only to end the system. Such programs ask their service manager over a socket,
@@ -146,18 +147,17 @@ pub unsafe fn power_command(path: &[u8], arguments: Strings) -> Option<&[u8]> {
     let mut words = unsafe { children::strings(arguments) }.map(CStr::to_bytes);
     let name = words.next().map_or(base_name(path), base_name);
     // SAFETY: promised by the caller.
-    let has = |list: &[&[u8]]| unsafe { has_word(arguments, list) };
-    const BOXES: &[&[u8]] = &[b"busybox", b"toybox"];
+    let has = |list: &[u8]| unsafe { has_word(arguments, list) };
     let command = match base_name(path) {
-        file if !BOXES.contains(&file) => file,
+        file if !is_among(BOXES, file) => file,
         // An applet's name may be the first argument.
-        _ if BOXES.contains(&name) => words.next().unwrap_or(b""),
+        _ if is_among(BOXES, name) => words.next().unwrap_or(b""),
         _ => name,
     };
     let ends = match command {
         b"systemctl" | b"loginctl" => has(POWER_VERBS),
-        b"init" | b"telinit" => has(&[b"0", b"6"]),
-        command => POWER_COMMANDS.contains(&command) && !has(HARMLESS),
+        b"init" | b"telinit" => has(RUN_LEVELS),
+        command => is_among(POWER_COMMANDS, command) && !has(HARMLESS),
     };
     ends.then_some(command)
 }
