@@ -19,18 +19,35 @@ fn main() {
     println!("cargo::rustc-env=SAMPLE_BYTES={}", text.len());
 }
 
+/// Distance and length of the longest piece before `at` that comes again there.
+fn longest(text: &[u8], at: usize) -> (usize, usize) {
+    let common = |from: usize| {
+        let pairs = text[from..].iter().zip(&text[at..]);
+        pairs.take(LENGTH_MAX).take_while(|(a, b)| a == b).count()
+    };
+    let earliest = at.saturating_sub(DISTANCE_MAX);
+    let best = (earliest..at).max_by_key(|&from| common(from));
+    best.map_or((0, 0), |from| (at - from - 1, common(from)))
+}
+
+/// The shortest way to say it, found from the end: a long piece is not always worth more than two that fit together.
 fn pack(text: &[u8]) -> Vec<u8> {
+    let mut costs = vec![0; text.len() + 1];
+    let mut steps = vec![(0, 0); text.len()];
+    for at in (0..text.len()).rev() {
+        (costs[at], steps[at]) = (costs[at + 1] + 1, (0, 1));
+        let (distance, longest) = longest(text, at);
+        for length in LENGTH_MIN..=longest {
+            if costs[at + length] + 2 < costs[at] {
+                (costs[at], steps[at]) = (costs[at + length] + 2, (distance, length));
+            }
+        }
+    }
     let mut packed = Vec::new();
     let mut at = 0;
     while at < text.len() {
-        let earliest = at.saturating_sub(DISTANCE_MAX);
-        let common = |from: usize| {
-            let pairs = text[from..].iter().zip(&text[at..]);
-            pairs.take(LENGTH_MAX).take_while(|(a, b)| a == b).count()
-        };
-        let best = (earliest..at).max_by_key(|&from| common(from));
-        match best.map(|from| (at - from - 1, common(from))) {
-            Some((distance, length)) if length >= LENGTH_MIN => {
+        match steps[at] {
+            (distance, length) if length >= LENGTH_MIN => {
                 let word = 0x8000 | (length - LENGTH_MIN) << 11 | distance;
                 packed.extend((word as u16).to_be_bytes());
                 at += length;

@@ -61,7 +61,8 @@ pub enum Node {
     Block,
 }
 
-/// The attributes of a directory and their texts, one a line: `;` is a line's end, `%` and a letter a value of the device.
+/// The attributes of a directory and their texts, one a line: `;` is a line's end, `#` a further column with a zero, `%` and a
+/// letter a value of the device.
 const MTD_TEXTS: &[u8] = b"\
 bad_blocks %B;
 bbt_blocks %R;
@@ -97,12 +98,12 @@ events_async \n\
 events_poll_msecs -1;
 ext_range 1;
 hidden 0;
-inflight        0        0;
+inflight        0#;
 range 1;
 removable 0;
 ro %y;
 size %S;
-stat        0        0        0        0        0        0        0        0        0        0        0        0        0        0        0        0        0;
+stat        0################;
 uevent MAJOR=31;MINOR=%i;DEVNAME=mtdblock%i;DEVTYPE=disk;DISKSEQ=%d;";
 const _: () = assert!(MTD_CHAR_MAJOR == 90 && MTD_BLOCK_MAJOR == 31);
 
@@ -212,6 +213,10 @@ pub fn attribute(
             },
             b';' => {
                 text.push(b"\n");
+                continue;
+            }
+            b'#' => {
+                text.push(b"        0");
                 continue;
             }
             byte => {
