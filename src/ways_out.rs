@@ -8,6 +8,7 @@ pub mod run;
 pub mod watchdog;
 
 use crate::children::{self, Strings};
+use crate::paths::is_among;
 use crate::{files, sys, world};
 use core::ffi::{CStr, c_char};
 use mtd_abi::errno::Errno;
@@ -102,8 +103,6 @@ pub fn kill(pid: i32, signal: i32) -> Option<Result<i32, Errno>> {
     Some(Ok(0))
 }
 
-// Lists of words with blanks between them: a table of slices needs sixteen bytes more for each.
-
 /// Commands that do nothing but end the system.
 const POWER_COMMANDS: &[u8] = b"reboot poweroff halt shutdown";
 const POWER_VERBS: &[u8] = b"reboot poweroff halt kexec soft-reboot emergency rescue";
@@ -111,11 +110,6 @@ const POWER_VERBS: &[u8] = b"reboot poweroff halt kexec soft-reboot emergency re
 const HARMLESS: &[u8] = b"--help --version -w --wtmp-only -c -k";
 const RUN_LEVELS: &[u8] = b"0 6";
 const BOXES: &[u8] = b"busybox toybox";
-
-#[inline(never)]
-fn is_among(list: &[u8], word: &[u8]) -> bool {
-    list.split(|&byte| byte == b' ').any(|other| other == word)
-}
 
 fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)

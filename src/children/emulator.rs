@@ -6,7 +6,7 @@
 
 use super::arena::{Arena, List};
 use super::lookup::Root;
-use crate::paths::{PATH_MAX, PathBuffer};
+use crate::paths::{PATH_MAX, PathBuffer, is_among};
 use crate::sys;
 use mtd_abi::errno::Errno;
 
@@ -24,26 +24,12 @@ pub struct Emulator {
 }
 
 /// Options without a value. All others take one.
-const SWITCHES: &[&[u8]] = &[
-    b"h",
-    b"help",
-    b"version",
-    b"singlestep",
-    b"one-insn-per-tb",
-    b"strace",
-    b"xtensa-abi-call0",
-];
+const SWITCHES: &[u8] = b"h help version singlestep one-insn-per-tb strace xtensa-abi-call0";
 /// Options that a child does not repeat: the root is given anew, the environment is the guest's own affair by now, and
 /// a debugger listens to one process.
-const NOT_REPEATED: &[&[u8]] = &[b"L", b"E", b"U", b"0", b"g"];
-/// Variables of the emulator that did their work when the first program started.
-const SPENT: &[&[u8]] = &[
-    b"QEMU_SET_ENV",
-    b"QEMU_UNSET_ENV",
-    b"QEMU_ARGV0",
-    b"QEMU_GDB",
-    b"QEMU_LD_PREFIX",
-];
+const NOT_REPEATED: &[u8] = b"L E U 0 g";
+/// Variables of the emulator that did their work when the first program started, without what all their names begin with.
+const SPENT: &[u8] = b"SET_ENV UNSET_ENV ARGV0 GDB LD_PREFIX";
 
 fn words(text: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
     text.split_inclusive(|&byte| byte == 0)
@@ -56,7 +42,8 @@ pub fn name_of(entry: &[u8]) -> &[u8] {
 }
 
 pub fn is_spent(name: &[u8]) -> bool {
-    SPENT.contains(&name)
+    let rest = name.strip_prefix(b"QEMU_".as_slice());
+    rest.is_some_and(|rest| is_among(SPENT, rest))
 }
 
 /// What the host's own loader and C library, or the emulator, would take as meant for them.
@@ -95,7 +82,7 @@ impl Emulator {
             if name.is_empty() {
                 return None;
             }
-            let value = if SWITCHES.contains(&name) {
+            let value = if is_among(SWITCHES, name) {
                 None
             } else {
                 Some(words.next()?)
@@ -118,7 +105,7 @@ impl Emulator {
         }
         for (name, value) in self
             .options()
-            .filter(|(name, _)| !NOT_REPEATED.contains(name))
+            .filter(|(name, _)| !is_among(NOT_REPEATED, name))
         {
             arguments.push(arena.string(&[b"-", name])?)?;
             if let Some(value) = value {

@@ -27,7 +27,7 @@ const FLASH_FILE_SYSTEMS: &[u8] = b"jffs2 ubifs yaffs yaffs2";
 
 /// The errno of a kernel that does not have the file system; None for mounts of other things.
 pub fn refuse_mount(source: &[u8], target: &[u8], kind: &[u8]) -> Option<Errno> {
-    if !is_flash(source) && !super::is_among(FLASH_FILE_SYSTEMS, kind) {
+    if !is_flash(source) && !paths::is_among(FLASH_FILE_SYSTEMS, kind) {
         return None;
     }
     let kind = if kind.is_empty() {
