@@ -95,8 +95,10 @@ fn open_memory_node(name: &[u8], flags: i32) -> Result<i32, Errno> {
 #[inline(never)]
 pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
     let name = paths::node_name(node).ok_or(Errno::ENAMETOOLONG)?;
+    // The first transfer finds this known, and the device.
+    crate::trace::find_out();
     let path = with_state(|state| {
-        let view = state.device(node.index).map_err(|_| Errno::ENOENT)?;
+        let view = *state.view(node.index).map_err(|_| Errno::ENOENT)?;
         if flags & libc::O_PATH == 0 {
             state.check_open(node, &view, flags)?;
             state.count_bad_blocks(&view)?;

@@ -157,7 +157,7 @@ impl State {
     }
 
     /// The same, kept for the next call.
-    fn view(&mut self, index: u32) -> Result<&DeviceView, Errno> {
+    pub fn view(&mut self, index: u32) -> Result<&DeviceView, Errno> {
         self.board(true).ok_or(Errno::ENODEV)?;
         let board = self.board.as_ref().ok_or(Errno::ENODEV)?;
         last_or_read(board, &mut self.last, index)
