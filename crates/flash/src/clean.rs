@@ -25,26 +25,23 @@ impl Chip<'_> {
 
     /// The longest start of the range that is either all clean or all not, and which of both.
     pub(crate) fn uniform_run(&self, at: u64, end: u64) -> (u64, bool) {
-        let mut run: Option<(u64, bool)> = None;
-        for piece in self.geometry.pieces(at, end.saturating_sub(at)) {
-            let clean = self.piece_is_clean(&piece);
-            match run {
-                Some((_, first)) if first != clean => break,
-                _ => run = Some((piece.end(), clean)),
-            }
-        }
-        run.unwrap_or((end, false))
+        self.uniform(at, end, false)
     }
 
     /// The longest start of the range in which no code needs to be looked at, or every code does, and which of both: erased
     /// pages and those of sound blocks are as they should be.
     pub(crate) fn uniform_soundness(&self, at: u64, end: u64) -> (u64, bool) {
+        self.uniform(at, end, true)
+    }
+
+    fn uniform(&self, at: u64, end: u64, or_sound: bool) -> (u64, bool) {
         let mut run: Option<(u64, bool)> = None;
         for piece in self.geometry.pieces(at, end.saturating_sub(at)) {
-            let sound = self.ledger.is_sound(piece.block.index) || self.piece_is_clean(&piece);
+            let is_sound = or_sound && self.ledger.is_sound(piece.block.index);
+            let is_it = is_sound || self.piece_is_clean(&piece);
             match run {
-                Some((_, first)) if first != sound => break,
-                _ => run = Some((piece.end(), sound)),
+                Some((_, first)) if first != is_it => break,
+                _ => run = Some((piece.end(), is_it)),
             }
         }
         run.unwrap_or((end, false))

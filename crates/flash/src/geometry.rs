@@ -284,7 +284,6 @@ impl Geometry {
         }
     }
 
-    #[inline(always)]
     pub fn ecc_strength(&self) -> u32 {
         match self.ecc {
             _ if !self.is_nand() => 0,

@@ -3,7 +3,7 @@
 
 use crate::chip::Chip;
 use crate::geometry::{KEPT_PAGE_MAX, UNITS_MAX};
-use crate::{FlashError, Geometry, Kind, Ledger, LockScheme, Source};
+use crate::{Ecc, FlashError, Geometry, Kind, Ledger, LockScheme, Source};
 
 const UNIT_SHIFT: u32 = 8;
 const UNIT_INDEXES: u64 = 1 << (u32::BITS + UNIT_SHIFT);
@@ -25,10 +25,16 @@ fn block_of(geometry: &Geometry, at: u64, length: u32) -> Option<(u32, u32)> {
     (is_one && at < geometry.size.min(UNIT_INDEXES)).then_some((index, from))
 }
 
+/// Only of NAND more than `None` is said.
+#[inline(always)]
+fn has_no_code(geometry: &Geometry) -> bool {
+    matches!(geometry.ecc, Ecc::None | Ecc::OnDie)
+}
+
 /// Whether reading a range of the chip is nothing but a copy of its bytes: no code has to be looked at.
 #[inline(always)]
 pub fn reads_straight(geometry: &Geometry, ledger: &Ledger<'_>, at: u64, length: u32) -> bool {
-    if geometry.ecc_strength() == 0 {
+    if has_no_code(geometry) {
         return at.saturating_add(u64::from(length)) <= geometry.size;
     }
     geometry.writesize > KEPT_PAGE_MAX
@@ -40,7 +46,7 @@ pub fn reads_straight(geometry: &Geometry, ledger: &Ledger<'_>, at: u64, length:
 #[inline(always)]
 pub fn claim_straight(geometry: &Geometry, ledger: &Ledger<'_>, at: u64, length: u32) -> bool {
     let unit = match (geometry.kind, geometry.lock) {
-        (Kind::Nand | Kind::MlcNand, _) if geometry.ecc_strength() == 0 => geometry.writesize,
+        (Kind::Nand | Kind::MlcNand, _) if has_no_code(geometry) => geometry.writesize,
         (Kind::Nor, LockScheme::None) => 1,
         (Kind::Nor, LockScheme::BlockProtect(_)) if ledger.is_unprotected() => 1,
         _ => return false,
