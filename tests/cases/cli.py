@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import boards
-from harness import CACHE, HOST_TOOL, LIBRARY, SYSROOT, Failed, case, find_program, holds, host_environment, payload, run, same
+from harness import CACHE, HOST_TOOL, LIBRARY, SYSROOT, Failed, Skipped, case, find_program, holds, host_environment, payload, run, same
 
 # A dynamic one names its loader at the start of the file.
 STATIC_QEMU = [path for path in sorted(CACHE.glob("qemu/*/usr/bin/qemu-arm")) if b"/ld-linux" not in path.read_bytes()[:4096]]
@@ -401,6 +401,24 @@ def unprivileged(lab):
     result = run([HOST_TOOL, "-b", board.path, "run", "--rootfs", root, "--", "sh", "-c", script], None, lab.work, environment, preexec=become).ok()
     same("0\n", result.out, "who the program is")
     result.says('mtd1 "env": 1 block erased').says("/etc/version changed").says("/new added")
+    same("1.0\n", (root / "etc/version").read_text(), "the root")
+
+
+@case("cli: a root that belongs to somebody else runs in a sandbox too, and a line says what it could not write")
+def foreign_root(lab):
+    needs_sandbox(lab)
+    if os.getuid() != 0:
+        raise Skipped("only root can make files of two users")
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    become = as_nobody(lab)
+    for folder, _, names in os.walk(root):
+        for name in [".", *names]:
+            os.lchown(pathlib.Path(folder, name), 0, 0)
+    environment = dict(host_environment(), MTDSHIM_LIBRARY=str(LIBRARY))
+    script = "flash_erase -q /dev/mtd1 0 0 && echo erased; echo 2.0 > /etc/version || echo refused; mkdir /new && echo made"
+    result = run([HOST_TOOL, "-b", board.path, "run", "--rootfs", root, "--", "sh", "-c", script], None, lab.work, environment, preexec=become)
+    holds("no sandbox" not in result.err, result.transcript())
+    result.says("erased").says("refused").says("made").says("belongs to somebody else")
     same("1.0\n", (root / "etc/version").read_text(), "the root")
 
 

@@ -115,6 +115,11 @@ pub fn set_up(spec: &Spec) -> Step<Mounted> {
         places = ("kept/files", "kept/work");
         mounted.upper = kept.join("files");
     }
+    if !spec.qemu.is_static {
+        for path in spec.qemu.libraries.iter().chain([&spec.qemu.path]) {
+            mounted.prepare(path)?;
+        }
+    }
     // Names in these options may hold no comma or colon: they are relative, and everything is bound to a plain one.
     let (upper, overlay_work) = places;
     let options = format!("lowerdir=lower,upperdir={upper},workdir={overlay_work},userxattr");
@@ -148,6 +153,54 @@ pub fn set_up(spec: &Spec) -> Step<Mounted> {
 }
 
 impl Mounted {
+    /// Before the overlay is mounted: the way to a mount point, where the root has none of it. Later the overlay would have to
+    /// copy the root's own directory, and that fails when it belongs to somebody whom an ordinary user's sandbox does not know.
+    fn prepare(&mut self, guest_path: &Path) -> Step<()> {
+        let inner = guest_path.strip_prefix("/").unwrap_or(guest_path);
+        let mut is_new = false;
+        let mut so_far = PathBuf::new();
+        for word in inner.components() {
+            so_far.push(word);
+            let (below, above) = (self.lower.join(&so_far), self.upper.join(&so_far));
+            match fs::symlink_metadata(&below) {
+                Ok(status) if status.is_dir() => continue,
+                // A link, or the root's own library: `place` knows what to do.
+                Ok(_) => return Ok(()),
+                Err(_) => {}
+            }
+            if !is_new {
+                is_new = true;
+                if let Some(parent) = so_far.parent() {
+                    self.copy_directories(parent)?;
+                }
+            }
+            if fs::symlink_metadata(&above).is_err() {
+                self.ours.push(so_far.display().to_string());
+                if so_far == inner {
+                    told(fs::write(&above, b""), "mount point")?;
+                } else {
+                    told(fs::create_dir(&above), "mount point")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the overlay does itself with directories of the sandbox's user.
+    fn copy_directories(&self, inner: &Path) -> Step<()> {
+        let mut so_far = PathBuf::new();
+        for word in inner.components() {
+            so_far.push(word);
+            let (below, above) = (self.lower.join(&so_far), self.upper.join(&so_far));
+            if fs::symlink_metadata(&above).is_err() {
+                told(fs::create_dir(&above), "mount point")?;
+                let permissions = told(fs::metadata(&below), "mount point")?.permissions();
+                told(fs::set_permissions(&above, permissions), "mount point")?;
+            }
+        }
+        Ok(())
+    }
+
     /// A mount point in the root, made when missing and then kept out of the list of changes.
     fn place(&mut self, guest_path: &Path, is_directory: bool) -> Step<PathBuf> {
         let inner = guest_path.strip_prefix("/").unwrap_or(guest_path);

@@ -84,6 +84,12 @@ pub fn run(
     if let Some(reason) = outcome.without_binfmt {
         context.say(&format!("mtdshim: no binfmt_misc in this sandbox ({reason}): static programs started by others do not run"));
     }
+    if let Some(name) = foreign_entry(&plan.root) {
+        context.say(&format!(
+            "mtdshim: {} belongs to somebody else, so the program could not write there: make the root your own (cp -r copies it), or run as root",
+            name.display()
+        ));
+    }
     Ok(Ok(Ended {
         status: if outcome.power.is_some() {
             REBOOT_STATUS
@@ -93,6 +99,24 @@ pub fn run(
         power: outcome.power,
         changes: Some(outcome.changes),
     }))
+}
+
+/// A directory at the top of the root that the sandbox's user is not the owner of: the program is root only among the user's
+/// own files.
+fn foreign_entry(root: &Path) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    if user.is_root() {
+        return None;
+    }
+    let entries = std::fs::read_dir(root).ok()?.flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths.into_iter().find(|path| {
+        std::fs::symlink_metadata(path).is_ok_and(|status| {
+            status.is_dir() && (status.uid() != user.as_raw() || status.gid() != group.as_raw())
+        })
+    })
 }
 
 /// Leaves of an overlay's upper directory what the program wrote: not the mount points, not the overlay's own workspace.
