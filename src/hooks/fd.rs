@@ -23,7 +23,7 @@ family! {
 fn close_around_private(
     first: c_uint,
     last: c_uint,
-    mut close: impl FnMut(c_uint, c_uint) -> c_int,
+    close: &mut dyn FnMut(c_uint, c_uint) -> c_int,
 ) -> c_int {
     let mut from = first;
     for fd in first..=last.min(4095) {
@@ -48,18 +48,28 @@ fn close_around_private(
 /// CLOSE_RANGE_CLOEXEC only sets a flag.
 const CLOSE_RANGE_CLOEXEC: c_int = 4;
 
+/// close_range, by libc or by number: `close` closes a piece.
+pub fn close_range_by(
+    first: c_uint,
+    last: c_uint,
+    flags: c_int,
+    close: &mut dyn FnMut(c_uint, c_uint) -> c_int,
+) -> c_int {
+    if first > last || flags & CLOSE_RANGE_CLOEXEC != 0 {
+        return close(first, last);
+    }
+    close_around_private(first, last, close)
+}
+
 hook! {
     fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
-        if first > last || flags & CLOSE_RANGE_CLOEXEC != 0 {
-            return real!(close_range(first, last, flags));
-        }
-        close_around_private(first, last, |from, to| real!(close_range(from, to, flags)))
+        close_range_by(first, last, flags, &mut |from, to| real!(close_range(from, to, flags)))
     }
 }
 hook! {
     fn closefrom(first: c_int) -> () {
         let first = first.max(0) as c_uint;
-        close_around_private(first, c_uint::MAX, |from, to| {
+        close_around_private(first, c_uint::MAX, &mut |from, to| {
             if to == c_uint::MAX {
                 // The rest is libc's own business, and nothing of ours lies there.
                 real!(closefrom(from as c_int));

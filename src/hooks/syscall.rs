@@ -60,6 +60,13 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
             descriptors::forget(fd);
             None
         }
+        libc::SYS_close_range => {
+            let close = &mut |from, to| {
+                let done = sys::checked(sys::call!(libc::SYS_close_range, from, to, c));
+                settle(done.map(|_| 0).map_err(Errno), -1)
+            };
+            Some(super::fd::close_range_by(a as u32, b as u32, c as i32, close).into())
+        }
         libc::SYS_read => answer(calls::transfer(fd, Direction::Read, b, c, None)?),
         libc::SYS_write => answer(calls::transfer(fd, Direction::Write, b, c, None)?),
         libc::SYS_pread64 => answer(calls::transfer(fd, Direction::Read, b, c, Some(offset))?),

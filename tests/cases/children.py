@@ -108,6 +108,15 @@ def inherited(lab):
     same("ABCDexit 0\n", guest(lab, "popen", "head -c 4 /dev/mtd2", board=board).ok().out.removeprefix("pipe: "), "written by two")
 
 
+@case("descriptors: a program, or its vfork child, that closes every descriptor it can find works on with flash")
+def closes_everything(lab):
+    works = "kept 4, new opens, write 4, read 4 abcd"
+    ways = ("begin", "close loop", "/proc/self/fd", "close_range", "closefrom", "syscall", "vfork child 0", "after it",
+            "vfork child 0", "after it")
+    expected = [way if way.startswith("vfork") else f"{way}: {works}" for way in ways]
+    same(expected, lab.guest(lab.board(SMALL_NOR), [CLIENTS / "closing"]).ok().out.splitlines(), "what works afterwards")
+
+
 @case("ways out: reboot ends the run with status 88, whoever asks for it")
 def reboot(lab):
     board = lab.board(SMALL_NOR)
