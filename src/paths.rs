@@ -179,11 +179,10 @@ fn zero_bytes(word: u64) -> u64 {
 #[cold]
 #[inline(never)]
 fn can_be_told(path: *const core::ffi::c_char) -> bool {
-    let (address, rest) = (path as usize, (path as usize).wrapping_add(readable::SHORT));
     !crate::answers::are_elsewhere()
         && !host_has_flash()
-        && readable::is_readable(address)
-        && readable::is_readable(rest)
+        && readable::is_readable(path as usize)
+        && readable::is_readable_behind(path as usize)
 }
 
 /// The quickest test, before every open and stat of the guest: an absolute name without "//", "/./" and "/../", and not in a directory

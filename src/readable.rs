@@ -53,16 +53,19 @@ pub fn is_readable(address: usize) -> bool {
     readable
 }
 
+/// Whether the page can be read that a short name from here on may reach into; one that cannot is not asked about twice.
+pub fn is_readable_behind(start: usize) -> bool {
+    let rest = start.wrapping_add(SHORT);
+    slot(rest).1 != UNREADABLE.load(Relaxed) && is_readable(rest)
+}
+
 /// The string at an address, without its NUL. None where it cannot be read to its end, or is `limit` bytes and longer.
 ///
 /// # Safety
 /// The guest does not change it meanwhile.
 pub unsafe fn string<'a>(start: *const core::ffi::c_char, limit: usize) -> Option<&'a [u8]> {
     let start = start.cast::<u8>();
-    let rest = (start as usize).wrapping_add(SHORT);
-    if slot(rest).1 != UNREADABLE.load(Relaxed) {
-        is_readable(rest);
-    }
+    is_readable_behind(start as usize);
     let mut length = 0;
     while length < limit {
         let at = (start as usize).wrapping_add(length);

@@ -331,6 +331,13 @@ def bad_names(lab):
     same(expected.out, lab.guest(board, ["badpaths"], env={"MTDSHIM_TRACE": "trace"}).ok().out, "what calls answer when they are traced")
 
 
+@case("guest: a name that ends where memory does is asked about once, not at each call")
+def name_at_the_edge(lab):
+    result = lab.guest(lab.board(SMALL_NOR), ["badpaths", "edge"], options=("-strace",)).ok()
+    asked = sum("futex" in line for line in result.err.splitlines())
+    holds(1 <= asked <= 3, f"asked {asked} times\n{result.transcript()}")
+
+
 @case("guest: /proc/mtd of an empty board has only its header")
 def empty_board(lab):
     result = lab.guest(lab.board("# nothing\n"), PROC)
