@@ -103,7 +103,7 @@ impl Session<'_> {
             LockScheme::None => false,
             // Raw NAND installs lock and unlock, which then refuse; it installs no query.
             LockScheme::NandUnsupported => operation != LockOperation::IsLocked,
-            LockScheme::PerBlock | LockScheme::BlockProtect(_) => true,
+            _ => true,
         };
         if !has_method {
             return Err(Errno::EOPNOTSUPP);

@@ -46,6 +46,8 @@ pub enum LockScheme {
     NandUnsupported,
     /// A flag per eraseblock (CFI); programming or erasing a locked block fails with EROFS.
     PerBlock,
+    /// The commands of `PerBlock` are taken and nothing is ever protected, as in QEMU's pflash.
+    NoEffect,
     /// SPI NOR block protect: power-of-two fractions of the chip; it ignores commands on locked sectors.
     BlockProtect(BlockProtect),
 }

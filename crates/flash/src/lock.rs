@@ -67,7 +67,7 @@ impl Chip<'_> {
     pub fn is_locked(&self, at: u64, length: u64) -> Result<bool, FlashError> {
         match self.geometry.lock {
             LockScheme::None | LockScheme::NandUnsupported => Err(FlashError::NotSupported),
-            LockScheme::PerBlock => {
+            LockScheme::PerBlock | LockScheme::NoEffect => {
                 self.check_range(at, length)?;
                 // The CFI drivers take their own refusal of parts of blocks for "locked".
                 if self.geometry.command_set != CommandSet::Other && !self.is_whole(at, length) {
@@ -125,12 +125,13 @@ impl Chip<'_> {
             LockScheme::BlockProtect(protect) => {
                 return self.protect(&protect, at, length, locked);
             }
-            LockScheme::PerBlock => {}
+            LockScheme::PerBlock | LockScheme::NoEffect => {}
         }
         self.check_range(at, length)?;
         if !self.is_whole(at, length) {
             return Err(FlashError::Invalid);
         }
+        let locked = locked && self.geometry.lock == LockScheme::PerBlock;
         for piece in self.geometry.pieces(at, length) {
             let flags = self.ledger.flags(piece.block.index)?;
             self.ledger

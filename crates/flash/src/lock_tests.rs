@@ -183,3 +183,26 @@ fn an_amd_driver_gives_up_where_the_last_word_of_a_buffer_is_wrong() {
     assert_eq!(bench.program(101, &[0xff]), Err(FlashError::Io));
     assert_eq!(bench.read(101, 1), [0xf0]);
 }
+
+#[test]
+fn a_lock_without_effect_is_taken_and_protects_nothing() {
+    let mut bench = Bench::new(Geometry {
+        command_set: CommandSet::Intel,
+        lock: LockScheme::NoEffect,
+        ..nor_geometry()
+    });
+    let block = u64::from(nor_geometry().erasesize);
+    assert_eq!(bench.with(|chip| chip.lock(0, 2 * block)), Ok(()));
+    assert_eq!(bench.with(|chip| chip.is_locked(0, block)), Ok(false));
+    assert_eq!(bench.program(0, &[0]), Ok(()));
+    assert_eq!(bench.read(0, 1), [0]);
+    assert_eq!(bench.with(|chip| chip.erase(0, block)), Ok(()));
+    // The driver is the same as where locks work, and so are its refusals.
+    for refused in [
+        bench.with(|chip| chip.lock(block / 2, block)),
+        bench.with(|chip| chip.unlock(0, 1)),
+    ] {
+        assert_eq!(refused, Err(FlashError::Invalid));
+    }
+    assert_eq!(bench.with(|chip| chip.is_locked(0, 1)), Ok(true));
+}

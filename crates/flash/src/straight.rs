@@ -47,7 +47,7 @@ pub fn reads_straight(geometry: &Geometry, ledger: &Ledger<'_>, at: u64, length:
 pub fn claim_straight(geometry: &Geometry, ledger: &Ledger<'_>, at: u64, length: u32) -> bool {
     let unit = match (geometry.kind, geometry.lock) {
         (Kind::Nand | Kind::MlcNand, _) if has_no_code(geometry) => geometry.writesize,
-        (Kind::Nor, LockScheme::None) => 1,
+        (Kind::Nor, LockScheme::None | LockScheme::NoEffect) => 1,
         (Kind::Nor, LockScheme::BlockProtect(_)) if ledger.is_unprotected() => 1,
         _ => return false,
     };

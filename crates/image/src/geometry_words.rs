@@ -19,7 +19,7 @@ const KINDS: [Kind; 6] = [
     Kind::MlcNand,
     Kind::Dataflash,
 ];
-pub const LOCKS: [LockScheme; 8] = [
+pub const LOCKS: [LockScheme; 9] = [
     LockScheme::None,
     LockScheme::NandUnsupported,
     LockScheme::PerBlock,
@@ -28,6 +28,7 @@ pub const LOCKS: [LockScheme; 8] = [
     LockScheme::BlockProtect(BlockProtect::TOP_4),
     LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM_4),
     LockScheme::BlockProtect(BlockProtect::PROGRAMS_ONLY),
+    LockScheme::NoEffect,
 ];
 const COMMAND_SETS: [CommandSet; 3] = [CommandSet::Other, CommandSet::Intel, CommandSet::Amd];
 const ALIGNMENTS: [EraseAlignment; 2] =

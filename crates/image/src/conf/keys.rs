@@ -41,7 +41,7 @@ pub struct Keys {
 pub const KINDS: &str = "nor nand mlc-nand ram rom dataflash";
 pub const DRIVERS: &str = "spi-nor cfi cfi-amd other mtdram nandsim spi-nand";
 pub const ECCS: &str = "none on-die hamming bch1 bch2 bch3 bch4 bch5 bch6 bch7 bch8";
-pub const LOCKS: &str = "none per-block block-protect block-protect-tb block-protect-4bit block-protect-4bit-tb block-protect-programs";
+pub const LOCKS: &str = "none per-block block-protect block-protect-tb block-protect-4bit block-protect-4bit-tb block-protect-programs no-effect";
 
 const OTP_BYTES_MAX: u64 = 1 << 20;
 

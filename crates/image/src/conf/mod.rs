@@ -14,7 +14,8 @@
 //! subpages = 1                  # NAND: writable parts of a page
 //! ecc = "none"                  # none hamming on-die bch1 ... bch8
 //! lock = "none"                 # per-block (CFI), block-protect (SPI NOR) with -tb (bit TB), -4bit (bit BP3),
-//!                               # -4bit-tb, -programs (erases get through, as on QEMU's chips)
+//!                               # -4bit-tb, -programs (erases get through, as on QEMU's chips);
+//!                               # no-effect: commands of CFI are taken, nothing is protected
 //! power_up_lock = false         # the flag MTD_POWERUP_LOCK
 //! otp_user = "3x256"            # regions x bytes
 //! otp_factory = "1x16"

@@ -245,6 +245,7 @@ fn every_lock_has_one_name_and_survives_the_words_of_a_file() {
         "block-protect-4bit",
         "block-protect-4bit-tb",
         "block-protect-programs",
+        "no-effect",
     ] {
         let geometry = compiled(&nor(&format!("lock=\"{name}\""))).chip(0).geometry;
         assert_eq!(super::lock_name(geometry.lock), name);
