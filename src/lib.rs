@@ -23,6 +23,7 @@ mod backing;
 mod block_copies;
 mod calls;
 mod children;
+mod copies;
 mod cut_files;
 mod descriptors;
 mod files;
