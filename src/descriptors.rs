@@ -6,9 +6,10 @@
 
 use crate::calls::Direction;
 use crate::late::AtomicFd;
+use crate::process_lock::ProcessLock;
 use crate::sys;
 use chardev::{FileMode, OpenFile};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// What an emulated descriptor leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,11 +184,16 @@ pub fn lookup_advancing(fd: i32, length: u64) -> Option<Descriptor> {
     }
 }
 
+/// Whether the position of the file is known to this process alone.
+pub fn is_alone(fd: i32) -> bool {
+    slot(fd).is_some_and(|slot| own_of(slot.load(Relaxed)).is_some())
+}
+
 /// Whether the number leads to a file of ours now, whatever is remembered of it.
 #[inline(never)]
 pub fn is_marked(fd: i32) -> bool {
     !is_foreign(fd)
-        && (slot(fd).is_some_and(|slot| own_of(slot.load(Relaxed)).is_some())
+        && (is_alone(fd)
             || matches!(sys::lseek(fd, 0, libc::SEEK_CUR), Ok(offset) if offset & MARK_MASK == MARK))
 }
 
@@ -226,7 +232,7 @@ pub fn enter(fd: i32, descriptor: Descriptor) {
 
 /// The same for one that was opened just now, so that nobody else has it yet.
 pub fn enter_opened(fd: i32, descriptor: Descriptor) {
-    replace(fd, pack(descriptor) | take_own(&descriptor));
+    replace(fd, pack(descriptor) | take_own(fd, &descriptor));
 }
 
 #[inline(always)]
@@ -266,9 +272,14 @@ pub fn copy(from: i32, to: i32) {
         // A number beyond the table cannot lead to a position of ours.
         return share();
     }
-    let word = slot(from).map_or(UNKNOWN, |slot| slot.load(Relaxed));
+    let load = || slot(from).map_or(UNKNOWN, |slot| slot.load(Relaxed));
+    if to <= libc::STDERR_FILENO && load() & WRITABLE != 0 {
+        share();
+    }
+    let word = load();
     if let Some(own) = own_of(word) {
         own.users.fetch_add(1, Relaxed);
+        note_own(to);
     }
     replace(to, word);
     if word & OURS != 0 && to <= libc::STDERR_FILENO {
@@ -278,9 +289,10 @@ pub fn copy(from: i32, to: i32) {
 
 // ----- positions that nobody else can see -----
 //
-// A file that this process opened for reading has its position here, which saves two system calls with every read. It
+// A file that this process opened has its position here, which saves the system calls that look it up and move it. It
 // goes where it can be shared, to the offset of the node file, before another process could get at it (fork, exec, a
-// descriptor sent away). Only for reading: what libc's streams write below the hooks goes to that offset.
+// descriptor sent away). What is written below the hooks goes to that offset, so a file that can be written has its position
+// there as soon as one of the numbers of libc's own streams leads to it.
 
 pub struct OwnPosition {
     /// Numbers that lead to it.
@@ -301,34 +313,44 @@ const OWN_SHIFT: u32 = 16;
 pub struct Position {
     pub index: u32,
     fd: i32,
+    word: u32,
     /// None: it is in the node file.
     pub own: Option<&'static OwnPosition>,
 }
 
-/// Told at once, of a file that is open for reading with a position of its own, or for writing.
+/// Told at once, of a file that is open for reading with a position of its own, or for writing. It holds as long as nobody
+/// shares the position, which `still` tells under the process lock.
 #[inline(always)]
 pub fn position_of(fd: i32, direction: Direction) -> Option<Position> {
     let word = slot(fd)?.load(Relaxed);
     // Of the kinds, those of the char device are below 2, and below 1 where one can write.
     let (told, wanted) = match direction {
         Direction::Read => (READABLE | IS_OWN | 6 << KIND_SHIFT, READABLE | IS_OWN),
-        Direction::Write => (WRITABLE | IS_OWN | 7 << KIND_SHIFT, WRITABLE),
+        Direction::Write => (WRITABLE | 7 << KIND_SHIFT, WRITABLE),
     };
     if word & (told | OURS | PATH_ONLY) != wanted | OURS {
         return None;
     }
-    let own = OWN.get(word as usize >> OWN_SHIFT & (OWN_MAX - 1));
     Some(Position {
         index: word & INDEX_MASK,
         fd,
-        own: own.filter(|_| direction == Direction::Read),
+        word,
+        own: own_of(word),
     })
 }
 
 impl Position {
-    /// Moves the one in the node file and tells where it was, in mode NORMAL; otherwise nothing was done.
+    #[inline(always)]
+    pub fn still(&self) -> bool {
+        slot(self.fd).is_some_and(|slot| slot.load(Relaxed) == self.word)
+    }
+
+    /// Tells where it is, in mode NORMAL, and moves the one in the node file already; otherwise nothing was done.
     #[inline(always)]
     pub fn advance(&self, length: u32) -> Option<u64> {
+        if let Some(own) = self.own {
+            return own.normal();
+        }
         let offset = sys::lseek(self.fd, length.into(), libc::SEEK_CUR).ok()?;
         let before = offset.wrapping_sub(length.into());
         if offset >> MODE_SHIFT == MARK >> MODE_SHIFT
@@ -361,12 +383,16 @@ impl OwnPosition {
     }
 }
 
-/// There may be such a position.
-static HAS_OWN: AtomicBool = AtomicBool::new(false);
+/// No number from this one on has such a position.
+static OWN_END: AtomicI32 = AtomicI32::new(0);
+
+fn note_own(fd: i32) {
+    OWN_END.fetch_max(fd + 1, Relaxed);
+}
 
 #[inline(always)]
 pub fn has_own() -> bool {
-    HAS_OWN.load(Relaxed)
+    OWN_END.load(Relaxed) != 0
 }
 
 #[inline(always)]
@@ -378,11 +404,10 @@ fn own_of(word: u32) -> Option<&'static OwnPosition> {
 }
 
 /// The bits of a word that lead to a free place; none where the position must lie in the node file.
-fn take_own(descriptor: &Descriptor) -> u32 {
+fn take_own(fd: i32, descriptor: &Descriptor) -> u32 {
     let kind = descriptor.node.kind;
-    if !descriptor.readable
-        || descriptor.writable
-        || descriptor.path_only
+    if descriptor.path_only
+        || descriptor.writable && fd <= libc::STDERR_FILENO
         || kind == NodeKind::Threshold
     {
         return 0;
@@ -391,7 +416,7 @@ fn take_own(descriptor: &Descriptor) -> u32 {
     match OWN.iter().enumerate().find(|(_, own)| free(own)) {
         Some((index, own)) => {
             own.offset.store(MARK, Relaxed);
-            HAS_OWN.store(true, Relaxed);
+            note_own(fd);
             IS_OWN | (index as u32) << OWN_SHIFT
         }
         None => 0,
@@ -400,20 +425,24 @@ fn take_own(descriptor: &Descriptor) -> u32 {
 
 /// Before another process can get one of our descriptors: every position goes to its node file.
 pub fn share() {
-    if !HAS_OWN.swap(false, Relaxed) {
-        return;
+    if has_own() {
+        share_all();
     }
-    for (fd, slot) in TABLE.iter().enumerate() {
+}
+
+#[cold]
+#[inline(never)]
+fn share_all() {
+    // Another thread may be in a transfer, and moves the position at its end.
+    let _lock = ProcessLock::acquire();
+    let end = OWN_END.swap(0, Relaxed);
+    for (fd, slot) in TABLE.iter().enumerate().take(end as usize) {
         let word = slot.load(Relaxed);
         if let Some(own) = own_of(word) {
             let _ = sys::lseek(fd as i32, own.offset.load(Relaxed) as i64, libc::SEEK_SET);
+            let shared = word & !(IS_OWN | ((OWN_MAX as u32 - 1) << OWN_SHIFT));
             if slot
-                .compare_exchange(
-                    word,
-                    word & !(IS_OWN | ((OWN_MAX as u32 - 1) << OWN_SHIFT)),
-                    Relaxed,
-                    Relaxed,
-                )
+                .compare_exchange(word, shared, Relaxed, Relaxed)
                 .is_ok()
             {
                 own.users.fetch_sub(1, Relaxed);
@@ -436,7 +465,8 @@ fn offset_of(file: &OpenFile) -> u64 {
     MARK | u64::from(file.mode.number()) << MODE_SHIFT | file.position & POSITION_MASK
 }
 
-/// Stores position and mode where all who share the description see them, if they are not what the look-up left there.
+/// Stores position and mode where all who share the description see them, if they are not what the look-up left there. Under
+/// the process lock.
 pub fn settle(fd: i32, descriptor: Descriptor, file: &OpenFile) {
     if offset_of(file) != descriptor.offset.wrapping_add(descriptor.advanced) {
         store(fd, file);

@@ -82,7 +82,7 @@ pub fn forget_ends() {
 #[inline(never)]
 pub fn before_write(fd: i32, descriptor: &Descriptor) {
     let after = descriptor.offset + descriptor.advanced;
-    if !goes_on(fd, descriptor.offset, after) {
+    if !crate::descriptors::is_alone(fd) && !goes_on(fd, descriptor.offset, after) {
         take_over_behind(fd, descriptor);
         note_end(fd, after);
     }

@@ -340,7 +340,7 @@ pub fn with_session<R>(
     body: impl FnOnce(&mut Session<'_>) -> R,
 ) -> Result<R, Errno> {
     let mut file = descriptors::open_file(descriptor);
-    let result = with_state(|state| {
+    with_state(|state| {
         let chip = state.view(descriptor.node.index)?.chip;
         state.open_chip(chip)?;
         let State {
@@ -353,7 +353,7 @@ pub fn with_session<R>(
         } = state;
         let board = board.as_ref().ok_or(Errno::ENODEV)?;
         let view = last.as_ref().map(|(view, _)| view).ok_or(Errno::ENODEV)?;
-        on_chip(
+        let result = on_chip(
             window,
             known,
             board,
@@ -369,10 +369,10 @@ pub fn with_session<R>(
                     file,
                 })
             },
-        )
-    });
-    descriptors::settle(fd, descriptor, &file);
-    result
+        );
+        descriptors::settle(fd, descriptor, &file);
+        result
+    })
 }
 
 /// The same for calls that need no chip.
@@ -382,17 +382,19 @@ pub fn with_device<R>(
     body: impl FnOnce(&Device<'_>, &mut OpenFile) -> R,
 ) -> Result<R, Errno> {
     let mut file = descriptors::open_file(descriptor);
-    let result = with_state(|state| {
+    with_state(|state| {
         let view = *state.view(descriptor.node.index)?;
         let board = state.board.as_ref().ok_or(Errno::ENODEV)?;
-        if let Some(files) = state.chips.get(view.chip).and_then(Late::as_ref) {
-            return Ok(body(&device_of(&view, &files.geometry), &mut file));
-        }
-        let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;
-        Ok(body(&device_of(&view, &chip.geometry), &mut file))
-    });
-    descriptors::settle(fd, descriptor, &file);
-    result
+        let result = match state.chips.get(view.chip).and_then(Late::as_ref) {
+            Some(files) => body(&device_of(&view, &files.geometry), &mut file),
+            None => {
+                let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;
+                body(&device_of(&view, &chip.geometry), &mut file)
+            }
+        };
+        descriptors::settle(fd, descriptor, &file);
+        Ok(result)
+    })
 }
 
 pub fn copy_in(address: usize, to: &mut [u8]) -> Result<(), Errno> {

@@ -24,7 +24,16 @@ pub fn transfer(fd: i32, direction: Direction, address: usize, length: usize) ->
     };
     trace::is_known_off()
         && with_state_at_once(|state, pid| {
-            transfer_at(state, pid, &position, address as u32, length as u32).is_some()
+            position.still()
+                && transfer_at(
+                    state,
+                    pid,
+                    &position,
+                    direction,
+                    address as u32,
+                    length as u32,
+                )
+                .is_some()
         }) == Some(true)
 }
 
@@ -44,6 +53,7 @@ fn transfer_at(
     state: &mut State,
     pid: u32,
     position: &Position,
+    direction: Direction,
     address: u32,
     length: u32,
 ) -> Option<()> {
@@ -63,9 +73,9 @@ fn transfer_at(
         return None;
     }
     let mut ledger = Ledger::knowing(files.ledger_words(), *known);
-    let done = match position.own {
-        Some(own) => read(board, view, files, &mut ledger, own, address, length),
-        None => write(
+    let done = match (direction, position.own) {
+        (Direction::Read, Some(own)) => read(board, view, files, &mut ledger, own, address, length),
+        _ => write(
             window,
             board,
             view,
@@ -147,8 +157,10 @@ fn write(
                 || store_with_care(window, board, view.chip, files, ledger, at, address, length))
     });
     lock.release_at_once(&Kernel);
-    if before.is_some() && !done {
-        position.take_back(length);
+    match (before, position.own) {
+        (Some(before), Some(own)) if done => own.move_to(before + u64::from(length)),
+        (Some(_), None) if !done => position.take_back(length),
+        _ => {}
     }
     done.then_some(())
 }

@@ -206,6 +206,11 @@ def mixed_output(lab):
         lab.guest(board, ["reopen", "mixed", device]).ok()
 
 
+@case("descriptors: no write is lost or done twice when another thread forks meanwhile, which shares its position")
+def shared_meanwhile(lab):
+    lab.guest(lab.board(SMALL_NOR), ["reopen", "threads", "/dev/mtd1"]).ok()
+
+
 @case("streams: freopen for writing keeps its stream, and its bytes arrive")
 def reopened_for_writing(lab):
     board = lab.board(SMALL_NOR)

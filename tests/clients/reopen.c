@@ -1,8 +1,10 @@
 /* reopen DEV: freopen(DEV, "w") on standard output and on another stream, whose results are ignored, as programs do.
  * reopen mixed DEV: streams and write() on one open flash file, by turns.
+ * reopen threads DEV: one thread writes byte after byte while another forks, which gives the position to the children.
  * reopen openat2 DEV: opens it by that system call, for which C libraries have no name. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -14,9 +16,11 @@
 /* What printf writes to an inherited standard output goes below every hook, what write() writes does not. */
 static int mixed(const char *name)
 {
-	static const char expected[] = "one.two.three.four.\377\377\377\377\377five.six.";
+	static const char expected[] = "zero.half.one.two.three.four.\377\377\377\377\377five.six.";
 	char seen[sizeof expected];
 	int fd = open(name, O_RDWR), saved = dup(1), status = 0;
+	write(fd, "zero.", 5);
+	write(dup(fd), "half.", 5);
 	dup2(fd, 1);
 	printf("one."), fflush(stdout);
 	write(1, "two.", 4);
@@ -30,12 +34,48 @@ static int mixed(const char *name)
 	return status || pread(open(name, O_RDONLY), seen, sizeof seen - 1, 0) < 0 || memcmp(seen, expected, sizeof seen - 1);
 }
 
+enum { COUNT = 6000 };
+static int done;
+
+static void *writes(void *name)
+{
+	for (int i = 0, fd = -1; i < COUNT; i++) {
+		char byte = i * 7 % 251;
+		if (i % 40 == 0) { /* a file that nobody else has yet */
+			close(fd);
+			fd = open(name, O_RDWR);
+			lseek(fd, i, SEEK_SET);
+		}
+		if (write(fd, &byte, 1) != 1) return "write";
+	}
+	__atomic_store_n(&done, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static int threads(char *name)
+{
+	static unsigned char seen[COUNT + 1];
+	pthread_t thread;
+	void *failed;
+	pthread_create(&thread, NULL, writes, name);
+	do {
+		if (!fork()) _exit(0);
+		wait(NULL);
+	} while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE));
+	pthread_join(thread, &failed);
+	if (failed || pread(open(name, O_RDONLY), seen, sizeof seen, 0) != sizeof seen || seen[COUNT] != 0xff) return 1;
+	for (int i = 0; i < COUNT; i++)
+		if (seen[i] != i * 7 % 251) return 1;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct mtd_info_user info;
 	FILE *other = fopen("/dev/null", "w");
 	if (argc < 3 || !other) return 2;
 	if (!strcmp(argv[1], "mixed")) return mixed(argv[2]) ? 7 : 0;
+	if (!strcmp(argv[1], "threads")) return threads(argv[2]) ? 8 : 0;
 	if (!strcmp(argv[1], "openat2")) {
 		unsigned long long how[3] = { O_RDWR };
 		int fd = (int)syscall(437, AT_FDCWD, argv[2], how, sizeof how);
