@@ -45,21 +45,6 @@ row("what a stream of libc writes", by="streams: what a program writes to an inh
 CAP_SYS_ADMIN, PR_CAPBSET_DROP = 21, 24
 
 
-@row("a block is marked bad, and looked for")
-def marked_in_the_first_page(lab):
-    board = lab.board(SMALL_CHIP.replace('mtdparts = "nand:512K(nand-env),-(rootfs)"', ""))
-    # A dump: block 1 is marked in its second page, block 2 in its last, block 3 in its first; 64 pages of 64 spare bytes a block.
-    oob = bytearray(b"\xff" * (4 << 20 >> 11) * 64)
-    for page in (64 + 1, 2 * 64 + 63, 3 * 64):
-        oob[page * 64] = 0
-    board.path.joinpath("nand.oob").write_bytes(oob)
-    board.path.joinpath("nand.bin").write_bytes(b"\xff" * (4 << 20))
-    same("1\n", lab.guest(board, ["busybox", "cat", "/sys/class/mtd/mtd0/bad_blocks"]).ok().out, "bad blocks of the dump")
-    lab.guest(board, ["differences", "mark_bad", "/dev/mtd0"]).ok()
-    oob = board.file("nand.oob").read_bytes()
-    same(["00", "ff", "ff"], [oob[(5 * 64 + page) * 64:][:1].hex() for page in (0, 1, 63)], "marks of first, second and last page")
-
-
 @row("a chip whose size is no multiple")
 def odd_sizes(lab):
     board = lab.board('[chip.ram]\ndriver = "mtdram"\nsize = "1000K"\nerasesize = "64K"\n')

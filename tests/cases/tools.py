@@ -2,7 +2,7 @@
 import hashlib
 
 from boards import BOTH, NAND_BLOCK, NAND_ROOTFS_AT, NOR_FIRMWARE_AT, SMALL_NAND, SMALL_NOR, image
-from harness import CACHE, CLIENTS, SYSROOT, TESTS, case, holds, payload, same, want
+from harness import CACHE, CLIENTS, HOST_TOOL, SYSROOT, TESTS, case, holds, payload, same, want
 
 UBOOT = CACHE / "uboot-env"
 ENV_NOR = "/dev/mtd1 0x0 0x4000 0x10000\n"
@@ -246,3 +246,31 @@ def spellings(lab):
     plain = lab.guest(None, ["busybox", "stat", "-c", "%F", *others])
     shim = lab.guest(board, ["busybox", "stat", "-c", "%F", *others])
     same(plain.out + plain.err, shim.out + shim.err, "what stat says of other names")
+
+
+@case("bad blocks: marks are written and looked for in the pages that the chip's maker uses")
+def mark_pages(lab):
+    block_pages, spare = 64, 64
+    chip = '[chip.nand]\nsize = "4M"\nerasesize = "128K"\nwritesize = 2048\noobsize = 64\necc = "none"\n'
+    for number, (kind, wanted) in enumerate([
+        ('type = "nand"', [0]),
+        ('type = "nand"\nbad_block_marks = "first-second"', [0, 1]),
+        ('type = "nand"\nbad_block_marks = "first-second-last"', [0, 1, 63]),
+        ('type = "mlc-nand"\nbad_block_marks = "last"', [63]),
+        ('preset = "k9f1g08"', [0, 1]),
+        ('preset = "s34ml01g1"', [0, 1, 63]),
+    ]):
+        board = lab.board(f"{chip}{kind}\n", f"board{number}")
+        # A dump: block 1 is marked in its second page, block 2 in its last, block 3 in its first.
+        oob = bytearray(b"\xff" * (4 << 20 >> 11) * spare)
+        for page in (block_pages + 1, 2 * block_pages + 63, 3 * block_pages):
+            oob[page * spare] = 0
+        board.path.joinpath("nand.oob").write_bytes(oob)
+        board.path.joinpath("nand.bin").write_bytes(b"\xff" * (4 << 20))
+        found = lab.guest(board, ["busybox", "cat", "/sys/class/mtd/mtd0/bad_blocks"]).ok().out
+        same(f"{len(wanted)}\n", found, f"{kind}: bad blocks of the dump")
+        lab.guest(board, ["differences", "mark_bad", "/dev/mtd0"]).ok()
+        oob = board.file("nand.oob").read_bytes()
+        marked = [page for page in range(block_pages) if oob[(5 * block_pages + page) * spare] == 0]
+        same(wanted, marked, f"{kind}: marked pages")
+        lab.host([HOST_TOOL, "-b", board.path, "check"]).ok()

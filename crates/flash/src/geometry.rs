@@ -98,6 +98,16 @@ pub enum CommandSet {
     Amd,
 }
 
+/// In which pages of a block the mark of a bad one is written and looked for; each maker has its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MarkPages {
+    #[default]
+    First,
+    FirstSecond,
+    FirstSecondLast,
+    Last,
+}
+
 /// One-time-programmable area: `region_count` regions of `region_length` bytes each; none if the count is 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct OtpArea {
@@ -134,6 +144,7 @@ pub struct Geometry {
     pub erase_alignment: EraseAlignment,
     pub command_set: CommandSet,
     pub lock: LockScheme,
+    pub mark_pages: MarkPages,
     pub otp_user: OtpArea,
     pub otp_factory: OtpArea,
     /// OTPERASE is supported.
@@ -335,7 +346,20 @@ impl Geometry {
         (self.ecc_strength() * 3).div_ceil(4)
     }
 
-    /// Where the driver reads and writes the mark of a bad block in the spare area of its first page.
+    /// The pages of a block, counted from its beginning, whose spare areas hold the mark of a bad block.
+    pub fn mark_pages(&self) -> impl Iterator<Item = u32> {
+        let pages = self.erasesize.checked_div(self.writesize).unwrap_or(0);
+        let last = pages.saturating_sub(1);
+        let (places, count) = match self.mark_pages {
+            MarkPages::First => ([0, 0, 0], 1),
+            MarkPages::FirstSecond => ([0, 1, 0], 2),
+            MarkPages::FirstSecondLast => ([0, 1, last], 3),
+            MarkPages::Last => ([last, 0, 0], 1),
+        };
+        places.into_iter().take(count)
+    }
+
+    /// Where the mark of a bad block is in the spare area of such a page.
     pub fn bad_block_position(&self) -> u32 {
         if self.writesize > 512 { 0 } else { 5 }
     }
@@ -392,8 +416,9 @@ impl Geometry {
     }
 
     fn check_plain(&self) -> Result<(), &'static str> {
-        if self.oobsize != 0 || self.ecc != Ecc::None {
-            return Err("only a NAND chip has a spare area and ECC");
+        let has_marks = self.mark_pages != MarkPages::First;
+        if self.oobsize != 0 || self.ecc != Ecc::None || has_marks {
+            return Err("only a NAND chip has a spare area, with ECC and marks of bad blocks");
         }
         if self.lock == LockScheme::NandUnsupported {
             return Err("this lock scheme belongs to NAND");

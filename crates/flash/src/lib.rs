@@ -34,7 +34,7 @@ pub use chip::{Chip, OpMode, Outcome, ReadOps, SCRATCH_SIZE, WriteOps};
 pub use ecc::Code;
 pub use geometry::{
     Block, BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme,
-    OtpArea,
+    MarkPages, OtpArea,
 };
 pub use layout::OobLayout;
 pub use ledger::{BlockFlags, Known, Ledger, LedgerDamage};

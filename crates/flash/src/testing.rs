@@ -37,6 +37,7 @@ pub fn nor_geometry() -> Geometry {
         erase_alignment: EraseAlignment::LengthOnly,
         command_set: CommandSet::Other,
         lock: LockScheme::BlockProtect(BlockProtect::PROGRAMS_ONLY),
+        mark_pages: MarkPages::First,
         otp_user: OtpArea {
             region_length: 256,
             region_count: 3,

@@ -4,7 +4,8 @@
 
 use flash::geometry::ERASE_REGIONS_MAX;
 use flash::{
-    BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme, OtpArea,
+    BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme,
+    MarkPages, OtpArea,
 };
 
 pub const GEOMETRY_WORDS: usize = 52;
@@ -29,6 +30,12 @@ pub const LOCKS: [LockScheme; 9] = [
     LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM_4),
     LockScheme::BlockProtect(BlockProtect::PROGRAMS_ONLY),
     LockScheme::NoEffect,
+];
+pub const MARKS: [MarkPages; 4] = [
+    MarkPages::First,
+    MarkPages::FirstSecond,
+    MarkPages::FirstSecondLast,
+    MarkPages::Last,
 ];
 const COMMAND_SETS: [CommandSet; 3] = [CommandSet::Other, CommandSet::Intel, CommandSet::Amd];
 const ALIGNMENTS: [EraseAlignment; 2] =
@@ -79,6 +86,7 @@ pub fn encode(geometry: &Geometry) -> [u32; GEOMETRY_WORDS] {
         u32::from(geometry.otp_erasable),
         u32::from(geometry.region_count),
         number_of(&COMMAND_SETS, &geometry.command_set),
+        number_of(&MARKS, &geometry.mark_pages),
     ];
     for (word, value) in words.iter_mut().zip(fixed) {
         *word = value;
@@ -122,7 +130,7 @@ pub fn decode(words: &[u32; GEOMETRY_WORDS]) -> Option<Geometry> {
         otp_erasable,
         region_count,
         command_set,
-        _,
+        mark_pages,
         _,
         _,
         places @ ..,
@@ -151,6 +159,7 @@ pub fn decode(words: &[u32; GEOMETRY_WORDS]) -> Option<Geometry> {
         erase_alignment: *ALIGNMENTS.get(*alignment as usize)?,
         command_set: *COMMAND_SETS.get(*command_set as usize)?,
         lock: *LOCKS.get(*lock as usize)?,
+        mark_pages: *MARKS.get(*mark_pages as usize)?,
         otp_user: OtpArea {
             region_length: *user_length,
             region_count: *user_count,

@@ -10,20 +10,22 @@
 //! * CFI of Intel's kind: every block can be locked by itself; of AMD's: Linux does not drive sector protection without
 //!   being told in the device tree.
 //! * am29lv320db boots from the bottom: eight 8 KiB parameter blocks below 64 KiB ones.
+//! * Where marks of bad blocks are is the maker's: `nand_samsung.c`, `nand_micron.c`, `nand_amd.c` (Spansion, too) and
+//!   `nand_toshiba.c` of Linux 6.1; ST has no file of its own there.
 //! * mtdram is the kernel's with its default parameters.
 
 use crate::conf::At;
 use crate::problem::Problem;
 
-/// Name, driver, size, erasesize, lock, writesize, oobsize, ecc, otp_user, erase_regions, as the configuration writes them;
+/// Name, driver, size, erasesize, lock, writesize, oobsize, bad_block_marks, ecc, otp_user, erase_regions, as the configuration writes them;
 /// a dash is what the type has anyway.
 pub const PRESETS: &str = "\
 w25q32 spi-nor 4M 4K
 w25q64 spi-nor 8M 4K
 w25q128 spi-nor 16M 4K block-protect-tb
 w25q256 spi-nor 32M 4K
-w25q32dw spi-nor 4M 4K block-protect-tb - - - 3x256
-w25q32jwm spi-nor 4M 4K block-protect-tb - - - 3x256
+w25q32dw spi-nor 4M 4K block-protect-tb - - - - 3x256
+w25q32jwm spi-nor 4M 4K block-protect-tb - - - - 3x256
 w25q64dw spi-nor 8M 4K block-protect-tb
 w25q128jv spi-nor 16M 4K block-protect-tb
 mx25l1606e spi-nor 2M 4K
@@ -44,15 +46,15 @@ s29gl128p cfi-amd 16M 128K
 s29gl256p cfi-amd 32M 128K
 28f640j3 cfi 8M 128K per-block
 28f128j3 cfi 16M 128K per-block
-am29lv320db cfi-amd 4M 64K - - - - - 8x8K,63x64K
+am29lv320db cfi-amd 4M 64K - - - - - - 8x8K,63x64K
 nand256w3a nand 32M 16K - 512 16
-k9f5608 nand 32M 16K - 512 16
-k9f1208 nand 64M 16K - 512 16
-k9f1g08 nand 128M 128K - 2048 64
-k9f2g08 nand 256M 128K - 2048 64
-mt29f2g08 nand 256M 128K - 2048 64 bch4
-s34ml01g1 nand 128M 128K - 2048 64
-tc58nvg0s3e nand 128M 128K - 2048 64
+k9f5608 nand 32M 16K - 512 16 first-second
+k9f1208 nand 64M 16K - 512 16 first-second
+k9f1g08 nand 128M 128K - 2048 64 first-second
+k9f2g08 nand 256M 128K - 2048 64 first-second
+mt29f2g08 nand 256M 128K - 2048 64 first-second bch4
+s34ml01g1 nand 128M 128K - 2048 64 first-second-last
+tc58nvg0s3e nand 128M 128K - 2048 64 first-second
 w25n01gv spi-nand 128M 128K none 2048 64
 gd5f1gq4u spi-nand 128M 128K none 2048 128
 mtdram mtdram 4M 128K

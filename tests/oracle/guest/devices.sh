@@ -15,6 +15,9 @@ parameters() {
   nand8m_bch1)       echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 bch=1 ;;
   nand8m_4k_bch4)    echo nandsim id_bytes=0x20,0xa1,0x00,0x26 overridesize=5 bch=4 ;;
   nand8m_bad)        echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 badblocks=3,10 ;;
+  nand8m_marks_12)   echo nandsim id_bytes=0x98,0xa1,0x00,0x15 overridesize=6 badblocks=3,10 ;; # Toshiba
+  nand8m_marks_12n)  echo nandsim id_bytes=0xc8,0xa1,0x00,0x15 overridesize=6 badblocks=3,10 ;; # ESMT
+  nand8m_marks_n)    echo nandsim id_bytes=0xad,0xa1,0x04,0x15 overridesize=6 badblocks=3,10 ;; # Hynix, MLC
   nand8m_bch[2-7])   echo nandsim id_bytes=0x20,0xa1,0x00,0x15 overridesize=6 bch=${1#nand8m_bch} ;;
   nand8m_4k_bch[18]) echo nandsim id_bytes=0x20,0xa1,0x00,0x26 overridesize=5 bch=${1#nand8m_4k_bch} ;;
   nand8m_512)        echo nandsim id_bytes=0x20,0xe6 ;;

@@ -247,14 +247,8 @@ fn check_ledger(chip: &OpenChip, name: &str, findings: &mut Findings) {
 /// The mark in the spare area is what lasts, the ledger is what the kernel's table would say.
 fn check_marks(chip: &mut OpenChip, name: &str, findings: &mut Findings) -> Result<()> {
     let geometry = *chip.geometry();
-    let position = geometry.bad_block_position() as usize;
-    let (mut page, mut oob) = (
-        vec![0; geometry.writesize as usize],
-        vec![0; geometry.oobsize as usize],
-    );
     for block in chip.blocks(0, geometry.size) {
-        chip.read_raw(block.start, &mut page, Some(&mut oob))?;
-        let is_marked = oob.get(position).is_some_and(|&mark| mark != 0xff);
+        let is_marked = chip.run(|chip| chip.is_marked(&block))?;
         let place = format!("{name}: block {} at {:#x}", block.index, block.start);
         match (is_marked, chip.flags(block.index).bad) {
             (true, false) => findings.add(
@@ -267,7 +261,7 @@ fn check_marks(chip: &mut OpenChip, name: &str, findings: &mut Findings) -> Resu
             (false, true) => findings.add(
                 Weight::Note,
                 place,
-                "it is bad in the side file, without a mark in its first page",
+                "it is bad in the side file, without a mark where one is looked for",
                 "it becomes good when the side file is deleted",
             ),
             _ => {}

@@ -327,16 +327,9 @@ fn verify(
 
 /// A dump brings its marks of bad blocks along; the ledger learns them.
 fn note_marks(chip: &mut OpenChip, blocks: &[Block]) -> Result<()> {
-    let geometry = *chip.geometry();
-    let position = geometry.bad_block_position() as usize;
     for block in blocks {
-        let (mut page, mut oob) = (
-            vec![0; geometry.writesize as usize],
-            vec![0; geometry.oobsize as usize],
-        );
-        chip.read_raw(block.start, &mut page, Some(&mut oob))?;
         let flags = flash::BlockFlags {
-            bad: oob.get(position).is_some_and(|&mark| mark != 0xff),
+            bad: chip.run(|chip| chip.is_marked(block))?,
             ..chip.flags(block.index)
         };
         chip.ledger().set_flags(block.index, flags);

@@ -1,7 +1,7 @@
 //! Bad blocks: the ledger is the table that the kernel keeps in memory; the mark in the spare area is what lasts.
 
 use crate::chip::Chip;
-use crate::{Area, BlockFlags, FlashError, OpMode, Sink, Source};
+use crate::{Area, Block, BlockFlags, FlashError, OpMode, Sink, Source};
 
 impl Chip<'_> {
     /// Bad or reserved, by the table: a mark written by hand through the spare area does not count.
@@ -40,33 +40,48 @@ impl Chip<'_> {
             return Err(FlashError::Store);
         }
         let position = self.geometry.bad_block_position();
-        // The mark goes to the page of the address given, not to the first of the block: so does the kernel's.
-        self.nand_write_oob(at, Source::Bytes(&[0]), OpMode::Place, position)
-            .1?;
+        let mut result = Ok(true);
+        for page in self.geometry.mark_pages() {
+            // Counted from the page of the address given, not from the first of the block: so does the kernel.
+            let place = at.saturating_add(u64::from(page) * u64::from(self.geometry.writesize));
+            let written = self.nand_write_oob(place, Source::Bytes(&[0]), OpMode::Place, position);
+            match written.1 {
+                // Behind the chip's end. The table learns of the block nevertheless.
+                Err(FlashError::Invalid) => result = Err(FlashError::Invalid),
+                other => other?,
+            }
+        }
         self.ledger
             .set_flags(block.index, BlockFlags { bad: true, ..flags });
-        Ok(true)
+        result
     }
 
-    /// First opening of a chip's image: blocks whose first page carries a mark are bad from then on. Answers how many.
-    pub fn scan_factory_bad_blocks(&mut self) -> Result<u32, FlashError> {
-        let oobsize = u64::from(self.geometry.oobsize);
-        if !self.geometry.is_nand() || oobsize == 0 {
-            return Ok(0);
-        }
-        let mut found = 0;
-        for piece in self.geometry.pieces(0, self.geometry.size) {
-            let page = piece
-                .block
-                .start
-                .checked_div(u64::from(self.geometry.writesize))
-                .ok_or(FlashError::Invalid)?;
-            let place = page
-                .saturating_mul(oobsize)
+    /// Whether the block carries a mark where one is looked for.
+    pub fn is_marked(&mut self, block: &Block) -> Result<bool, FlashError> {
+        let first = block.start.checked_div(u64::from(self.geometry.writesize));
+        let first = first.ok_or(FlashError::Invalid)?;
+        for page in self.geometry.mark_pages() {
+            let place = first
+                .saturating_add(u64::from(page))
+                .saturating_mul(u64::from(self.geometry.oobsize))
                 .saturating_add(u64::from(self.geometry.bad_block_position()));
             let mut mark = [0xff];
             self.medium.read(Area::Oob, place, Sink::Bytes(&mut mark))?;
             if mark != [0xff] {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// First opening of a chip's image: blocks that carry a mark are bad from then on. Answers how many.
+    pub fn scan_factory_bad_blocks(&mut self) -> Result<u32, FlashError> {
+        if !self.geometry.is_nand() || self.geometry.oobsize == 0 {
+            return Ok(0);
+        }
+        let mut found = 0;
+        for piece in self.geometry.pieces(0, self.geometry.size) {
+            if self.is_marked(&piece.block)? {
                 let flags = self.ledger.flags(piece.block.index)?;
                 self.ledger
                     .set_flags(piece.block.index, BlockFlags { bad: true, ..flags });

@@ -437,3 +437,22 @@ fn the_block_device_rewrites_a_block_with_fresh_codes() {
         assert_eq!(result, Err(FlashError::Io));
     }
 }
+
+#[test]
+fn a_mark_behind_the_end_of_the_chip_is_refused_and_the_table_learns_of_the_block() {
+    for (marks, answer) in [
+        (MarkPages::First, Ok(true)),
+        (MarkPages::Last, Err(FlashError::Invalid)),
+    ] {
+        let geometry = Geometry {
+            mark_pages: marks,
+            ..nand_geometry()
+        };
+        let mut bench = Bench::new(geometry);
+        let inside_the_last_block = geometry.size - 1;
+        let marked = bench.with(|chip| chip.mark_bad(inside_the_last_block));
+        assert_eq!(marked, answer);
+        let is_bad = bench.with(|chip| chip.is_bad(inside_the_last_block));
+        assert_eq!(is_bad, Ok(true));
+    }
+}

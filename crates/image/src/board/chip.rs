@@ -63,6 +63,7 @@ impl ChipConfig {
                 erase_alignment: flash::EraseAlignment::StartAndLength,
                 command_set: flash::CommandSet::Other,
                 lock: flash::LockScheme::None,
+                mark_pages: flash::MarkPages::First,
                 otp_user: Default::default(),
                 otp_factory: Default::default(),
                 otp_erasable: false,

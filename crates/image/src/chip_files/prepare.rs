@@ -172,7 +172,7 @@ pub fn prepare(
     })
 }
 
-/// The maker of a chip marks bad blocks in the spare area of their first page.
+/// The maker of a chip marks bad blocks in the spare area of their pages; nandsim, too, in all that are looked at.
 fn mark_factory_bad_blocks(os: &impl Os, oob_fd: Fd, config: &ChipConfig) -> Result<(), i32> {
     let geometry = &config.geometry;
     let pages_per_block = geometry
@@ -180,13 +180,15 @@ fn mark_factory_bad_blocks(os: &impl Os, oob_fd: Fd, config: &ChipConfig) -> Res
         .checked_div(geometry.writesize)
         .unwrap_or(0);
     for &block in config.bad_blocks() {
-        let page = u64::from(block).saturating_mul(u64::from(pages_per_block));
-        let start = page.saturating_mul(u64::from(geometry.oobsize));
-        let at = start.saturating_add(u64::from(geometry.bad_block_position()));
-        let mut mark = [0xff];
-        pread_exact(os, oob_fd, &mut mark, at)?;
-        if mark == [0xff] {
-            pwrite_all(os, oob_fd, &[0], at)?;
+        let first = u64::from(block).saturating_mul(u64::from(pages_per_block));
+        for page in geometry.mark_pages() {
+            let start = (first + u64::from(page)).saturating_mul(u64::from(geometry.oobsize));
+            let at = start.saturating_add(u64::from(geometry.bad_block_position()));
+            let mut mark = [0xff];
+            pread_exact(os, oob_fd, &mut mark, at)?;
+            if mark == [0xff] {
+                pwrite_all(os, oob_fd, &[0], at)?;
+            }
         }
     }
     Ok(())

@@ -186,7 +186,8 @@ mod layout_tests {
     use flash::geometry::ERASE_REGIONS_MAX;
     use flash::ledger::BlockFlags;
     use flash::{
-        BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Kind, LockScheme, OtpArea,
+        BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Kind, LockScheme, MarkPages,
+        OtpArea,
     };
 
     /// A side file of every kind of chip, as words.
@@ -222,6 +223,7 @@ mod layout_tests {
                 LockScheme::BlockProtect(BlockProtect::TOP_BOTTOM_4),
                 LockScheme::BlockProtect(BlockProtect::PROGRAMS_ONLY),
             ][index as usize],
+            mark_pages: MarkPages::First,
             otp_factory: OtpArea::default(),
             region_count: 0,
             regions: [EraseRegion::default(); ERASE_REGIONS_MAX],

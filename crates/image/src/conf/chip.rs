@@ -78,10 +78,12 @@ pub const OTP_FACTORY_DATA: usize = 22;
 pub const PARENT: usize = 23;
 pub const PARENT_UEVENT: usize = 24;
 pub const UEVENT: usize = 25;
+pub const BAD_BLOCK_MARKS: usize = 26;
 
 pub static KEYS: Keys = Keys {
     names: "preset type driver size erasesize writesize oobsize subpages ecc lock power_up_lock otp_user otp_factory \
-            otp_erase erase_regions bad_blocks name image oob mtdparts proc_mtd keep_master otp_factory_data parent parent_uevent uevent",
+            otp_erase erase_regions bad_blocks name image oob mtdparts proc_mtd keep_master otp_factory_data parent parent_uevent uevent \
+            bad_block_marks",
     takes: &[
         Takes::Preset,
         Takes::Kind,
@@ -109,18 +111,20 @@ pub static KEYS: Keys = Keys {
         Takes::Device,
         Takes::File,
         Takes::File,
+        Takes::Marks,
     ],
 };
 
 const _: () = assert!(KEYS.takes.len() <= keys::KEYS_MAX);
 
 /// What the columns of a preset are, behind its name and its driver (see presets.rs).
-const PRESET_COLUMNS: [usize; 8] = [
+const PRESET_COLUMNS: [usize; 9] = [
     SIZE,
     ERASESIZE,
     LOCK,
     WRITESIZE,
     OOBSIZE,
+    BAD_BLOCK_MARKS,
     ECC,
     OTP_USER,
     ERASE_REGIONS,

@@ -6,7 +6,7 @@ use crate::board::{FILE_NAME_BYTES, MTD_NAME_BYTES};
 use crate::presets;
 use crate::problem::Problem;
 
-pub const KEYS_MAX: usize = 26;
+pub const KEYS_MAX: usize = 27;
 
 /// What a key takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub enum Takes {
     Driver,
     Ecc,
     Lock,
+    Marks,
 }
 
 pub struct Keys {
@@ -42,6 +43,8 @@ pub const KINDS: &str = "nor nand mlc-nand ram rom dataflash";
 pub const DRIVERS: &str = "spi-nor cfi cfi-amd other mtdram nandsim spi-nand";
 pub const ECCS: &str = "none on-die hamming bch1 bch2 bch3 bch4 bch5 bch6 bch7 bch8";
 pub const LOCKS: &str = "none per-block block-protect block-protect-tb block-protect-4bit block-protect-4bit-tb block-protect-programs no-effect";
+/// In the order of `geometry_words::MARKS`.
+pub const MARKS: &str = "first first-second first-second-last last";
 
 const OTP_BYTES_MAX: u64 = 1 << 20;
 
@@ -162,6 +165,7 @@ fn check<'a>(at: At<'a>, takes: Takes, key: &str, value: Value<'a>) -> Result<Va
         Takes::Driver => DRIVERS,
         Takes::Ecc => ECCS,
         Takes::Lock => LOCKS,
+        Takes::Marks => MARKS,
         _ => return Ok(value),
     };
     match scan::index_of(choices, text) {

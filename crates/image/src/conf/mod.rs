@@ -23,6 +23,7 @@
 //! otp_erase = false             # OTPERASE works
 //! erase_regions = "8x8K,127x64K"
 //! bad_blocks = [3, 10]          # marked by the maker, when the side file is made
+//! bad_block_marks = "first"     # the pages that hold the mark: first first-second first-second-last last
 //! name = "spi0.0"               # of the whole chip
 //! image = "dump.bin"            # relative to this text
 //! oob = "dump.oob"

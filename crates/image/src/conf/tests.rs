@@ -5,7 +5,7 @@ use crate::board::layout::{BOARD_BYTES, BoardWords};
 use crate::board::{ChipConfig, SAMPLE_CONF};
 use crate::mapping::Mapping;
 use crate::testing::{Noise, TestDirectory, TestOs};
-use flash::{BlockProtect, CommandSet, Ecc, EraseAlignment, Kind, LockScheme};
+use flash::{BlockProtect, CommandSet, Ecc, EraseAlignment, Kind, LockScheme, MarkPages};
 
 struct Compiled {
     mapping: Mapping,
@@ -173,11 +173,17 @@ fn every_preset_is_a_possible_chip() {
                 ((*writesize).into(), (*oobsize).into())
             );
             let ecc = match rest {
-                ["bch4"] => Ecc::Bch { strength: 4 },
+                [_, "bch4"] => Ecc::Bch { strength: 4 },
                 _ if *driver == "spi-nand" => Ecc::OnDie,
                 _ => Ecc::Hamming,
             };
             assert_eq!(chip.geometry.ecc, ecc, "{line}");
+            let marks = match rest.first() {
+                Some(&"first-second") => MarkPages::FirstSecond,
+                Some(&"first-second-last") => MarkPages::FirstSecondLast,
+                _ => MarkPages::First,
+            };
+            assert_eq!(chip.geometry.mark_pages, marks, "{line}");
         }
         count += 1;
     }
@@ -249,6 +255,12 @@ fn every_lock_has_one_name_and_survives_the_words_of_a_file() {
     ] {
         let geometry = compiled(&nor(&format!("lock=\"{name}\""))).chip(0).geometry;
         assert_eq!(super::lock_name(geometry.lock), name);
+        let words = crate::geometry_words::encode(&geometry);
+        assert_eq!(crate::geometry_words::decode(&words), Some(geometry));
+    }
+    for marks in ["first", "first-second", "first-second-last", "last"] {
+        let text = format!("[chip.n]\npreset=\"k9f1g08\"\nbad_block_marks=\"{marks}\"");
+        let geometry = compiled(&text).chip(0).geometry;
         let words = crate::geometry_words::encode(&geometry);
         assert_eq!(crate::geometry_words::decode(&words), Some(geometry));
     }

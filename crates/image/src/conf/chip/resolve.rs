@@ -174,6 +174,12 @@ fn rules(draft: &Draft<'_>, driver: Driver, geometry: &mut Geometry) -> Result<(
         None if is_nand && driver != Driver::SpiNand => LockScheme::NandUnsupported,
         None => LockScheme::None,
     };
+    if let Some(index) = draft.number(BAD_BLOCK_MARKS) {
+        geometry.mark_pages = geometry_words::MARKS
+            .get(index as usize)
+            .copied()
+            .unwrap_or_default();
+    }
     let otp = |key: usize| {
         let area = draft.number(key).unwrap_or(0);
         OtpArea {
