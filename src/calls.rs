@@ -142,7 +142,7 @@ fn is_set(fd: i32, flag: i32) -> bool {
 const MEMORY_END: u64 = 0xffff_0000;
 
 /// What the kernel asks before anything else of a buffer, even of one without length.
-fn is_memory(address: usize, length: u64) -> bool {
+pub fn is_memory(address: usize, length: u64) -> bool {
     address as u64 + length <= MEMORY_END
 }
 

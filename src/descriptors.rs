@@ -351,7 +351,18 @@ impl Position {
         if let Some(own) = self.own {
             return own.normal();
         }
-        let offset = sys::lseek(self.fd, length.into(), libc::SEEK_CUR).ok()?;
+        let mut offset = 0u64;
+        let moved = sys::call!(
+            libc::SYS__llseek,
+            self.fd,
+            0,
+            length,
+            &raw mut offset,
+            libc::SEEK_CUR
+        );
+        if moved != 0 {
+            return None;
+        }
         let before = offset.wrapping_sub(length.into());
         if offset >> MODE_SHIFT == MARK >> MODE_SHIFT
             && crate::unseen::goes_on(self.fd, before, offset)

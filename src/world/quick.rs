@@ -6,15 +6,18 @@
 
 use super::{STATE, State};
 use crate::backing::{self, Files};
-use crate::calls::Direction;
+use crate::calls::{Direction, is_memory};
 use crate::descriptors::{self, OwnPosition, Position};
 use crate::guest_memory::Window;
 use crate::process_lock::ProcessLock;
 use crate::sys::{self, Kernel};
 use crate::trace;
 use core::sync::atomic::Ordering::Relaxed;
-use flash::{Chip, Ledger, Source};
+use flash::{Chip, Ledger, OpMode, Source};
 use image::{Board, ChipFiles, DeviceView};
+
+/// Longer ones are done in parts.
+const LENGTH_MAX: u32 = mtd_abi::TRANSFER_CHUNK_MAX as u32;
 
 /// Whether all `length` bytes were moved, and the position with them; otherwise nothing was done.
 #[inline(always)]
@@ -144,17 +147,21 @@ fn write(
     address: u32,
     length: u32,
 ) -> Option<()> {
-    if files.code.is_some() || view.flags & mtd_abi::flag::WRITEABLE == 0 {
+    if view.flags & mtd_abi::flag::WRITEABLE == 0 || length == 0 || length > LENGTH_MAX {
         return None;
     }
     let lock = files.acquire_at_once(pid)?;
     let before = position.advance(length);
     let done = before.is_some_and(|before| {
         let at = view.offset + before;
-        before + u64::from(length) <= view.size
-            && flash::claim_straight(&files.geometry, ledger, at, length)
-            && (store(files, view.chip, at, address, length)
-                || store_with_care(window, board, view.chip, files, ledger, at, address, length))
+        if before + u64::from(length) > view.size {
+            return false;
+        }
+        let is_claimed = flash::claim_straight(&files.geometry, ledger, at, length);
+        is_claimed && store(files, view.chip, at, address, length)
+            || store_with_care(
+                window, board, view.chip, files, ledger, is_claimed, at, address, length,
+            )
     });
     lock.release_at_once(&Kernel);
     match (before, position.own) {
@@ -180,7 +187,7 @@ fn store(files: &ChipFiles, chip: usize, at: u64, address: u32, length: u32) -> 
         ) == length as isize
 }
 
-/// The same with a look at the file, and with all that may go wrong.
+/// The same with a look at the file, and with all that may go wrong; also what is more than bytes to the chip.
 #[allow(clippy::too_many_arguments)]
 #[cold]
 #[inline(never)]
@@ -190,10 +197,17 @@ fn store_with_care(
     chip: usize,
     files: &ChipFiles,
     ledger: &Ledger<'_>,
+    is_claimed: bool,
     at: u64,
     address: u32,
     length: u32,
 ) -> bool {
+    let Some(scratch) = window
+        .scratch()
+        .filter(|_| is_memory(address as usize, length.into()))
+    else {
+        return false;
+    };
     let trust = backing::trust(chip);
     let mut medium = Files {
         window,
@@ -205,13 +219,17 @@ fn store_with_care(
     let mut chip = Chip {
         geometry: &files.geometry,
         ledger,
-        code: None,
+        code: files.code.as_ref(),
         medium: &mut medium,
-        scratch: &mut [],
+        scratch,
     };
     let from = Source::Guest {
         address: address.into(),
         length: length.into(),
     };
-    chip.store_claimed(at, from).is_ok()
+    if is_claimed {
+        return chip.store_claimed(at, from).is_ok();
+    }
+    let (outcome, result) = chip.program(at, from, OpMode::Place);
+    result.is_ok() && outcome.retlen == length.into()
 }

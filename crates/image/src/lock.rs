@@ -180,12 +180,17 @@ impl<'a> SharedLock<'a> {
 
     #[inline(always)]
     fn leave(&self) {
-        let _ = self
-            .state
-            .inside
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                Some(count.saturating_sub(1))
-            });
+        // Not below 0, which a forked child could come to: it inherits the number without the threads.
+        let inside = &self.state.inside;
+        let mut count = inside.load(Ordering::Relaxed);
+        while count > 0 {
+            let less =
+                inside.compare_exchange(count, count - 1, Ordering::Relaxed, Ordering::Relaxed);
+            match less {
+                Ok(_) => return,
+                Err(now) => count = now,
+            }
+        }
     }
 
     #[cold]

@@ -192,7 +192,12 @@ impl<'a> Ledger<'a> {
         if from < word::value(raw) || !is_known && self.clean_from(block).is_none() {
             return false;
         }
-        self.set_clean_from(block, Some(to));
+        let raw = word::change(raw, to & VALUE_MAX);
+        self.store_raw(index, raw);
+        self.known.set(Known {
+            clean_from: (index, raw),
+            ..self.known.get()
+        });
         true
     }
 

@@ -28,6 +28,9 @@ fn every_flip_of_one_or_two_bits_is_found() {
         let kind = Kind::Wear;
         let raw = word::encode(value, 77, kind);
         assert_eq!(word::decode(raw, 77, kind), Some(value));
+        for other in [0, 7, 0xfffff, 0x54321] {
+            assert_eq!(word::change(raw, other), word::encode(other, 77, kind));
+        }
         for first in 0..32 {
             for second in first..32 {
                 let flips = if first == second {

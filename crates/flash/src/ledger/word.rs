@@ -50,6 +50,12 @@ pub const fn encode(value: u32, index: usize, kind: Kind) -> u32 {
     value << 12 | check(value, index, kind)
 }
 
+/// A word that is known to be right, with another value: the check of a sum is the sum of the checks.
+#[inline(always)]
+pub const fn change(raw: u32, to: u32) -> u32 {
+    to << 12 | (raw & CHECK_MASK) ^ crc(value(raw) ^ to)
+}
+
 /// What a word says that is known to be right.
 #[inline(always)]
 pub const fn value(raw: u32) -> u32 {
@@ -86,6 +92,7 @@ const fn remainder(number: u32) -> u32 {
 }
 
 /// CRC-12 (polynomial 0x80f): the sum of those of the number's five nibbles.
+#[inline(always)]
 const fn crc(value: u32) -> u32 {
     (NIBBLES[0][(value & 0xf) as usize]
         ^ NIBBLES[1][(value >> 4 & 0xf) as usize]

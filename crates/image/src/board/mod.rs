@@ -156,6 +156,7 @@ impl Board {
 
     /// Which state of the device table is in force; none while somebody changes it. Who has seen a device under this number
     /// need not look at it again while the number stays.
+    #[inline(always)]
     pub fn table_state(&self) -> Option<u32> {
         self.lock().begin_read()
     }
