@@ -59,6 +59,8 @@ const VERSION_HIDDEN: u16 = 0x8000;
 const AT_PHDR: usize = 3;
 const AT_PHENT: usize = 4;
 const AT_PHNUM: usize = 5;
+/// Of some bytes above the first frame.
+const AT_RANDOM: usize = 25;
 
 unsafe extern "C" {
     static _DYNAMIC: [usize; 2];
@@ -66,6 +68,12 @@ unsafe extern "C" {
 core::arch::global_asm!(".hidden _DYNAMIC", ".hidden dlsym");
 
 static R_DEBUG: AtomicUsize = AtomicUsize::new(0);
+static STACK_BEGIN: AtomicUsize = AtomicUsize::new(0);
+
+/// Above all frames of the thread that began the program; 0: not known.
+pub fn stack_begin() -> usize {
+    STACK_BEGIN.load(Ordering::Relaxed)
+}
 
 /// The loader's `r_debug`, from the program's own dynamic section.
 fn r_debug() -> *const RDebug {
@@ -96,6 +104,7 @@ fn r_debug() -> *const RDebug {
             .find(|pair| pair[0] == key)
             .map_or(0, |pair| pair[1])
     };
+    STACK_BEGIN.store(value(AT_RANDOM), Ordering::Relaxed);
     let (headers, count) = (value(AT_PHDR) as *const ProgramHeader, value(AT_PHNUM));
     if value(AT_PHENT) != size_of::<ProgramHeader>() || headers.is_null() {
         // Without this nothing can be passed on; to go on would break every call of the guest.

@@ -60,8 +60,8 @@ impl Session<'_> {
         if u64::from(ooboffs) >= available {
             return Err(Errno::EINVAL);
         }
-        let writesize = u64::from(self.device.geometry.writesize.max(1));
-        let pages = (self.device.size / writesize).saturating_sub(at / writesize);
+        let page = |at: u64| self.device.geometry.page_at(at);
+        let pages = page(self.device.size).saturating_sub(page(at));
         // An unsigned difference: right behind the last page an offset makes it huge, so that the page which follows a
         // partition can be reached.
         let room = (pages * available) as u32;

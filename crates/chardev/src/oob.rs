@@ -20,6 +20,9 @@ const OOB32_START: u64 = 0;
 const OOB32_LENGTH: u64 = 4;
 const OOB64_LENGTH: u64 = 12;
 
+/// Spare areas are mostly not larger; a large buffer takes long to clear.
+const SMALL: usize = 128;
+
 /// Lengths of MEMREAD and MEMWRITE lose their upper half without a word.
 const LENGTH_MASK: u64 = 0xffff_ffff;
 
@@ -115,9 +118,14 @@ impl Session<'_> {
         })
     }
 
+    /// The bits of an address that are inside a page; its size is a power of two.
+    fn page_mask(&self) -> u64 {
+        u64::from(self.device.geometry.writesize.max(1)) - 1
+    }
+
     /// Page of `start` and offset in its spare area, as both directions check them.
     fn split_oob_start(&self, transfer: &OobTransfer) -> Result<(u64, u32), Errno> {
-        let mask = u64::from(self.device.geometry.writesize.max(1)) - 1;
+        let mask = self.page_mask();
         let ooboffs = (transfer.start & mask) as u32;
         // Unsigned 32-bit arithmetic: an offset beyond the spare area wraps and is left to the core's check.
         if ooboffs != 0 && transfer.length > self.device.geometry.oobsize.wrapping_sub(ooboffs) {
@@ -130,8 +138,15 @@ impl Session<'_> {
         if transfer.length > OOB_TRANSFER_MAX {
             return Err(Errno::EINVAL);
         }
-        let (page, ooboffs) = self.split_oob_start(&transfer)?;
-        let mut bytes = [0; OOB_TRANSFER_MAX as usize];
+        if transfer.length <= SMALL as u32 {
+            self.read_oob_by(&transfer, &mut [0; SMALL])
+        } else {
+            self.read_oob_by(&transfer, &mut [0; OOB_TRANSFER_MAX as usize])
+        }
+    }
+
+    fn read_oob_by(&mut self, transfer: &OobTransfer, bytes: &mut [u8]) -> Result<(), Errno> {
+        let (page, ooboffs) = self.split_oob_start(transfer)?;
         let buffer = bytes
             .get_mut(..transfer.length as usize)
             .ok_or(Errno::EINVAL)?;
@@ -193,14 +208,10 @@ impl Session<'_> {
 
     /// How much one step of MEMREAD or MEMWRITE moves: at most an eraseblock, ending on a page.
     fn step(&self, request: &Request) -> (u64, u64) {
-        let geometry = self.device.geometry;
-        let (erasesize, writesize) = (
-            u64::from(self.device.erasesize),
-            u64::from(geometry.writesize.max(1)),
-        );
+        let erasesize = u64::from(self.device.erasesize);
         let mut length = request.length.min(erasesize);
         if length == erasesize {
-            length -= (request.start + length) % writesize;
+            length -= (request.start + length) & self.page_mask();
         }
         (length, request.ooblen.min(erasesize))
     }
@@ -208,11 +219,10 @@ impl Session<'_> {
     /// A write takes the spare bytes of just the pages it touches; a read leaves that to the driver.
     fn write_step(&self, request: &Request, mode: OpMode) -> (u64, u64) {
         let geometry = self.device.geometry;
-        let writesize = u64::from(geometry.writesize.max(1));
         let (length, mut ooblen) = self.step(request);
         if length > 0 && ooblen > 0 {
-            let first = request.start / writesize;
-            let last = (request.start + length - 1) / writesize;
+            let first = geometry.page_at(request.start);
+            let last = geometry.page_at(request.start + length - 1);
             let per_page = match mode {
                 OpMode::Auto => geometry.oobavail(),
                 OpMode::Place | OpMode::Raw => geometry.oobsize,

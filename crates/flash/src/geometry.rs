@@ -268,9 +268,12 @@ impl Geometry {
     }
 
     pub fn page_count(&self) -> u64 {
-        self.size
-            .checked_div(u64::from(self.writesize))
-            .unwrap_or(0)
+        self.page_at(self.size)
+    }
+
+    /// The number of the page that holds an address.
+    pub fn page_at(&self, at: u64) -> u64 {
+        quotient(at, self.writesize).unwrap_or(0)
     }
 
     /// Bytes of the spare-area file.
