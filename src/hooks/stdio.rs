@@ -197,3 +197,71 @@ family! {
     }
     fileno, fileno_unlocked
 }
+
+// What libc formats for a descriptor it would write below the hooks.
+
+/// None: the descriptor is not ours.
+#[inline(never)]
+fn print(fd: c_int, format: *const c_char, list: usize) -> Option<c_int> {
+    unsafe extern "C" {
+        fn vsnprintf(to: *mut u8, size: usize, format: *const c_char, list: usize) -> c_int;
+        // The shim's own hook.
+        fn write(fd: c_int, from: *const u8, length: usize) -> isize;
+    }
+    descriptors::lookup(fd)?;
+    // SAFETY: the guest's own format and arguments. On ARM a `va_list` is a pointer, which a call does not change.
+    let length = unsafe { vsnprintf(core::ptr::null_mut(), 0, format, list) };
+    let Some(size) = usize::try_from(length).ok().map(|length| length + 1) else {
+        return Some(-1);
+    };
+    let Some(mut text) = image::mapping::buffer(size) else {
+        return Some(settle(Err(mtd_abi::errno::Errno::ENOMEM), -1));
+    };
+    // SAFETY: as above, and the buffer has that many bytes.
+    Some(unsafe {
+        vsnprintf(text.as_mut_ptr(), size, format, list);
+        write(fd, text.as_ptr(), size - 1) as c_int
+    })
+}
+
+hook! {
+    fn vdprintf(fd: c_int, format: *const c_char, list: usize) -> c_int {
+        print(fd, format, list).unwrap_or_else(|| real!(vdprintf(fd, format, list)))
+    }
+}
+
+hook! {
+    fn __vdprintf_chk(fd: c_int, flag: c_int, format: *const c_char, list: usize) -> c_int {
+        print(fd, format, list).unwrap_or_else(|| real!(__vdprintf_chk(fd, flag, format, list)))
+    }
+}
+
+/// On ARM a `va_list` is one pointer: to the registers that are not named, pushed, which the caller's stack continues.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dprintf() -> c_int {
+    core::arch::naked_asm!(
+        "push {{r2, r3}}",
+        "mov r2, sp",
+        "push {{r4, lr}}",
+        "bl vdprintf",
+        "pop {{r4, lr}}",
+        "add sp, sp, #8",
+        "bx lr",
+    )
+}
+
+/// The same with one register left; what follows it is at an address that is a multiple of eight.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __dprintf_chk() -> c_int {
+    core::arch::naked_asm!(
+        "push {{r3}}",
+        "mov r3, sp",
+        "push {{lr}}",
+        "bl __vdprintf_chk",
+        "pop {{lr}}",
+        "add sp, sp, #4",
+        "bx lr",
+    )
+}

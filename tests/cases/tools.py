@@ -206,6 +206,11 @@ def mixed_output(lab):
         lab.guest(board, ["reopen", "mixed", device]).ok()
 
 
+@case("descriptors: what dprintf and its like write to flash lies between the writes before and after")
+def formatted_output(lab):
+    lab.guest(lab.board(SMALL_NOR), ["reopen", "formatted", "/dev/mtd1"]).ok()
+
+
 @case("descriptors: no write is lost or done twice when another thread forks meanwhile, which shares its position")
 def shared_meanwhile(lab):
     lab.guest(lab.board(SMALL_NOR), ["reopen", "threads", "/dev/mtd1"]).ok()

@@ -1,9 +1,11 @@
 /* reopen DEV: freopen(DEV, "w") on standard output and on another stream, whose results are ignored, as programs do.
  * reopen mixed DEV: streams and write() on one open flash file, by turns.
+ * reopen formatted DEV: dprintf, vdprintf and their checked forms between writes.
  * reopen threads DEV: one thread writes byte after byte while another forks, which gives the position to the children.
  * reopen openat2 DEV: opens it by that system call, for which C libraries have no name. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <stdarg.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +34,34 @@ static int mixed(const char *name)
 	dup2(saved, 1);
 	write(fd, "six.", 4);
 	return status || pread(open(name, O_RDONLY), seen, sizeof seen - 1, 0) < 0 || memcmp(seen, expected, sizeof seen - 1);
+}
+
+static int vprint(int fd, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	int length = vdprintf(fd, format, list);
+	va_end(list);
+	return length;
+}
+
+/* libc formats and writes by itself: every form of it, between writes of ours. `checked` forms are what _FORTIFY_SOURCE makes. */
+extern int __dprintf_chk(int, int, const char *, ...) __attribute__((weak));
+
+static int formatted(const char *name)
+{
+	static const char expected[] = "one 1 2.5 three 4/5 6.5 chk 7 8 9.25 end";
+	char seen[sizeof expected] = "";
+	int fd = open(name, O_RDWR);
+	write(fd, "one", 3);
+	if (dprintf(fd, " %d %.1f %s", 1, 2.5, "three") != 12) return 1;
+	write(fd, " ", 1);
+	if (vprint(fd, "%d/%d %.1f", 4, 5, 6.5) != 7) return 2;
+	write(fd, " chk", 4);
+	int length = __dprintf_chk ? __dprintf_chk(fd, 1, " %d %d %.2f", 7, 8, 9.25) : dprintf(fd, " %d %d %.2f", 7, 8, 9.25);
+	if (length != 9 || lseek(fd, 0, SEEK_CUR) != 36) return 3;
+	write(fd, " end", 4);
+	return pread(fd, seen, sizeof seen - 1, 0) < 0 || memcmp(seen, expected, sizeof seen - 1);
 }
 
 enum { COUNT = 6000 };
@@ -75,6 +105,7 @@ int main(int argc, char **argv)
 	FILE *other = fopen("/dev/null", "w");
 	if (argc < 3 || !other) return 2;
 	if (!strcmp(argv[1], "mixed")) return mixed(argv[2]) ? 7 : 0;
+	if (!strcmp(argv[1], "formatted")) return formatted(argv[2]) ? 9 : 0;
 	if (!strcmp(argv[1], "threads")) return threads(argv[2]) ? 8 : 0;
 	if (!strcmp(argv[1], "openat2")) {
 		unsigned long long how[3] = { O_RDWR };

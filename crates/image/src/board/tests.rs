@@ -47,7 +47,9 @@ fn a_directory_without_configuration_gets_the_sample_and_one_line_says_so() {
     );
     assert_eq!(os.reports.borrow().len(), 1);
     assert!(os.reports.borrow()[0].contains("mtdshim.conf"));
-    assert_eq!(directory.read("mtdshim.conf"), SAMPLE_CONF.as_bytes());
+    let written = String::from_utf8(directory.read("mtdshim.conf")).unwrap();
+    let (chips, _) = written.split_once("# More keys").unwrap();
+    assert!(SAMPLE_CONF.starts_with(chips));
     let again = Board::open_default(&os, &directory.c_path()).unwrap();
     assert_eq!(os.reports.borrow().len(), 1);
     assert_eq!(rows(&again), rows(&board));
