@@ -29,7 +29,7 @@ pub struct Table<'a> {
 /// Bytes of 0xFF that erase writes from, made once. Few enough to stay in a processor's first cache: one call writes them
 /// many times.
 const ERASED_SIZE: usize = 16 * 1024;
-const ERASED_PIECES: usize = 256;
+const ERASED_PIECES: usize = 8;
 
 fn erased_bytes() -> Result<usize, i32> {
     static ADDRESS: AtomicUsize = AtomicUsize::new(0);

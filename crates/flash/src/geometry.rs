@@ -469,10 +469,18 @@ impl Geometry {
     }
 }
 
+/// By less than 32: ARM has no instruction for it, but for what nearly all addresses are.
+pub(crate) fn shifted(value: u64, by: u32) -> u64 {
+    match u32::try_from(value) {
+        Ok(value) => u64::from(value >> (by & 31)),
+        Err(_) => value >> (by & 31),
+    }
+}
+
 /// Division by what is nearly always a power of two: without one, ARM has no instruction for it.
 pub(crate) fn quotient(value: u64, unit: u32) -> Option<u64> {
     if unit.is_power_of_two() {
-        Some(value >> unit.trailing_zeros())
+        Some(shifted(value, unit.trailing_zeros()))
     } else {
         value.checked_div(u64::from(unit))
     }

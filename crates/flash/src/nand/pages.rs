@@ -1,6 +1,7 @@
 //! Arithmetic of pages: which of them a range touches, and how many fit into the scratch area.
 
 use crate::chip::{DATA_CHUNK, OOB_CHUNK};
+use crate::geometry::shifted;
 use crate::{FlashError, Geometry};
 
 /// Sizes that every NAND operation needs, none of them 0.
@@ -50,7 +51,7 @@ impl Pages {
 
     /// The page of an address.
     pub fn page(&self, at: u64) -> u64 {
-        at >> self.shift
+        shifted(at, self.shift)
     }
 
     // Sizes fit 32 bits, and what follows the page does so far that a product cannot overflow on any chip.

@@ -36,10 +36,13 @@ impl Placement {
 
     /// Puts the user's bytes into the spare areas of consecutive pages, which hold 0xFF.
     pub fn scatter(&self, user: &[u8], spare: &mut [u8], oobsize: usize) -> Result<(), FlashError> {
-        for (user, spare) in self
-            .by_page(user)
-            .zip(spare.chunks_exact_mut(oobsize.max(1)))
-        {
+        // Not by iterators over chunks of both, which divide.
+        let mut spares = spare;
+        for user in user.chunks(self.page_share()) {
+            let (spare, rest) = spares
+                .split_at_mut_checked(oobsize)
+                .ok_or(FlashError::Invalid)?;
+            spares = rest;
             if self.mode == OpMode::Auto {
                 for (position, byte) in self.layout.free_positions(self.ooboffs).zip(user) {
                     *spare
@@ -57,11 +60,12 @@ impl Placement {
 
     /// Collects the user's bytes from the spare areas of consecutive pages.
     pub fn gather(&self, spare: &[u8], user: &mut [u8], oobsize: usize) -> Result<(), FlashError> {
-        let available = (self.available as usize).max(1);
-        for (user, spare) in user
-            .chunks_mut(available)
-            .zip(spare.chunks_exact(oobsize.max(1)))
-        {
+        let mut spares = spare;
+        for user in user.chunks_mut(self.page_share()) {
+            let (spare, rest) = spares
+                .split_at_checked(oobsize)
+                .ok_or(FlashError::Invalid)?;
+            spares = rest;
             if self.mode == OpMode::Auto {
                 for (position, byte) in self.layout.free_positions(self.ooboffs).zip(user) {
                     *byte = *spare.get(position as usize).ok_or(FlashError::Invalid)?;
@@ -75,8 +79,8 @@ impl Placement {
         Ok(())
     }
 
-    fn by_page<'u>(&self, user: &'u [u8]) -> impl Iterator<Item = &'u [u8]> + use<'u> {
-        user.chunks((self.available as usize).max(1))
+    fn page_share(&self) -> usize {
+        (self.available as usize).max(1)
     }
 }
 
