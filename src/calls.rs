@@ -270,6 +270,9 @@ fn skip_read(fd: i32, descriptor: Descriptor, length: u64) -> Result<(), Errno> 
 }
 
 pub fn seek(fd: i32, offset: i64, whence: i32) -> Answer<i64> {
+    if let Some(position) = world::quick::seek(fd, offset, whence) {
+        return Some(Ok(position));
+    }
     let descriptor = descriptors::lookup(fd)?;
     if descriptor.path_only {
         return Some(Err(Errno::EBADF));

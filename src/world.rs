@@ -55,13 +55,20 @@ static STATE: Cell = Cell(UnsafeCell::new(State {
 pub use crate::settings::get as environment;
 
 pub fn with_state<R>(body: impl FnOnce(&mut State) -> R) -> R {
-    let lock = ProcessLock::acquire();
+    let _lock = enter();
     // SAFETY: the process lock is held until the end of this function, and signals are blocked.
+    body(unsafe { &mut *STATE.0.get() })
+}
+
+#[inline(never)]
+fn enter() -> ProcessLock {
+    let lock = ProcessLock::acquire();
+    // SAFETY: the lock is held.
     let state = unsafe { &mut *STATE.0.get() };
     if state.pid != lock.pid {
         state.enter_child(lock.pid);
     }
-    body(state)
+    lock
 }
 
 /// What this process alone knows is written down before another can need it, or have it wrong.

@@ -40,6 +40,26 @@ pub fn transfer(fd: i32, direction: Direction, address: usize, length: usize) ->
         }) == Some(true)
 }
 
+/// A seek to a place of a device that was used last, where nobody else can see the position; None: nothing was done.
+#[inline(always)]
+pub fn seek(fd: i32, offset: i64, whence: i32) -> Option<i64> {
+    let position = descriptors::position_of(fd, Direction::Read)?;
+    let to = u64::try_from(offset).ok()?;
+    with_state_at_once(|state, pid| {
+        let (view, then) = state.last.as_ref()?;
+        let is_known = state.pid == pid
+            && view.index == position.index
+            && state.board.as_ref()?.table_state() == Some(*then);
+        let own = position.own.filter(|_| is_known && position.still())?;
+        own.normal()?;
+        if whence != libc::SEEK_SET || to > view.size {
+            return None;
+        }
+        own.move_to(to);
+        Some(offset)
+    })?
+}
+
 /// `with_state` if it needs no waiting and nothing new; None: nothing was done.
 #[inline(always)]
 fn with_state_at_once<R>(body: impl FnOnce(&mut State, u32) -> R) -> Option<R> {
