@@ -151,9 +151,10 @@ fn trouble(files: &ChipFiles, area: Area) -> Option<i32> {
     if fd < 0 {
         return None;
     }
-    match Kernel.fstat(fd) {
-        Ok(status) if status.links == 0 => Some(libc::ESTALE),
-        Ok(status) if status.size < size => Some(libc::ENODATA),
+    let bytes = sys::fstat64(fd).ok()?;
+    match (sys::stat_links(&bytes), sys::stat_size(&bytes)) {
+        (0, _) => Some(libc::ESTALE),
+        (_, now) if now < size => Some(libc::ENODATA),
         _ => None,
     }
 }

@@ -267,6 +267,14 @@ pub fn stat_mode(bytes: &Stat64) -> u32 {
     word(bytes, 16)
 }
 
+pub fn stat_links(bytes: &Stat64) -> u32 {
+    word(bytes, 20)
+}
+
+pub fn stat_size(bytes: &Stat64) -> u64 {
+    double_word(bytes, 48)
+}
+
 /// Of a device's number.
 pub fn stat_major(bytes: &Stat64) -> u8 {
     mtd_abi::layout::Field::get(bytes, 33)
@@ -282,8 +290,8 @@ fn file_status(bytes: &Stat64) -> FileStatus {
             libc::S_IFDIR => FileKind::Directory,
             _ => FileKind::Other,
         },
-        links: word(bytes, 20),
-        size: double_word(bytes, 48),
+        links: stat_links(bytes),
+        size: stat_size(bytes),
         stored: double_word(bytes, 64) * 512,
         mtime_ns: time(80),
         ctime_ns: time(88),

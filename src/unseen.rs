@@ -13,17 +13,12 @@ use crate::world::{State, device_of};
 use chardev::{FileMode, OpenFile, Session};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use image::os::Os;
-use mtd_abi::layout::Field;
 
 const SEEK_DATA: i32 = 3;
 const SEEK_HOLE: i32 = 4;
 /// Byte of the node file that is locked while its bytes are taken over.
 const TAKING_OVER: u64 = (1 << 41) + 1;
 const PIECE: usize = 64 * 1024;
-
-fn size_of_file(bytes: &sys::Stat64) -> u64 {
-    u64::get(bytes, 48)
-}
 
 /// By number: where the last thing that a hook saw left the position, and where a stream goes on; one more than its lower
 /// half. 0: not known.
@@ -91,7 +86,7 @@ pub fn before_write(fd: i32, descriptor: &Descriptor) {
 /// What a stream has written to the file behind `fd` is taken over.
 #[inline(never)]
 pub fn take_over_behind(fd: i32, descriptor: &Descriptor) {
-    let is_any = || sys::fstat64(fd).is_ok_and(|bytes| size_of_file(&bytes) > MARK);
+    let is_any = || sys::fstat64(fd).is_ok_and(|bytes| sys::stat_size(&bytes) > MARK);
     if may_leave(descriptor) && is_any() {
         crate::world::take_over_unseen(descriptor.node);
     }
@@ -104,7 +99,7 @@ pub fn may_leave(descriptor: &Descriptor) -> bool {
 
 /// Takes over what lies in the node file at `path`.
 pub fn take_over(state: &mut State, node: Node, path: &PathBuffer) {
-    if !sys::stat64(path.c_str(), true).is_ok_and(|bytes| size_of_file(&bytes) > MARK) {
+    if !sys::stat64(path.c_str(), true).is_ok_and(|bytes| sys::stat_size(&bytes) > MARK) {
         return;
     }
     let flags = libc::O_RDWR | libc::O_CLOEXEC;
