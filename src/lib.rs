@@ -29,6 +29,7 @@ mod descriptors;
 mod files;
 mod globbing;
 mod guest_memory;
+mod hamming;
 mod hooks;
 mod late;
 mod libc_kind;

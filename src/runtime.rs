@@ -5,7 +5,7 @@
 
 use crate::sys;
 use core::ffi::{CStr, c_char, c_void};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[repr(C)]
 struct ProgramHeader {
@@ -57,6 +57,8 @@ const STT_OBJECT: u8 = 1;
 const STT_GNU_IFUNC: u8 = 10;
 const VERSION_HIDDEN: u16 = 0x8000;
 const AT_PHDR: usize = 3;
+const AT_HWCAP: usize = 16;
+const HWCAP_NEON: usize = 1 << 12;
 const AT_PHENT: usize = 4;
 const AT_PHNUM: usize = 5;
 /// Of some bytes above the first frame.
@@ -73,6 +75,13 @@ static STACK_BEGIN: AtomicUsize = AtomicUsize::new(0);
 /// Above all frames of the thread that began the program; 0: not known.
 pub fn stack_begin() -> usize {
     STACK_BEGIN.load(Ordering::Relaxed)
+}
+
+static HAS_NEON: AtomicBool = AtomicBool::new(false);
+
+/// Whether the processor has it (`qemu-arm -cpu cortex-m3` and others do not).
+pub fn has_neon() -> bool {
+    !r_debug().is_null() && HAS_NEON.load(Ordering::Relaxed)
 }
 
 /// The loader's `r_debug`, from the program's own dynamic section.
@@ -105,6 +114,7 @@ fn r_debug() -> *const RDebug {
             .map_or(0, |pair| pair[1])
     };
     STACK_BEGIN.store(value(AT_RANDOM), Ordering::Relaxed);
+    HAS_NEON.store(value(AT_HWCAP) & HWCAP_NEON != 0, Ordering::Relaxed);
     let (headers, count) = (value(AT_PHDR) as *const ProgramHeader, value(AT_PHNUM));
     if value(AT_PHENT) != size_of::<ProgramHeader>() || headers.is_null() {
         // Without this nothing can be passed on; to go on would break every call of the guest.

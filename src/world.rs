@@ -182,7 +182,12 @@ impl State {
             return Err(Errno::ENODEV);
         }
         match ChipFiles::open(&Kernel, board, chip) {
-            Ok(files) => {
+            Ok(mut files) => {
+                if crate::runtime::has_neon()
+                    && let Some(code) = &mut files.code
+                {
+                    code.quicken(crate::hamming::codes);
+                }
                 let (words, fd) = files.mapped();
                 cut_files::watch(1 + chip, words, fd);
                 slot.set(files);

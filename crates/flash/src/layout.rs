@@ -2,7 +2,12 @@
 //!
 //! Source: the default layouts of the Linux NAND core (small page, large page Hamming, large page).
 
+use core::ops::Range;
+
 use crate::{Ecc, Geometry};
+
+/// ECC bytes of a page where they are not in one run.
+pub(crate) const SPLIT_CODES_MAX: usize = 6;
 
 /// A run of bytes in the spare area of a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -97,6 +102,11 @@ fn large_page(oobsize: u32, total: u32) -> OobLayout {
 }
 
 impl OobLayout {
+    /// The runs of the ECC bytes, in the order of the code; the second one is empty but on pages of 512 bytes.
+    pub(crate) fn ecc_runs(&self) -> [Range<usize>; 2] {
+        self.ecc.map(|run| run.offset as usize..run.end() as usize)
+    }
+
     /// Positions of the ECC bytes, in the order of the code.
     pub fn ecc_positions(&self) -> Positions {
         Positions {

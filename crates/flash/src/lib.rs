@@ -31,7 +31,7 @@ mod replay;
 mod testing;
 
 pub use chip::{Chip, OpMode, Outcome, ReadOps, SCRATCH_SIZE, WriteOps};
-pub use ecc::Code;
+pub use ecc::{Code, HammingCodes, hamming_codes};
 pub use geometry::{
     Block, BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme,
     MarkPages, OtpArea,

@@ -9,7 +9,8 @@ use super::Uncorrectable;
 
 const FIELD_BITS: u32 = 13;
 const FIELD_POLYNOMIAL: u32 = 0x201b;
-const STEP_BITS: u32 = 512 * 8;
+pub const STEP: usize = 512;
+const STEP_BITS: u32 = STEP as u32 * 8;
 const STRENGTH_MAX: usize = 8;
 
 /// Times x (the primitive element).
@@ -189,6 +190,10 @@ impl Bch {
                     .copied()
                     .unwrap_or(0)
         })
+    }
+
+    pub fn code_bytes(&self) -> usize {
+        self.code_bits().div_ceil(8) as usize
     }
 
     pub fn calculate(&self, step: &[u8], code: &mut [u8]) {

@@ -7,22 +7,11 @@
 
 use super::Uncorrectable;
 
-/// The parities of eight words, of word k in bit k: each step halves the words and packs two into one.
-#[inline(always)]
-fn parities([w0, w1, w2, w3, w4, w5, w6, w7]: [u32; 8]) -> u32 {
-    let halves =
-        |low: u32, high: u32| (low ^ low >> 16) & 0xffff | (high ^ high << 16) & 0xffff_0000;
-    let quarters =
-        |low: u32, high: u32| (low ^ low >> 8) & 0x00ff_00ff | (high ^ high << 8) & 0xff00_ff00;
-    let even = quarters(halves(w0, w4), halves(w2, w6));
-    let odd = quarters(halves(w1, w5), halves(w3, w7));
-    // Word k is nibble k from here on.
-    let nibbles = (even ^ even >> 4) & 0x0f0f_0f0f | (odd ^ odd << 4) & 0xf0f0_f0f0;
-    let pairs = nibbles ^ nibbles >> 2;
-    let bits = (pairs ^ pairs >> 1) & 0x1111_1111;
-    let bits = (bits | bits >> 3) & 0x0303_0303;
-    let bits = (bits | bits >> 6) & 0x000f_000f;
-    (bits | bits >> 12) & 0xff
+/// The parity of a word.
+fn odd(word: u32) -> u32 {
+    let half = word ^ word >> 16;
+    let byte = half ^ half >> 8;
+    0x6996 >> ((byte ^ byte >> 4) & 15) & 1
 }
 
 /// Of each bit k the pair of the parity where it is 1, at bit 2k+1, and where it is 0, at bit 2k. The bits where an address
@@ -35,56 +24,19 @@ fn pairs_of(set: u32, total: u32) -> u32 {
     (spread * 3) ^ (total * 0x5555)
 }
 
-/// Eight words, as 32 bytes.
-type Eight = [[u8; 4]; 8];
-
-/// XOR of the words whose number has bit 0, 1 or 2 set, of eight words, added to what was gathered; and of all eight.
-#[inline(always)]
-fn gather(eight: &Eight, bits: (u32, u32, u32)) -> ((u32, u32, u32), u32) {
-    let [w0, w1, w2, w3, w4, w5, w6, w7] = *eight;
-    let word = u32::from_le_bytes;
-    let (w1, w3, w5, w7) = (word(w1), word(w3), word(w5), word(w7));
-    let odd = w1 ^ w3 ^ w5 ^ w7;
-    let (p2, p6) = (word(w2) ^ w3, word(w6) ^ w7);
-    let upper = word(w4) ^ w5 ^ p6;
-    let all = word(w0) ^ w1 ^ p2 ^ upper;
-    ((bits.0 ^ odd, bits.1 ^ p2 ^ p6, bits.2 ^ upper), all)
-}
-
+/// Small rather than fast: where it matters, something faster is handed in (`Code::quicken`).
 pub fn calculate(step: &[u8], code: &mut [u8]) {
-    // Bits 2 to 4 of a byte's address tell the word among eight, bits 5 to 7 which eight.
-    let (words, _) = step.as_chunks::<4>();
-    let (eights, _) = words.as_chunks::<8>();
-    let mut bits = (0, 0, 0);
-    let (mut bit5, mut bit6, mut bit7, mut all) = (0, 0, 0, 0);
-    // All ones where the number of a pair of eights has the bit.
-    let (mut is_odd, mut is_upper) = (0u32, 0u32);
-    for [first, second] in eights.as_chunks::<2>().0 {
-        let (one, two);
-        (bits, one) = gather(first, bits);
-        (bits, two) = gather(second, bits);
-        let both = one ^ two;
-        bit5 ^= two;
-        bit6 ^= both & is_odd;
-        bit7 ^= both & is_upper;
-        all ^= both;
-        is_upper ^= is_odd;
-        is_odd = !is_odd;
+    let (mut all, mut words) = (0, 0);
+    for (number, word) in (0..).zip(step.as_chunks::<4>().0) {
+        let word = u32::from_le_bytes(*word);
+        all ^= word;
+        words ^= odd(word) * number;
     }
-    let (bit2, bit3, bit4) = bits;
-    let (bit0, bit1) = (all & 0xff00_ff00, all & 0xffff_0000);
-    let set = parities([bit0, bit1, bit2, bit3, bit4, bit5, bit6, bit7]);
-
-    let column = all ^ all >> 16;
-    let column = (column ^ column >> 8) & 0xff;
-    let upper = column >> 4;
-    let nibble = upper ^ column & 15;
-    let odd = |nibble: u32| 0x6996 >> nibble & 1;
-    let column_set = odd(nibble & 0xa) | odd(nibble & 0xc) << 1 | odd(upper) << 2;
-    let total = odd(nibble);
-
-    let lines = !pairs_of(set, total);
-    let columns = !pairs_of(column_set, total) << 2 | 3;
+    let set = words << 2 | odd(all & 0xffff_0000) << 1 | odd(all & 0xff00_ff00);
+    let column_set =
+        odd(all & 0xaaaa_aaaa) | odd(all & 0xcccc_cccc) << 1 | odd(all & 0xf0f0_f0f0) << 2;
+    let lines = !pairs_of(set, odd(all));
+    let columns = !pairs_of(column_set, odd(all)) << 2 | 3;
     if let [upper, lower, column] = code {
         (*upper, *lower, *column) = ((lines >> 8) as u8, lines as u8, columns as u8);
     }

@@ -96,18 +96,3 @@ pub(super) fn next_code(
     }
     Ok(())
 }
-
-/// Puts the ECC bytes of the next step into a page's spare area.
-pub(super) fn set_next_code(
-    positions: &mut Positions,
-    spare: &mut [u8],
-    code: &[u8],
-) -> Result<(), FlashError> {
-    for byte in code {
-        let position = positions.next().ok_or(FlashError::Invalid)?;
-        *spare
-            .get_mut(position as usize)
-            .ok_or(FlashError::Invalid)? = *byte;
-    }
-    Ok(())
-}

@@ -1,10 +1,11 @@
 //! Programming pages: data, the code over it, and the user's OOB bytes, all ANDed into what is there.
 
 use super::pages::{Pages, Span};
-use super::spare::{Placement, set_next_code};
+use super::spare::Placement;
 use crate::chip::{Buffers, Chip, Done, Outcome, and_into, buffers, fetch, front, is_erased};
-use crate::ecc::{Code, STEP_BYTES_MAX};
+use crate::ecc::Code;
 use crate::geometry::divides;
+use crate::layout::SPLIT_CODES_MAX;
 use crate::{Area, FlashError, Geometry, OpMode, Sink, Source};
 
 impl Chip<'_> {
@@ -279,24 +280,31 @@ pub(super) fn compute_codes(
     oob: &mut [u8],
 ) -> Result<(), FlashError> {
     let layout = geometry.oob_layout().unwrap_or_default();
-    let mut buffer = [0u8; STEP_BYTES_MAX];
-    let bytes = buffer
-        .get_mut(..geometry.ecc_step_bytes() as usize)
-        .ok_or(FlashError::Invalid)?;
+    let runs = layout.ecc_runs();
+    let mut buffer = [0u8; SPLIT_CODES_MAX];
     // Not by iterators over chunks, which divide.
     let (mut data, mut oob) = (data, oob);
-    let step_size = geometry.ecc_step_size().max(1) as usize;
     while let Some((page, rest)) = data.split_at_checked(geometry.writesize.max(1) as usize) {
         data = rest;
         let (spare, rest) = oob
             .split_at_mut_checked(geometry.oobsize as usize)
             .ok_or(FlashError::Invalid)?;
         oob = rest;
-        let (mut page, mut positions) = (page, layout.ecc_positions());
-        while let Some((step, rest)) = page.split_at_checked(step_size) {
-            page = rest;
-            code.calculate(step, bytes);
-            set_next_code(&mut positions, spare, bytes)?;
+        let [first, second] = &runs;
+        if second.is_empty() {
+            let codes = spare.get_mut(first.clone()).ok_or(FlashError::Invalid)?;
+            code.calculate(page, codes);
+            continue;
+        }
+        let length = first.len() + second.len();
+        let codes = buffer.get_mut(..length).ok_or(FlashError::Invalid)?;
+        code.calculate(page, codes);
+        let mut codes = &*codes;
+        for run in &runs {
+            let (part, rest) = codes.split_at_checked(run.len()).unwrap_or_default();
+            codes = rest;
+            let target = spare.get_mut(run.clone()).ok_or(FlashError::Invalid)?;
+            target.copy_from_slice(part);
         }
     }
     Ok(())
