@@ -189,12 +189,20 @@ pub fn is_alone(fd: i32) -> bool {
     slot(fd).is_some_and(|slot| own_of(slot.load(Relaxed)).is_some())
 }
 
-/// Whether the number leads to a file of ours now, whatever is remembered of it.
-#[inline(never)]
-pub fn is_marked(fd: i32) -> bool {
-    !is_foreign(fd)
-        && (is_alone(fd)
-            || matches!(sys::lseek(fd, 0, libc::SEEK_CUR), Ok(offset) if offset & MARK_MASK == MARK))
+/// Whether a number that nobody knows yet leads to a file with our mark; otherwise it is known to be foreign from now on.
+#[inline(always)]
+pub fn is_inherited(fd: i32) -> bool {
+    let mut offset = 0u64;
+    let answer = sys::call!(libc::SYS__llseek, fd, 0, 0, &raw mut offset, libc::SEEK_CUR);
+    if answer == 0 && offset & MARK_MASK == MARK {
+        return true;
+    }
+    if answer != -libc::EBADF as isize
+        && let Some(slot) = slot(fd)
+    {
+        slot.store(FOREIGN, Relaxed);
+    }
+    false
 }
 
 /// A descriptor that no hook has seen being opened: inherited, received or duplicated by libc itself.

@@ -20,6 +20,7 @@
 mod answers;
 mod attributes;
 mod backing;
+mod begin;
 mod block_copies;
 mod calls;
 mod children;

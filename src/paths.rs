@@ -133,11 +133,13 @@ pub fn may_be_ours(path: &[u8]) -> bool {
 }
 
 /// Why the quickest test says nothing.
-static UNCERTAIN: AtomicU8 = AtomicU8::new(RULES);
+static UNCERTAIN: AtomicU8 = AtomicU8::new(RULES | NOT_ASKED);
 /// The host has flash of its own: then a link that leads to a name of ours would open that, and is followed by us first.
 const HOST_FLASH: u8 = 1;
 /// Rules name files anywhere, or nobody has asked yet whether they do.
 const RULES: u8 = 2;
+/// Nobody has looked for flash of the host yet.
+const NOT_ASKED: u8 = 4;
 
 /// Whether rules name files outside /dev.
 pub fn note_rules(are_elsewhere: bool) {
@@ -148,8 +150,10 @@ pub fn note_rules(are_elsewhere: bool) {
     }
 }
 
-/// Asked once, when the library is loaded. By this name, because the emulator puts the guest's root before all others.
-pub fn look_for_host_flash() {
+/// Asked by this name, because the emulator puts the guest's root before all others.
+#[cold]
+#[inline(never)]
+fn look_for_host_flash() {
     let names = [
         c"/proc/self/root/dev/mtd0",
         c"/proc/self/root/dev/mtdblock0",
@@ -160,9 +164,13 @@ pub fn look_for_host_flash() {
     if there {
         UNCERTAIN.fetch_or(HOST_FLASH, Relaxed);
     }
+    UNCERTAIN.fetch_and(!NOT_ASKED, Relaxed);
 }
 
 pub fn host_has_flash() -> bool {
+    if UNCERTAIN.load(Relaxed) & NOT_ASKED != 0 {
+        look_for_host_flash();
+    }
     UNCERTAIN.load(Relaxed) & HOST_FLASH != 0
 }
 

@@ -1,7 +1,7 @@
 //! A processor older than ARMv7 (`qemu-arm -cpu arm926`) cannot run this library, which is Thumb-2 code: its first hook would
 //! be an illegal instruction that explains nothing. So the first code that runs here says it, and ends the process.
 //!
-//! It keeps to ARMv4T, and asks uname, whose answer names the architecture on every kernel and emulator.
+//! Else it goes on to `begin::at_load`. It keeps to ARMv4T, and asks uname, whose answer names the architecture on every kernel and emulator.
 
 use core::arch::global_asm;
 
@@ -33,9 +33,12 @@ global_asm!(
     "ldmia sp!, {{r7, lr}}",
     // armv6l, armv7l, armv8l; a kernel of 64 bits that does not hide it says aarch64.
     "cmp r0, #'v'",
-    "bxne lr",
+    "movne r1, #'7'",
     "cmp r1, #'7'",
-    "bxhs lr",
+    "adr r2, 2f",
+    "ldr r3, [r2]",
+    "add r3, r3, r2",
+    "bxhs r3",
     "mov r0, #2",
     "adr r1, 1f",
     "mov r2, #{length}",
@@ -44,6 +47,7 @@ global_asm!(
     "mov r0, #{status}",
     "mov r7, #{exit_group}",
     "svc #0",
+    "2: .word {at_load} - 2b",
     "1:",
     concat!(".ascii \"", text!(), "\""),
     ".popsection",
@@ -53,6 +57,7 @@ global_asm!(
     uname = const libc::SYS_uname,
     write = const libc::SYS_write,
     exit_group = const libc::SYS_exit_group,
+    at_load = sym crate::begin::at_load,
     status = const STATUS,
     length = const text!().len() - 1, // \\n is one byte
 );
@@ -61,7 +66,6 @@ unsafe extern "C" {
     fn mtdshim_check_processor();
 }
 
-// Before all others: the linker sorts by this number.
 #[used]
-#[unsafe(link_section = ".init_array.00001")]
+#[unsafe(link_section = ".init_array")]
 static AT_FIRST: unsafe extern "C" fn() = mtdshim_check_processor;

@@ -52,20 +52,22 @@ fn make_absolute(name: &CStr) -> Option<()> {
     Some(())
 }
 
-extern "C" fn at_load() {
-    for name in [BOARD, TRACE] {
-        // Every program comes by here, and most find a name that is absolute already, or none.
-        // SAFETY: the guest's own environment.
-        let is_relative = unsafe {
-            let value = getenv(name.as_ptr());
-            !value.is_null() && !matches!(*value.cast::<u8>(), 0 | b'/')
-        };
-        if is_relative {
-            make_absolute(name);
-        }
+/// Every program comes by here, and most find a name that is absolute already, or none.
+#[inline(never)]
+fn look_at(name: &CStr) {
+    // SAFETY: the guest's own environment.
+    let is_relative = unsafe {
+        let value = getenv(name.as_ptr());
+        !value.is_null() && !matches!(*value.cast::<u8>(), 0 | b'/')
+    };
+    if is_relative {
+        make_absolute(name);
     }
 }
 
-#[used]
-#[unsafe(link_section = ".init_array")]
-static AT_LOAD: extern "C" fn() = at_load;
+/// When the library is loaded.
+#[inline(always)]
+pub fn make_files_absolute() {
+    look_at(BOARD);
+    look_at(TRACE);
+}

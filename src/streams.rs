@@ -326,9 +326,8 @@ pub fn exchange(stream: *mut FILE, new: *mut FILE) -> *mut FILE {
 
 /// A program started with flash as its standard input: its stream reads below every hook, so it is replaced by one of
 /// ours. musl keeps its standard streams in constants; there, only read() sees the flash.
-extern "C" fn at_start() {
-    if !descriptors::is_marked(0)
-        || descriptors::lookup(0).is_none()
+pub fn replace_input() {
+    if descriptors::lookup(0).is_none()
         || crate::libc_kind::kind() == crate::libc_kind::LibcKind::Musl
     {
         return;
@@ -341,7 +340,3 @@ extern "C" fn at_start() {
         unsafe { *(variable as *mut *mut FILE) = stream };
     }
 }
-
-#[used]
-#[unsafe(link_section = ".init_array")]
-static AT_START: extern "C" fn() = at_start;

@@ -73,6 +73,7 @@ fn enter() -> ProcessLock {
 
 /// What this process alone knows is written down before another can need it, or have it wrong.
 pub fn before_fork() {
+    crate::ways_out::run::note_first();
     descriptors::share();
     backing::forget_looks();
     crate::unseen::forget_ends();
@@ -525,25 +526,19 @@ pub fn take_over_unseen(node: Node) {
 /// A board was opened in this process, or in one that it was forked from.
 static ANY_BOARD: AtomicBool = AtomicBool::new(false);
 
-/// The process ends without closing. Nearly all processes have never seen flash: they are left quickly.
-extern "C" fn at_exit() {
-    let mut fd = 0;
-    while fd <= 2 {
-        if descriptors::is_marked(fd) {
-            before_close(fd);
-        }
-        fd += 1;
+/// Before the process ends: what this process did to the images is known to be the board's own.
+#[inline(always)]
+pub fn record_stamps() {
+    if ANY_BOARD.load(Relaxed) {
+        record_all_stamps();
     }
-    if !ANY_BOARD.load(Relaxed) {
-        return;
-    }
+}
+
+#[inline(never)]
+fn record_all_stamps() {
     with_state(|state| {
         for chip in 0..state.chips.len() {
             state.record_stamp(chip);
         }
     });
 }
-
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static AT_EXIT: extern "C" fn() = at_exit;

@@ -17,22 +17,28 @@ pub const REBOOT_STATUS: i32 = 88;
 /// The signal that ends the first process with that status. Programs use real-time signals from the lowest one up.
 const SIGNAL: i32 = 59;
 
-/// The process that loaded the library; its forked children have another number.
+/// The process that loaded the library, known when it forks at the latest: its children have another number.
 static LOADED_BY: AtomicU32 = AtomicU32::new(0);
 
-extern "C" fn at_load() {
-    LOADED_BY.store(sys::getpid(), Relaxed);
-    crate::paths::look_for_host_flash();
-    for fd in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
-        crate::unseen::note(fd);
+/// Before a fork.
+pub fn note_first() -> u32 {
+    match LOADED_BY.load(Relaxed) {
+        0 => {
+            let pid = sys::getpid();
+            LOADED_BY.store(pid, Relaxed);
+            pid
+        }
+        pid => pid,
     }
+}
+
+/// When the library is loaded.
+#[inline(always)]
+pub fn wait_for_end() {
     set_handler(SIGNAL, on_end);
 }
 
-#[used]
-#[unsafe(link_section = ".init_array")]
-static AT_LOAD: extern "C" fn() = at_load;
-
+#[inline(always)]
 fn set_handler(signal: i32, handler: extern "C" fn(i32)) {
     // Handler, flags, restorer, mask; the handlers here do not return.
     let action = [handler as usize, 0, 0, 0, 0];
@@ -127,7 +133,7 @@ impl Run {
     /// `named`: the value of MTDSHIM_RUN that this process was started with.
     pub fn current(named: Option<&[u8]>) -> Run {
         named.and_then(Run::parse).unwrap_or_else(|| {
-            let first = LOADED_BY.load(Relaxed);
+            let first = note_first();
             Run {
                 first,
                 start: process(first).map_or(0, |process| process.start),

@@ -1,0 +1,47 @@
+//! What is done in every program, whether it will ever see flash or not: when it is loaded, and when it ends.
+//!
+//! Each basic block costs the emulator as much as a system call, so this is as little as can be, and one function.
+
+use crate::{descriptors, settings, streams, unseen, ways_out, world};
+
+/// The standard streams.
+const STANDARD: core::ops::RangeInclusive<i32> = libc::STDIN_FILENO..=libc::STDERR_FILENO;
+
+/// After the look at the processor.
+pub extern "C" fn at_load() {
+    settings::make_files_absolute();
+    let mut fd = *STANDARD.start();
+    while fd <= *STANDARD.end() {
+        if descriptors::is_inherited(fd) {
+            inherited(fd);
+        }
+        fd += 1;
+    }
+    ways_out::run::wait_for_end();
+}
+
+#[cold]
+#[inline(never)]
+fn inherited(fd: i32) {
+    if fd == libc::STDIN_FILENO {
+        streams::replace_input();
+    } else {
+        unseen::note(fd);
+    }
+}
+
+/// The process ends without closing. Nearly all processes have never seen flash: they are left quickly.
+extern "C" fn at_exit() {
+    let mut fd = *STANDARD.start();
+    while fd <= *STANDARD.end() {
+        if !descriptors::is_foreign(fd) {
+            world::before_close(fd);
+        }
+        fd += 1;
+    }
+    world::record_stamps();
+}
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_EXIT: extern "C" fn() = at_exit;
