@@ -11,9 +11,12 @@ const STANDARD: core::ops::RangeInclusive<i32> = libc::STDIN_FILENO..=libc::STDE
 pub extern "C" fn at_load() {
     settings::make_files_absolute();
     let mut fd = *STANDARD.start();
-    while fd <= *STANDARD.end() {
+    loop {
         if descriptors::is_inherited(fd) {
             inherited(fd);
+        }
+        if fd == *STANDARD.end() {
+            break;
         }
         fd += 1;
     }
@@ -32,14 +35,18 @@ fn inherited(fd: i32) {
 
 /// The process ends without closing. Nearly all processes have never seen flash: they are left quickly.
 extern "C" fn at_exit() {
-    let mut fd = *STANDARD.start();
-    while fd <= *STANDARD.end() {
-        if !descriptors::is_foreign(fd) {
-            world::before_close(fd);
-        }
-        fd += 1;
+    if !descriptors::are_standard_foreign() {
+        close_standard();
     }
     world::record_stamps();
+}
+
+#[cold]
+#[inline(never)]
+fn close_standard() {
+    for fd in STANDARD {
+        world::before_close(fd);
+    }
 }
 
 #[used]

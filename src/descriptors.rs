@@ -192,17 +192,31 @@ pub fn is_alone(fd: i32) -> bool {
 /// Whether a number that nobody knows yet leads to a file with our mark; otherwise it is known to be foreign from now on.
 #[inline(always)]
 pub fn is_inherited(fd: i32) -> bool {
-    let mut offset = 0u64;
-    let answer = sys::call!(libc::SYS__llseek, fd, 0, 0, &raw mut offset, libc::SEEK_CUR);
-    if answer == 0 && offset & MARK_MASK == MARK {
+    let mut offset = [0u32; 2];
+    let to = offset.as_mut_ptr();
+    let answer = sys::call!(libc::SYS__llseek, fd, 0, 0, to, libc::SEEK_CUR);
+    let word = if answer == -libc::EBADF as isize {
+        UNKNOWN
+    } else {
+        FOREIGN
+    };
+    let differs = offset[1] & (MARK_MASK >> 32) as u32 ^ (MARK >> 32) as u32;
+    if answer as u32 | differs == 0 {
         return true;
     }
-    if answer != -libc::EBADF as isize
-        && let Some(slot) = slot(fd)
-    {
-        slot.store(FOREIGN, Relaxed);
+    if let Some(slot) = slot(fd) {
+        slot.store(word, Relaxed);
     }
     false
+}
+
+/// Whether the standard streams are all known to be foreign.
+#[inline(always)]
+pub fn are_standard_foreign() -> bool {
+    let [input, output, error, ..] = &TABLE;
+    let is_unlike =
+        |slot: &AtomicU32| u32::from(slot.load(Relaxed).wrapping_sub(FOREIGN) > TEXT - FOREIGN);
+    is_unlike(input) | is_unlike(output) | is_unlike(error) == 0
 }
 
 /// A descriptor that no hook has seen being opened: inherited, received or duplicated by libc itself.
