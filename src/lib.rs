@@ -34,6 +34,7 @@ mod hamming;
 mod hooks;
 mod late;
 mod libc_kind;
+mod memory;
 mod merged;
 mod node_files;
 mod nodes;

@@ -72,12 +72,12 @@ impl Arena {
         })
     }
 
-    /// A whole file, or as much of it as fits in what is left; at most `length_max` bytes.
+    /// A whole file, or as much of it as fits in what is left; at most `length_max` bytes. A zero is behind it.
     pub fn file(&mut self, path: &CStr, length_max: usize) -> Result<&'static [u8], Errno> {
         let fd =
             sys::openat(sys::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).map_err(Errno)?;
         let start = self.base + self.used;
-        let room = length_max.min(self.size - self.used);
+        let room = length_max.min((self.size - self.used).saturating_sub(1));
         let mut length = 0;
         while length < room {
             match sys::checked(sys::call!(
@@ -91,7 +91,7 @@ impl Arena {
             }
         }
         sys::close(fd);
-        self.used += length;
+        self.used += length + usize::from(room > 0);
         // SAFETY: inside the mapping, and never given out again. The callers keep it no longer than the arena.
         Ok(unsafe { core::slice::from_raw_parts(start as *const u8, length) })
     }

@@ -8,6 +8,7 @@ use super::arena::{Arena, List};
 use super::lookup::Root;
 use crate::paths::{PATH_MAX, PathBuffer, is_among};
 use crate::sys;
+use core::ffi::CStr;
 use mtd_abi::errno::Errno;
 
 /// Options stand at the front of the command line; programs come with longer lists than this.
@@ -15,7 +16,7 @@ const COMMAND_LINE_MAX: usize = 64 << 10;
 const ENVIRONMENT_MAX: usize = 256 << 10;
 pub const SIZE_MAX: usize = COMMAND_LINE_MAX + ENVIRONMENT_MAX;
 
-const LINK: &core::ffi::CStr = c"/proc/thread-self/exe";
+const LINK: &CStr = c"/proc/thread-self/exe";
 
 pub struct Emulator {
     pub file: PathBuffer,
@@ -31,24 +32,49 @@ const NOT_REPEATED: &[u8] = b"L E U 0 g";
 /// Variables of the emulator that did their work when the first program started, without what all their names begin with.
 const SPENT: &[u8] = b"SET_ENV UNSET_ENV ARGV0 GDB LD_PREFIX";
 
+/// `text` is from `Arena::file`.
 fn words(text: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
-    text.split_inclusive(|&byte| byte == 0)
-        .filter_map(|word| word.strip_suffix(&[0]))
+    let mut rest = text;
+    core::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        // SAFETY: there is a zero behind what the arena gives.
+        let word = unsafe { CStr::from_ptr(rest.as_ptr().cast()) }.to_bytes();
+        rest = rest.get(word.len() + 1..)?;
+        Some(word)
+    })
 }
+
+// Each start of a program goes over all entries of the environment more than once, and most are told by their first letter.
 
 /// The name in NAME=VALUE.
 pub fn name_of(entry: &[u8]) -> &[u8] {
     entry.split(|&byte| byte == b'=').next().unwrap_or(entry)
 }
 
-pub fn is_spent(name: &[u8]) -> bool {
-    let rest = name.strip_prefix(b"QEMU_".as_slice());
-    rest.is_some_and(|rest| is_among(SPENT, rest))
+pub fn is_named(entry: &[u8], name: &[u8]) -> bool {
+    entry.first() == name.first()
+        && entry.starts_with(name)
+        && matches!(entry.get(name.len()), None | Some(b'='))
+}
+
+pub fn is_spent(entry: &[u8]) -> bool {
+    entry.first() == Some(&b'Q')
+        && entry
+            .strip_prefix(b"QEMU_".as_slice())
+            .is_some_and(|rest| is_among(SPENT, name_of(rest)))
 }
 
 /// What the host's own loader and C library, or the emulator, would take as meant for them.
-pub fn concerns_host(name: &[u8]) -> bool {
-    name.starts_with(b"LD_") || name.starts_with(b"GLIBC_TUNABLES") || name.starts_with(b"MALLOC_")
+pub fn concerns_host(entry: &[u8]) -> bool {
+    let prefix: &[u8] = match entry.first() {
+        Some(b'L') => b"LD_",
+        Some(b'G') => b"GLIBC_TUNABLES",
+        Some(b'M') => b"MALLOC_",
+        _ => return false,
+    };
+    entry.starts_with(prefix)
 }
 
 impl Emulator {
@@ -148,7 +174,7 @@ impl Emulator {
     pub fn first_value(&self, name: &[u8]) -> Option<&'static [u8]> {
         let entries = self
             .first_environment()
-            .filter(|entry| name_of(entry) == name);
+            .filter(|entry| is_named(entry, name));
         entries.last().and_then(|entry| entry.get(name.len() + 1..))
     }
 }

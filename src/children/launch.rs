@@ -364,8 +364,9 @@ struct Environment<'a> {
 const KEEP: &[u8] = b"MTDSHIM_KEEP";
 const PRELOAD: &[u8] = b"LD_PRELOAD";
 
-fn is_setting(name: &[u8]) -> bool {
-    name == b"MTDSHIM" || name.starts_with(b"MTDSHIM_")
+fn is_setting(entry: &[u8]) -> bool {
+    entry.first() == Some(&b'M')
+        && (emulator::is_named(entry, b"MTDSHIM") || entry.starts_with(b"MTDSHIM_"))
 }
 
 /// # Safety
@@ -374,7 +375,7 @@ unsafe fn entry_of<'a>(environment: Strings, name: &[u8]) -> Option<&'a [u8]> {
     // SAFETY: promised by the caller.
     unsafe { strings(environment) }
         .map(CStr::to_bytes)
-        .find(|entry| emulator::name_of(entry) == name)
+        .find(|entry| emulator::is_named(entry, name))
 }
 
 impl Environment<'_> {
@@ -393,7 +394,7 @@ impl Environment<'_> {
                 let bytes = entry.to_bytes();
                 match preload {
                     Some(first)
-                        if emulator::name_of(bytes) == PRELOAD && !contains(bytes, first) =>
+                        if emulator::is_named(bytes, PRELOAD) && !contains(bytes, first) =>
                     {
                         let others = bytes.get(PRELOAD.len() + 1..).unwrap_or(&[]);
                         let joined = self.arena.string(&[PRELOAD, b"=", first, b":", others])?;
@@ -416,11 +417,11 @@ impl Environment<'_> {
     /// As for `all`.
     unsafe fn hosts_own(&mut self, given: Strings) -> Result<(), Errno> {
         for own in self.emulator.host_environment() {
-            let name = emulator::name_of(own);
-            let hosts = emulator::concerns_host(name);
-            if !hosts && (!name.starts_with(b"QEMU_") || emulator::is_spent(name)) {
+            let hosts = emulator::concerns_host(own);
+            if !hosts && (!own.starts_with(b"QEMU_") || emulator::is_spent(own)) {
                 continue;
             }
+            let name = emulator::name_of(own);
             // SAFETY: promised by the caller.
             let guests = unsafe { entry_of(given, name) };
             let replaced =
@@ -440,12 +441,11 @@ impl Environment<'_> {
     /// One variable as the guest shall have it.
     fn push(&mut self, entry: &CStr) -> Result<(), Errno> {
         let bytes = entry.to_bytes();
-        let name = emulator::name_of(bytes);
-        if emulator::is_spent(name) {
+        if emulator::is_spent(bytes) {
             return Ok(());
         }
         // -E splits its value at commas, so an entry with one can only travel openly.
-        let open = !emulator::concerns_host(name)
+        let open = !emulator::concerns_host(bytes)
             || self.emulator.host_has(bytes)
             || bytes.contains(&b',');
         match self.words.as_mut() {
@@ -477,8 +477,7 @@ impl Environment<'_> {
         // SAFETY: the environment of this process, which nobody changes during an exec.
         let current = unsafe { strings(super::environment()) }.map(CStr::to_bytes);
         for entry in current.chain(self.emulator.first_environment()) {
-            let name = emulator::name_of(entry);
-            if is_setting(name) && !self.has(name) {
+            if is_setting(entry) && !self.has(emulator::name_of(entry)) {
                 self.entries.push(self.arena.string(&[entry])?)?;
             }
         }
