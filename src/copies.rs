@@ -1,5 +1,5 @@
-//! memcpy, memmove and memset of this library itself: the ones that come with the compiler copy word for word, which to QEMU is
-//! a block of code each, and are six times as large. ARMv7 takes words at any address.
+//! memcpy, memmove, memset, memcmp and strlen of this library itself: the ones that come with the compiler copy word for word, which to QEMU is
+//! a block of code each or more, and are five times as large. ARMv7 takes words at any address.
 //!
 //! Hidden, so that the guest keeps those of its libc.
 
@@ -10,7 +10,7 @@ global_asm!(
     ".syntax unified",
     ".thumb",
     ".balign 4",
-    ".irp name, memcpy, memmove, memset",
+    ".irp name, memcpy, memmove, memset, memcmp, bcmp, strlen",
     ".hidden \\name",
     ".globl \\name",
     ".type \\name, %function",
@@ -90,6 +90,54 @@ global_asm!(
     "strhcs r1, [ip], #2",
     "it mi",
     "strbmi r1, [ip]",
+    "bx lr",
+    // Words that are alike are passed over, then bytes.
+    "bcmp:",
+    "memcmp:",
+    "6:",
+    "subs r2, #4",
+    "blo 7f",
+    "ldr r3, [r0], #4",
+    "ldr ip, [r1], #4",
+    "cmp r3, ip",
+    "beq 6b",
+    "subs r0, #4",
+    "subs r1, #4",
+    "7:",
+    "adds r2, #4",
+    "movs r3, #0",
+    "8:",
+    "subs r2, #1",
+    "ittt hs",
+    "ldrbhs r3, [r0], #1",
+    "ldrbhs ip, [r1], #1",
+    "subshs r3, r3, ip",
+    "beq 8b",
+    "mov r0, r3",
+    "bx lr",
+    // An aligned word never reaches into another page than the byte of the string that it holds. What precedes the string is
+    // made to be no zero.
+    "strlen:",
+    "bic r1, r0, #3",
+    "ldr r3, [r1], #4",
+    "ands r2, r0, #3",
+    "lsls r2, r2, #3",
+    "mvn ip, #0",
+    "lsl ip, ip, r2",
+    "orn r3, r3, ip",
+    "b 10f",
+    "9:",
+    "ldr r3, [r1], #4",
+    "10:",
+    "sub r2, r3, #0x01010101",
+    "bic r2, r2, r3",
+    "ands r2, r2, #0x80808080",
+    "beq 9b",
+    "rbit r2, r2",
+    "clz r2, r2",
+    "subs r0, r1, r0",
+    "subs r0, #4",
+    "add r0, r0, r2, lsr #3",
     "bx lr",
     ".popsection",
 );

@@ -34,7 +34,6 @@ mod hamming;
 mod hooks;
 mod late;
 mod libc_kind;
-mod memory;
 mod merged;
 mod node_files;
 mod nodes;
