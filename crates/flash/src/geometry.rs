@@ -331,12 +331,11 @@ impl Geometry {
 
     pub fn ecc_steps(&self) -> u32 {
         if self.ecc_step_bytes() == 0 {
-            0
-        } else {
-            self.writesize
-                .checked_div(self.ecc_step_size())
-                .unwrap_or(0)
+            return 0;
         }
+        // The size of a step is a power of two.
+        let shift = self.ecc_step_size().trailing_zeros();
+        self.writesize.checked_shr(shift).unwrap_or(0)
     }
 
     /// All bytes of code in a page's spare area.
