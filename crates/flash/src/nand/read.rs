@@ -2,6 +2,7 @@
 
 use super::pages::{Pages, Span};
 use super::spare::{Placement, next_code};
+use super::write::compute_codes;
 use crate::chip::{Buffers, Chip, Done, Outcome, buffers, deliver, front};
 use crate::ecc::{Code, STEP_BYTES_MAX};
 use crate::{Area, FlashError, Geometry, OpMode, Sink};
@@ -293,7 +294,9 @@ impl Chip<'_> {
         span: &Span,
         code: Option<&Code>,
     ) -> Result<Verdict, FlashError> {
-        let Buffers { data, oob, .. } = buffers(self.scratch)?;
+        let Buffers {
+            data, oob, old_oob, ..
+        } = buffers(self.scratch)?;
         let data = front(data, span.data_bytes(pages))?;
         let from = (span.from.saturating_sub(pages.start(span.first))) as usize;
         let wanted = data
@@ -307,11 +310,13 @@ impl Chip<'_> {
         let oob = front(oob, span.oob_bytes(pages))?;
         self.medium
             .read(Area::Oob, pages.oob_start(span.first), Sink::Bytes(oob))?;
+        let fresh = front(old_oob, oob.len())?;
         check_steps(
             self.geometry,
             code,
             data,
             oob,
+            fresh,
             from..from.saturating_add(span.length() as usize),
         )
     }
@@ -365,12 +370,13 @@ impl Chip<'_> {
     }
 }
 
-/// Checks and corrects the steps inside `range` of consecutive pages.
+/// Checks and corrects the steps inside `range` of consecutive pages; `fresh` is room for their spare areas.
 fn check_steps(
     geometry: &Geometry,
     code: &Code,
     data: &mut [u8],
     oob: &[u8],
+    fresh: &mut [u8],
     range: core::ops::Range<usize>,
 ) -> Result<Verdict, FlashError> {
     let mut verdict = Verdict::default();
@@ -381,10 +387,20 @@ fn check_steps(
     let stored = buffer
         .get_mut(..geometry.ecc_step_bytes() as usize)
         .ok_or(FlashError::Invalid)?;
+    // Of whole pages all codes are computed at once; mostly they are what is stored, and nothing is left to do.
+    let is_whole = range == (0..data.len());
+    if is_whole {
+        fresh.copy_from_slice(oob);
+        compute_codes(geometry, code, data, fresh)?;
+    }
+    let spares = oob.chunks_exact(oobsize.max(1));
     let pages = data
         .chunks_exact_mut(writesize.max(1))
-        .zip(oob.chunks_exact(oobsize.max(1)));
-    for (page, (data, spare)) in pages.enumerate() {
+        .zip(spares.zip(fresh.chunks_exact(oobsize.max(1))));
+    for (page, (data, (spare, fresh))) in pages.enumerate() {
+        if is_whole && spare == fresh {
+            continue;
+        }
         let mut positions = layout.ecc_positions();
         for (step, bytes) in data.chunks_exact_mut(step_size).enumerate() {
             next_code(&mut positions, spare, stored)?;

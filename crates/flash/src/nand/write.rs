@@ -272,6 +272,9 @@ impl Chip<'_> {
     }
 }
 
+/// Small pages whose codes are computed together.
+const AT_ONCE: usize = 2;
+
 /// Computes the code of every step of consecutive pages into their spare areas, over whatever the user put there.
 pub(super) fn compute_codes(
     geometry: &Geometry,
@@ -281,31 +284,43 @@ pub(super) fn compute_codes(
 ) -> Result<(), FlashError> {
     let layout = geometry.oob_layout().unwrap_or_default();
     let runs = layout.ecc_runs();
-    let mut buffer = [0u8; SPLIT_CODES_MAX];
+    let [first, second] = &runs;
+    let page_codes = first.len() + second.len();
+    let mut buffer = [0u8; AT_ONCE * SPLIT_CODES_MAX];
+    // Codes go where they belong if that is one place in a page. Small pages are done together, with as many steps as are
+    // fastest.
+    let mut at_once = if second.is_empty() { 1 } else { AT_ONCE };
     // Not by iterators over chunks, which divide.
     let (mut data, mut oob) = (data, oob);
-    while let Some((page, rest)) = data.split_at_checked(geometry.writesize.max(1) as usize) {
+    loop {
+        let length = at_once * geometry.writesize.max(1) as usize;
+        let Some((pages, rest)) = data.split_at_checked(length) else {
+            if at_once == 1 {
+                return Ok(());
+            }
+            at_once = 1;
+            continue;
+        };
         data = rest;
-        let (spare, rest) = oob
-            .split_at_mut_checked(geometry.oobsize as usize)
+        let (spares, rest) = oob
+            .split_at_mut_checked(at_once * geometry.oobsize as usize)
             .ok_or(FlashError::Invalid)?;
         oob = rest;
-        let [first, second] = &runs;
         if second.is_empty() {
-            let codes = spare.get_mut(first.clone()).ok_or(FlashError::Invalid)?;
-            code.calculate(page, codes);
+            let codes = spares.get_mut(first.clone()).ok_or(FlashError::Invalid)?;
+            code.calculate(pages, codes);
             continue;
         }
-        let length = first.len() + second.len();
-        let codes = buffer.get_mut(..length).ok_or(FlashError::Invalid)?;
-        code.calculate(page, codes);
-        let mut codes = &*codes;
-        for run in &runs {
-            let (part, rest) = codes.split_at_checked(run.len()).unwrap_or_default();
-            codes = rest;
-            let target = spare.get_mut(run.clone()).ok_or(FlashError::Invalid)?;
-            target.copy_from_slice(part);
+        let codes = buffer.get_mut(..at_once * page_codes);
+        let codes = codes.ok_or(FlashError::Invalid)?;
+        code.calculate(pages, codes);
+        let spares = spares.chunks_exact_mut(geometry.oobsize.max(1) as usize);
+        for (spare, codes) in spares.zip(codes.chunks_exact(page_codes.max(1))) {
+            let (before, behind) = codes.split_at_checked(first.len()).unwrap_or_default();
+            for (run, part) in [(first, before), (second, behind)] {
+                let target = spare.get_mut(run.clone()).ok_or(FlashError::Invalid)?;
+                target.copy_from_slice(part);
+            }
         }
     }
-    Ok(())
 }
