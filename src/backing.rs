@@ -6,7 +6,7 @@ use chardev::{EccStats, Registry};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use flash::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
 use image::board::CHIPS_MAX;
-use image::os::{Os, errno_text};
+use image::os::errno_text;
 use image::{Board, ChipFiles, PartitionError};
 use mtd_abi::errno::Errno;
 

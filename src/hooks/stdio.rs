@@ -214,7 +214,7 @@ fn print(fd: c_int, format: *const c_char, list: usize) -> Option<c_int> {
     let Some(size) = usize::try_from(length).ok().map(|length| length + 1) else {
         return Some(-1);
     };
-    let Some(mut text) = image::mapping::buffer(size) else {
+    let Some(text) = image::mapping::buffer(size) else {
         return Some(settle(Err(mtd_abi::errno::Errno::ENOMEM), -1));
     };
     // SAFETY: as above, and the buffer has that many bytes.
