@@ -1,5 +1,5 @@
-//! memcpy, memmove, memset, memcmp and strlen of this library itself: the ones that come with the compiler copy word for word, which to QEMU is
-//! a block of code each or more, and are five times as large. ARMv7 takes words at any address.
+//! memcpy, memmove, memset, memcmp and strlen of this library itself: the ones that come with the compiler go word for word,
+//! which to QEMU is a block of code each or more, and are five times as large. ARMv7 takes words at any address.
 //!
 //! Hidden, so that the guest keeps those of its libc.
 

@@ -172,7 +172,8 @@ pub(crate) fn is_equal(left: &[u8], right: &[u8]) -> bool {
 }
 
 pub(crate) fn is_erased(bytes: &[u8]) -> bool {
-    // Mostly told by the first byte, or of a spare area the last. Then whole words: a plain loop over bytes is not turned into wide comparisons.
+    // Mostly told by the first byte, or of a spare area the last. Then whole words: a plain loop over bytes is not turned into
+    // wide comparisons.
     let (words, rest) = bytes.as_chunks::<8>();
     bytes.first().is_none_or(|&byte| byte == 0xff)
         && bytes.last().is_none_or(|&byte| byte == 0xff)
