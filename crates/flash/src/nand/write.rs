@@ -273,7 +273,7 @@ impl Chip<'_> {
 }
 
 /// Small pages whose codes are computed together.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 4;
 
 /// Computes the code of every step of consecutive pages into their spare areas, over whatever the user put there.
 pub(super) fn compute_codes(
