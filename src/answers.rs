@@ -234,9 +234,7 @@ fn put_out(
         }
         let bytes = room.get(..copied).unwrap_or(&[]);
         let target = address.checked_add(done).ok_or(Errno::EFAULT)?;
-        window
-            .copy_out(target as u64, bytes)
-            .map_err(|_| Errno::EFAULT)?;
+        window.copy_out(target, bytes).map_err(|_| Errno::EFAULT)?;
         done += copied;
     }
     Ok(())

@@ -239,13 +239,6 @@ fn tell(board: &Board, chip: usize, area: Area, tried: &str, errno: i32) {
     }
 }
 
-fn guest_range(address: u64, length: u64) -> Result<(usize, usize), MediumError> {
-    let address = usize::try_from(address).map_err(|_| MediumError::Guest)?;
-    let length = usize::try_from(length).map_err(|_| MediumError::Guest)?;
-    address.checked_add(length).ok_or(MediumError::Guest)?;
-    Ok((address, length))
-}
-
 impl Medium for Files<'_> {
     fn read(&mut self, area: Area, offset: u64, to: Sink<'_>) -> Result<(), MediumError> {
         match to {
@@ -256,10 +249,7 @@ impl Medium for Files<'_> {
                 bytes.len(),
                 false,
             ),
-            Sink::Guest { address, length } => {
-                let (address, length) = guest_range(address, length)?;
-                self.read_at(area, offset, address, length, true)
-            }
+            Sink::Guest { address, length } => self.read_at(area, offset, address, length, true),
         }
     }
 
@@ -269,10 +259,7 @@ impl Medium for Files<'_> {
             Source::Bytes(bytes) => {
                 self.write_at(area, offset, bytes.as_ptr() as usize, bytes.len(), false)
             }
-            Source::Guest { address, length } => {
-                let (address, length) = guest_range(address, length)?;
-                self.write_at(area, offset, address, length, true)
-            }
+            Source::Guest { address, length } => self.write_at(area, offset, address, length, true),
         }
     }
 
@@ -311,15 +298,15 @@ impl Medium for Files<'_> {
 }
 
 impl GuestMemory for Files<'_> {
-    fn copy_in(&mut self, address: u64, to: &mut [u8]) -> Result<(), GuestFault> {
+    fn copy_in(&mut self, address: usize, to: &mut [u8]) -> Result<(), GuestFault> {
         self.window.copy_in(address, to)
     }
 
-    fn copy_out(&mut self, address: u64, from: &[u8]) -> Result<(), GuestFault> {
+    fn copy_out(&mut self, address: usize, from: &[u8]) -> Result<(), GuestFault> {
         self.window.copy_out(address, from)
     }
 
-    fn check_readable(&mut self, address: u64, length: u64) -> Result<(), GuestFault> {
+    fn check_readable(&mut self, address: usize, length: usize) -> Result<(), GuestFault> {
         self.window.check_readable(address, length)
     }
 }

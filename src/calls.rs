@@ -105,8 +105,7 @@ fn transfer_one(
     };
     world::with_session(fd, descriptor, |session| {
         let position = at.unwrap_or(session.file.position);
-        let address = address as u64;
-        let unaligned = !(position | address | length).is_multiple_of(SECTOR_SIZE);
+        let unaligned = !(position | address as u64 | length).is_multiple_of(SECTOR_SIZE);
         if block && unaligned && length != 0 && is_set(fd, libc::O_DIRECT) {
             return Err(Errno::EINVAL);
         }
@@ -344,11 +343,11 @@ pub fn ioctl(fd: i32, command: u32, argument: usize) -> Answer<i32> {
     let block = descriptor.node.kind == NodeKind::Block;
     let result = world::with_session(fd, descriptor, |session| {
         let result = if block {
-            chardev::block::ioctl(session, command, argument as u64)
+            chardev::block::ioctl(session, command, argument)
         } else {
-            chardev::ioctl(session, command, argument as u64)
+            chardev::ioctl(session, command, argument)
         };
-        crate::trace::ioctl(session, command, argument as u64, &result);
+        crate::trace::ioctl(session, command, argument, &result);
         result
     });
     let result = result.and_then(|result| result);

@@ -51,8 +51,7 @@ impl Window {
         Ok(())
     }
 
-    pub fn copy_in(&mut self, address: u64, to: &mut [u8]) -> Result<(), GuestFault> {
-        let mut address = usize::try_from(address).map_err(|_| GuestFault)?;
+    pub fn copy_in(&mut self, mut address: usize, to: &mut [u8]) -> Result<(), GuestFault> {
         if is_on_stack(address, to.len()) {
             // SAFETY: readable; `to` is memory of ours, which the guest has no address of.
             unsafe { core::ptr::copy(address as *const u8, to.as_mut_ptr(), to.len()) };
@@ -72,8 +71,7 @@ impl Window {
         Ok(())
     }
 
-    pub fn copy_out(&mut self, address: u64, from: &[u8]) -> Result<(), GuestFault> {
-        let mut address = usize::try_from(address).map_err(|_| GuestFault)?;
+    pub fn copy_out(&mut self, mut address: usize, from: &[u8]) -> Result<(), GuestFault> {
         if is_on_stack(address, from.len()) {
             // SAFETY: as above, and writable.
             unsafe { core::ptr::copy(from.as_ptr(), address as *mut u8, from.len()) };
@@ -98,10 +96,12 @@ impl Window {
     }
 
     /// Whether the whole range can be read.
-    pub fn check_readable(&mut self, address: u64, length: u64) -> Result<(), GuestFault> {
+    pub fn check_readable(
+        &mut self,
+        mut address: usize,
+        mut left: usize,
+    ) -> Result<(), GuestFault> {
         self.ensure()?;
-        let mut address = usize::try_from(address).map_err(|_| GuestFault)?;
-        let mut left = usize::try_from(length).map_err(|_| GuestFault)?;
         while left > 0 {
             let piece = left.min(WINDOW_SIZE);
             self.fetch(address, piece)?;

@@ -190,7 +190,12 @@ pub fn transfer(
     end(&mut line, &result.map(Count));
 }
 
-pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64, result: &Result<i32, Errno>) {
+pub fn ioctl(
+    session: &mut Session<'_>,
+    command: u32,
+    argument: usize,
+    result: &Result<i32, Errno>,
+) {
     if is_off() {
         return;
     }
@@ -217,7 +222,13 @@ pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64, result: &Re
 }
 
 /// The argument as the call left it.
-fn fields(line: &mut Text<'_>, session: &mut Session<'_>, command: u32, argument: u64, json: bool) {
+fn fields(
+    line: &mut Text<'_>,
+    session: &mut Session<'_>,
+    command: u32,
+    argument: usize,
+    json: bool,
+) {
     use mtd_abi::ioctl::*;
     use mtd_abi::layout::*;
     let mut bytes = [0; 64];

@@ -176,7 +176,7 @@ fn program(state: &mut State, node: Node, position: u64, bytes: &[u8]) -> Option
         readable: false,
         writable: true,
     };
-    let (address, length) = (bytes.as_ptr() as u64, bytes.len() as u64);
+    let (address, length) = (bytes.as_ptr() as usize, bytes.len() as u64);
     let written = state.with_chip_and(&view, &mut file, |chip, registry, view, file| {
         let device = device_of(view, chip.geometry);
         let session = &mut Session {

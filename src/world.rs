@@ -411,19 +411,14 @@ pub fn with_device<R>(
 }
 
 pub fn copy_in(address: usize, to: &mut [u8]) -> Result<(), Errno> {
-    with_state(|state| {
-        state
-            .window
-            .copy_in(address as u64, to)
-            .map_err(|_| Errno::EFAULT)
-    })
+    with_state(|state| state.window.copy_in(address, to).map_err(|_| Errno::EFAULT))
 }
 
 pub fn copy_out(address: usize, from: &[u8]) -> Result<(), Errno> {
     with_state(|state| {
         state
             .window
-            .copy_out(address as u64, from)
+            .copy_out(address, from)
             .map_err(|_| Errno::EFAULT)
     })
 }

@@ -35,7 +35,10 @@ impl CompiledText {
                 let line = problem.line();
                 let (file, what) = line.split_once(": ").unwrap_or_default();
                 assert!(file.starts_with("/b/"), "names no file: {line}");
-                assert!(!what.is_empty() && !line.contains('\n'), "says nothing: {line}");
+                assert!(
+                    !what.is_empty() && !line.contains('\n'),
+                    "says nothing: {line}"
+                );
                 None
             }
         }

@@ -230,7 +230,8 @@ impl Bench<'_> {
                 });
             }
             5 => {
-                let (command, argument) = (reader.number(4) as u32, reader.near(GUEST));
+                let (command, argument) =
+                    (reader.number(4) as u32, reader.near(GUEST as u64) as usize);
                 if !CHANGING.contains(&command) && command != MEMSETBADBLOCK {
                     self.call(board, file, Effect::Nothing, |session| {
                         let _ = chardev::ioctl(session, command, argument);
@@ -272,16 +273,16 @@ impl Bench<'_> {
     }
 
     /// Writes an argument structure into the guest's memory and tells where, or somewhere else.
-    fn argument(&mut self, command: u32, reader: &mut Reader<'_>) -> u64 {
+    fn argument(&mut self, command: u32, reader: &mut Reader<'_>) -> usize {
         if command == MTDFILEMODE {
-            return reader.number(1) % 6;
+            return reader.number(1) as usize % 6;
         }
         let place = 0x40;
         let mut bytes = [0; 64];
         let addresses = [
-            GUEST + 0x1000,
-            GUEST + 0x3f00,
-            GUEST + 0x5000,
+            GUEST as u64 + 0x1000,
+            GUEST as u64 + 0x3f00,
+            GUEST as u64 + 0x5000,
             0,
             u64::MAX - 8,
         ];
@@ -344,9 +345,9 @@ impl Bench<'_> {
         }
         self.store.guest[place..place + bytes.len()].copy_from_slice(&bytes);
         if reader.byte().is_multiple_of(16) {
-            reader.near(GUEST + GUEST_BYTES)
+            reader.near((GUEST + GUEST_BYTES) as u64) as usize
         } else {
-            GUEST + place as u64
+            GUEST + place
         }
     }
 
@@ -467,10 +468,10 @@ impl Bench<'_> {
 }
 
 /// Position, address and length of a transfer; mostly such that it can work.
-fn transfer(size: u64, reader: &mut Reader<'_>) -> (u64, u64, u64) {
+fn transfer(size: u64, reader: &mut Reader<'_>) -> (u64, usize, u64) {
     let position = reader.near(size);
     let address = match reader.byte() % 8 {
-        0 => reader.near(GUEST + GUEST_BYTES),
+        0 => reader.near((GUEST + GUEST_BYTES) as u64) as usize,
         1 => GUEST + 0x3f00,
         2 => GUEST + GUEST_BYTES - 256,
         _ => GUEST + 0x800,

@@ -193,15 +193,15 @@ impl Medium for FileMedium<'_> {
 }
 
 impl GuestMemory for FileMedium<'_> {
-    fn copy_in(&mut self, _address: u64, _to: &mut [u8]) -> Result<(), GuestFault> {
+    fn copy_in(&mut self, _address: usize, _to: &mut [u8]) -> Result<(), GuestFault> {
         Err(GuestFault)
     }
 
-    fn copy_out(&mut self, _address: u64, _from: &[u8]) -> Result<(), GuestFault> {
+    fn copy_out(&mut self, _address: usize, _from: &[u8]) -> Result<(), GuestFault> {
         Err(GuestFault)
     }
 
-    fn check_readable(&mut self, _address: u64, _length: u64) -> Result<(), GuestFault> {
+    fn check_readable(&mut self, _address: usize, _length: usize) -> Result<(), GuestFault> {
         Err(GuestFault)
     }
 }

@@ -3,9 +3,9 @@
 use flash::{Area, Geometry, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
 
 /// Where the guest's memory begins, and a hole in the middle of it.
-pub const GUEST: u64 = 0x10000;
-pub const GUEST_BYTES: u64 = 0x8000;
-const HOLE: core::ops::Range<u64> = GUEST + 0x4000..GUEST + 0x4800;
+pub const GUEST: usize = 0x10000;
+pub const GUEST_BYTES: usize = 0x8000;
+const HOLE: core::ops::Range<usize> = GUEST + 0x4000..GUEST + 0x4800;
 
 #[derive(Clone)]
 pub struct MemoryStore {
@@ -40,7 +40,7 @@ impl MemoryStore {
     }
 
     /// As many bytes as can be touched from `address` on.
-    fn reachable(address: u64, length: u64) -> u64 {
+    fn reachable(address: usize, length: usize) -> usize {
         let limit = if !(GUEST..GUEST + GUEST_BYTES).contains(&address) || HOLE.contains(&address) {
             address
         } else if address < HOLE.start {
@@ -51,15 +51,15 @@ impl MemoryStore {
         length.min(limit - address)
     }
 
-    fn guest_slice(&mut self, address: u64, length: u64) -> Result<&mut [u8], GuestFault> {
+    fn guest_slice(&mut self, address: usize, length: usize) -> Result<&mut [u8], GuestFault> {
         if length > 0 && Self::reachable(address, length) < length {
             return Err(GuestFault);
         }
-        let start = address.wrapping_sub(GUEST) as usize;
+        let start = address.wrapping_sub(GUEST);
         if length == 0 {
             return Ok(&mut []);
         }
-        Ok(&mut self.guest[start..start + length as usize])
+        Ok(&mut self.guest[start..start + length])
     }
 
     fn change(&mut self, area: Area, offset: u64, bytes: &[u8]) -> Result<(), MediumError> {
@@ -91,7 +91,7 @@ impl Medium for MemoryStore {
             Sink::Guest { address, length } => {
                 // As the system does: what can be delivered is, then the fault.
                 let reachable = Self::reachable(address, length);
-                let bytes = self.area(area)[range][..reachable as usize].to_vec();
+                let bytes = self.area(area)[range][..reachable].to_vec();
                 self.copy_out(address, &bytes)?;
                 if reachable < length {
                     return Err(MediumError::Guest);
@@ -106,7 +106,7 @@ impl Medium for MemoryStore {
             Source::Bytes(bytes) => self.change(area, offset, bytes),
             Source::Guest { address, length } => {
                 let reachable = Self::reachable(address, length);
-                let mut bytes = vec![0; reachable as usize];
+                let mut bytes = vec![0; reachable];
                 self.copy_in(address, &mut bytes)?;
                 self.change(area, offset, &bytes)?;
                 if reachable < length {
@@ -134,18 +134,17 @@ impl Medium for MemoryStore {
 }
 
 impl GuestMemory for MemoryStore {
-    fn copy_in(&mut self, address: u64, to: &mut [u8]) -> Result<(), GuestFault> {
-        to.copy_from_slice(self.guest_slice(address, to.len() as u64)?);
+    fn copy_in(&mut self, address: usize, to: &mut [u8]) -> Result<(), GuestFault> {
+        to.copy_from_slice(self.guest_slice(address, to.len())?);
         Ok(())
     }
 
-    fn copy_out(&mut self, address: u64, from: &[u8]) -> Result<(), GuestFault> {
-        self.guest_slice(address, from.len() as u64)?
-            .copy_from_slice(from);
+    fn copy_out(&mut self, address: usize, from: &[u8]) -> Result<(), GuestFault> {
+        self.guest_slice(address, from.len())?.copy_from_slice(from);
         Ok(())
     }
 
-    fn check_readable(&mut self, address: u64, length: u64) -> Result<(), GuestFault> {
+    fn check_readable(&mut self, address: usize, length: usize) -> Result<(), GuestFault> {
         self.guest_slice(address, length).map(|_| ())
     }
 }

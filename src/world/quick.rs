@@ -244,8 +244,8 @@ fn store_with_care(
         scratch,
     };
     let from = Source::Guest {
-        address: address.into(),
-        length: length.into(),
+        address: address as usize,
+        length: length as usize,
     };
     if is_claimed {
         return chip.store_claimed(at, from).is_ok();

@@ -6,9 +6,9 @@ use mtd_abi::errno::Errno;
 use mtd_abi::layout::{BLKPG_DEVNAME_OFFSET, BLKPG_NAME_SIZE, BlkpgIoctlArg, BlkpgPartition};
 
 impl Session<'_> {
-    pub(crate) fn blkpg(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn blkpg(&mut self, address: usize) -> Result<(), Errno> {
         let arg = BlkpgIoctlArg::decode(&self.copy_in(address)?);
-        let bytes: [u8; BlkpgPartition::SIZE] = self.copy_in(u64::from(arg.data))?;
+        let bytes: [u8; BlkpgPartition::SIZE] = self.copy_in(arg.data as usize)?;
         let partition = BlkpgPartition::decode(&bytes);
         match arg.op {
             blkpg::ADD_PARTITION => {

@@ -30,7 +30,7 @@ const CACHE_PAGE: u64 = 4096;
 pub fn read(
     session: &mut Session<'_>,
     position: u64,
-    address: u64,
+    address: usize,
     length: u64,
 ) -> Result<u64, Errno> {
     if !session.file.readable {
@@ -41,7 +41,7 @@ pub fn read(
         return Ok(0);
     }
     if !session.device.has_oob() {
-        return read_run(session, position, Sink::Guest { address, length }).map(|()| length);
+        return read_run(session, position, guest_sink(address, length)).map(|()| length);
     }
     let mut done = 0;
     let mut run_max = u64::MAX;
@@ -49,14 +49,10 @@ pub fn read(
         let (at, left) = (position + done, length - done);
         let head = CACHE_PAGE - at % CACHE_PAGE;
         let whole = left - left % CACHE_PAGE;
-        let to = address.wrapping_add(done);
+        let to = address.wrapping_add(done as usize);
         let (moved, result) = if head == CACHE_PAGE && whole > 0 {
             let length = whole.min(run_max);
-            let run = Sink::Guest {
-                address: to,
-                length,
-            };
-            (length, read_run(session, at, run))
+            (length, read_run(session, at, guest_sink(to, length)))
         } else {
             let part = head.min(left);
             (part, session.read_part(at, to, part))
@@ -72,6 +68,13 @@ pub fn read(
     Ok(done)
 }
 
+fn guest_sink(address: usize, length: u64) -> Sink<'static> {
+    Sink::Guest {
+        address,
+        length: length as usize,
+    }
+}
+
 fn read_run(session: &mut Session<'_>, at: u64, to: Sink<'_>) -> Result<(), Errno> {
     match session.core_read(at, to, OpMode::Place).result {
         Ok(()) | Err(Errno::EUCLEAN) => Ok(()),
@@ -84,7 +87,7 @@ fn read_run(session: &mut Session<'_>, at: u64, to: Sink<'_>) -> Result<(), Errn
 pub fn write(
     session: &mut Session<'_>,
     position: u64,
-    address: u64,
+    address: usize,
     length: u64,
 ) -> Result<u64, Errno> {
     if !session.file.writable {
@@ -101,10 +104,14 @@ pub fn write(
         return Err(Errno::ENOSPC);
     }
     // The buffer is looked at before the page is read.
-    let readable = session.chip.medium.check_readable(address, length);
+    let readable = session.chip.medium.check_readable(address, length as usize);
     readable.map_err(|_| Errno::EFAULT)?;
     let length = session.loadable(position, length)?;
-    session.replace(position, Source::Guest { address, length })?;
+    let from = Source::Guest {
+        address,
+        length: length as usize,
+    };
+    session.replace(position, from)?;
     Ok(length)
 }
 
@@ -136,7 +143,7 @@ fn store_synced(session: &mut Session<'_>) -> Result<(), Errno> {
 
 /// One command. Those of the char device are unknown here.
 #[inline(never)]
-pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i32, Errno> {
+pub fn ioctl(session: &mut Session<'_>, command: u32, argument: usize) -> Result<i32, Errno> {
     let size = capacity(session.device.size);
     let read_only = u32::from(session.is_block_read_only());
     match command {
@@ -182,7 +189,7 @@ pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i
 
 impl Session<'_> {
     /// Part of a page, of which every byte must be readable.
-    fn read_part(&mut self, at: u64, address: u64, length: u64) -> Result<(), Errno> {
+    fn read_part(&mut self, at: u64, address: usize, length: u64) -> Result<(), Errno> {
         let mut page = [0; CACHE_PAGE as usize];
         self.load_page(at, &mut page)?;
         let from = (at % CACHE_PAGE) as usize;
@@ -235,9 +242,9 @@ impl Session<'_> {
     }
 
     /// Nothing can be partitioned, so nothing can be removed.
-    fn block_partition(&mut self, address: u64) -> Result<(), Errno> {
+    fn block_partition(&mut self, address: usize) -> Result<(), Errno> {
         let arg = BlkpgIoctlArg::decode(&self.copy_in(address)?);
-        let partition: [u8; BlkpgPartition::SIZE] = self.copy_in(u64::from(arg.data))?;
+        let partition: [u8; BlkpgPartition::SIZE] = self.copy_in(arg.data as usize)?;
         if BlkpgPartition::decode(&partition).pno > 0 && arg.op == blkpg::DEL_PARTITION {
             Err(Errno::ENXIO)
         } else {
@@ -245,7 +252,7 @@ impl Session<'_> {
         }
     }
 
-    fn zero_out(&mut self, address: u64) -> Result<(), Errno> {
+    fn zero_out(&mut self, address: usize) -> Result<(), Errno> {
         if !self.file.writable {
             return Err(Errno::EBADF);
         }
@@ -304,7 +311,7 @@ impl Session<'_> {
         }
     }
 
-    fn set_soft_block_size(&mut self, address: u64) -> Result<(), Errno> {
+    fn set_soft_block_size(&mut self, address: usize) -> Result<(), Errno> {
         let size = u32::from_le_bytes(self.copy_in(address)?);
         if !size.is_power_of_two() || !(SECTOR_SIZE as u32..=BLOCK_SIZE_MAX).contains(&size) {
             return Err(Errno::EINVAL);

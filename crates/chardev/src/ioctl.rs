@@ -33,7 +33,7 @@ enum LockOperation {
 
 /// Answers one command. `argument` is what the guest passed: an address, or for MTDFILEMODE a value.
 #[inline(never)]
-pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i32, Errno> {
+pub fn ioctl(session: &mut Session<'_>, command: u32, argument: usize) -> Result<i32, Errno> {
     if needs_write_access(command) && !session.file.writable {
         return Err(Errno::EPERM);
     }
@@ -71,7 +71,7 @@ pub fn ioctl(session: &mut Session<'_>, command: u32, argument: u64) -> Result<i
 }
 
 impl Session<'_> {
-    pub(crate) fn copy_in<const N: usize>(&mut self, address: u64) -> Result<[u8; N], Errno> {
+    pub(crate) fn copy_in<const N: usize>(&mut self, address: usize) -> Result<[u8; N], Errno> {
         let mut bytes = [0; N];
         self.chip
             .medium
@@ -80,24 +80,24 @@ impl Session<'_> {
         Ok(bytes)
     }
 
-    pub(crate) fn copy_out(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn copy_out(&mut self, address: usize, bytes: &[u8]) -> Result<(), Errno> {
         self.chip
             .medium
             .copy_out(address, bytes)
             .map_err(|_| Errno::EFAULT)
     }
 
-    fn erase32(&mut self, address: u64) -> Result<(), Errno> {
+    fn erase32(&mut self, address: usize) -> Result<(), Errno> {
         let range = EraseInfoUser::decode(&self.copy_in(address)?);
         self.core_erase(range.start.into(), range.length.into())
     }
 
-    fn erase64(&mut self, address: u64) -> Result<(), Errno> {
+    fn erase64(&mut self, address: usize) -> Result<(), Errno> {
         let range = EraseInfoUser64::decode(&self.copy_in(address)?);
         self.core_erase(range.start, range.length)
     }
 
-    fn lock(&mut self, address: u64, operation: LockOperation) -> Result<i32, Errno> {
+    fn lock(&mut self, address: usize, operation: LockOperation) -> Result<i32, Errno> {
         let range = EraseInfoUser::decode(&self.copy_in(address)?);
         let has_method = match self.device.geometry.lock {
             LockScheme::None => false,
@@ -132,7 +132,7 @@ impl Session<'_> {
         }
     }
 
-    fn get_bad_block(&mut self, address: u64) -> Result<i32, Errno> {
+    fn get_bad_block(&mut self, address: usize) -> Result<i32, Errno> {
         let bytes = self.copy_in(address)?;
         let offset = self.block_offset(bytes)?;
         if !self.device.has_oob() {
@@ -145,7 +145,7 @@ impl Session<'_> {
             .into())
     }
 
-    fn set_bad_block(&mut self, address: u64) -> Result<(), Errno> {
+    fn set_bad_block(&mut self, address: usize) -> Result<(), Errno> {
         let bytes = self.copy_in(address)?;
         if !self.device.has_oob() {
             return Err(Errno::EOPNOTSUPP);
@@ -165,7 +165,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn otp_select(&mut self, address: u64) -> Result<(), Errno> {
+    fn otp_select(&mut self, address: usize) -> Result<(), Errno> {
         let selector = i32::from_le_bytes(self.copy_in(address)?);
         self.file.mode = FileMode::Normal;
         let result = self.select_otp(selector);

@@ -10,15 +10,15 @@ use mtd_abi::{OOB_TRANSFER_MAX, ops};
 struct OobTransfer {
     start: u64,
     length: u32,
-    buffer: u64,
+    buffer: usize,
     /// Where the transferred count is stored.
-    count_address: u64,
+    count_address: usize,
 }
 
 /// Offsets of `length` and `start` in the argument structures.
-const OOB32_START: u64 = 0;
-const OOB32_LENGTH: u64 = 4;
-const OOB64_LENGTH: u64 = 12;
+const OOB32_START: usize = 0;
+const OOB32_LENGTH: usize = 4;
+const OOB64_LENGTH: usize = 12;
 
 /// Spare areas are mostly not larger; a large buffer takes long to clear.
 const SMALL: usize = 128;
@@ -40,14 +40,15 @@ struct Request {
     start: u64,
     length: u64,
     ooblen: u64,
-    data: u64,
-    oob: u64,
+    data: usize,
+    oob: usize,
 }
 
 impl Request {
-    /// Absent buffers have no length, and both lengths are cut to 32 bits.
+    /// Absent buffers have no length, and both lengths are cut to 32 bits; addresses to the guest's width.
     fn new(start: u64, length: u64, ooblen: u64, data: u64, oob: u64) -> Request {
-        let cut = |length: u64, present: u64| {
+        let (data, oob) = (data as usize, oob as usize);
+        let cut = |length: u64, present: usize| {
             if present == 0 {
                 0
             } else {
@@ -70,51 +71,55 @@ impl Request {
     fn advance(&mut self, data_done: u64, oob_done: u64) {
         self.start += data_done;
         self.length -= data_done.min(self.length);
-        self.data += if self.data == 0 { 0 } else { data_done };
+        self.data += if self.data == 0 {
+            0
+        } else {
+            data_done as usize
+        };
         self.ooblen -= oob_done.min(self.ooblen);
-        self.oob += if self.oob == 0 { 0 } else { oob_done };
+        self.oob += if self.oob == 0 { 0 } else { oob_done as usize };
     }
 }
 
 impl Session<'_> {
-    pub(crate) fn read_oob32(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn read_oob32(&mut self, address: usize) -> Result<(), Errno> {
         let arg = MtdOobBuf::decode(&self.copy_in(address)?);
         // This one clobbers start and leaves length; the 64-bit form is the other way round.
         self.read_oob_only(OobTransfer {
             start: arg.start.into(),
             length: arg.length,
-            buffer: arg.address.into(),
-            count_address: address + OOB32_START,
+            buffer: arg.address as usize,
+            count_address: address.wrapping_add(OOB32_START),
         })
     }
 
-    pub(crate) fn read_oob64(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn read_oob64(&mut self, address: usize) -> Result<(), Errno> {
         let arg = MtdOobBuf64::decode(&self.copy_in(address)?);
         self.read_oob_only(OobTransfer {
             start: arg.start,
             length: arg.length,
-            buffer: arg.address,
-            count_address: address + OOB64_LENGTH,
+            buffer: arg.address as usize,
+            count_address: address.wrapping_add(OOB64_LENGTH),
         })
     }
 
-    pub(crate) fn write_oob32(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn write_oob32(&mut self, address: usize) -> Result<(), Errno> {
         let arg = MtdOobBuf::decode(&self.copy_in(address)?);
         self.write_oob_only(OobTransfer {
             start: arg.start.into(),
             length: arg.length,
-            buffer: arg.address.into(),
-            count_address: address + OOB32_LENGTH,
+            buffer: arg.address as usize,
+            count_address: address.wrapping_add(OOB32_LENGTH),
         })
     }
 
-    pub(crate) fn write_oob64(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn write_oob64(&mut self, address: usize) -> Result<(), Errno> {
         let arg = MtdOobBuf64::decode(&self.copy_in(address)?);
         self.write_oob_only(OobTransfer {
             start: arg.start,
             length: arg.length,
-            buffer: arg.address,
-            count_address: address + OOB64_LENGTH,
+            buffer: arg.address as usize,
+            count_address: address.wrapping_add(OOB64_LENGTH),
         })
     }
 
@@ -239,7 +244,7 @@ impl Session<'_> {
         }
     }
 
-    pub(crate) fn mem_write(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn mem_write(&mut self, address: usize) -> Result<(), Errno> {
         let arg = MtdWriteReq::decode(&self.copy_in(address)?);
         if !self.device.has_oob() {
             return Err(Errno::EOPNOTSUPP);
@@ -250,7 +255,8 @@ impl Session<'_> {
             // The kernel itself loops for ever on an unknown mode; see the README's differences.
             let mode = op_mode(arg.mode).ok_or(Errno::EINVAL)?;
             let (length, ooblen) = self.write_step(&request, mode);
-            let source = |address: u64, length: u64| {
+            let source = |address: usize, length: u64| {
+                let length = length as usize;
                 (address != 0).then_some(Source::Guest { address, length })
             };
             let ops = WriteOps {
@@ -274,17 +280,17 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn check_readable(&mut self, address: u64, length: u64) -> Result<(), Errno> {
+    fn check_readable(&mut self, address: usize, length: u64) -> Result<(), Errno> {
         if address == 0 || length == 0 {
             return Ok(());
         }
         self.chip
             .medium
-            .check_readable(address, length)
+            .check_readable(address, length as usize)
             .map_err(|_| Errno::EFAULT)
     }
 
-    pub(crate) fn mem_read(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn mem_read(&mut self, address: usize) -> Result<(), Errno> {
         let mut arg = MtdReadReq::decode(&self.copy_in(address)?);
         if !self.device.has_oob() {
             return Err(Errno::EOPNOTSUPP);
@@ -317,7 +323,8 @@ impl Session<'_> {
                 Err(refusal) => return self.check_unknown_mode(request, refusal),
             };
             let (length, ooblen) = self.step(request);
-            let sink = |address: u64, length: u64| {
+            let sink = |address: usize, length: u64| {
+                let length = length as usize;
                 (address != 0).then_some(Sink::Guest { address, length })
             };
             let ops = ReadOps {

@@ -34,7 +34,7 @@ impl Session<'_> {
         }
     }
 
-    pub(crate) fn otp_region_count(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn otp_region_count(&mut self, address: usize) -> Result<(), Errno> {
         let area = self.otp_area()?;
         let count = (0..(OTP_INFO_BYTES_MAX / OtpInfo::SIZE) as u32)
             .take_while(|&index| self.chip.otp_region(area, index).is_some())
@@ -42,7 +42,7 @@ impl Session<'_> {
         self.copy_out(address, &count.to_le_bytes())
     }
 
-    pub(crate) fn otp_region_info(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn otp_region_info(&mut self, address: usize) -> Result<(), Errno> {
         let area = self.otp_area()?;
         for index in 0..(OTP_INFO_BYTES_MAX / OtpInfo::SIZE) as u32 {
             let Some(region) = self.chip.otp_region(area, index) else {
@@ -54,7 +54,7 @@ impl Session<'_> {
                 locked: region.locked.into(),
             };
             self.copy_out(
-                address + u64::from(index) * OtpInfo::SIZE as u64,
+                address.wrapping_add(index as usize * OtpInfo::SIZE),
                 &info.encode(),
             )?;
         }
@@ -62,7 +62,7 @@ impl Session<'_> {
     }
 
     /// OTPLOCK and OTPERASE test the mode before they look at the argument.
-    pub(crate) fn otp_change(&mut self, address: u64, erase: bool) -> Result<(), Errno> {
+    pub(crate) fn otp_change(&mut self, address: usize, erase: bool) -> Result<(), Errno> {
         if self.file.mode != FileMode::OtpUser {
             return Err(Errno::EINVAL);
         }

@@ -8,7 +8,7 @@ use mtd_abi::layout::{
 };
 
 impl Session<'_> {
-    pub(crate) fn get_info(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn get_info(&mut self, address: usize) -> Result<(), Errno> {
         let geometry = self.device.geometry;
         let info = MtdInfoUser {
             kind: self.device.kind_number(),
@@ -31,11 +31,11 @@ impl Session<'_> {
         }
     }
 
-    pub(crate) fn get_region_count(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn get_region_count(&mut self, address: usize) -> Result<(), Errno> {
         self.copy_out(address, &self.region_count().to_le_bytes())
     }
 
-    pub(crate) fn get_region_info(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn get_region_info(&mut self, address: usize) -> Result<(), Errno> {
         let index_field = 12;
         let index = u32::from_le_bytes(self.copy_in(address + index_field)?);
         if index >= self.region_count() {
@@ -54,10 +54,10 @@ impl Session<'_> {
             regionindex: index,
         };
         let bytes = info.encode();
-        self.copy_out(address, bytes.get(..index_field as usize).unwrap_or(&[]))
+        self.copy_out(address, bytes.get(..index_field).unwrap_or(&[]))
     }
 
-    pub(crate) fn get_oobsel(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn get_oobsel(&mut self, address: usize) -> Result<(), Errno> {
         use nand_oobinfo::*;
         let layout = self.device.geometry.oob_layout().ok_or(Errno::EOPNOTSUPP)?;
         let mut bytes = [0; SIZE];
@@ -78,7 +78,7 @@ impl Session<'_> {
         self.copy_out(address, &bytes)
     }
 
-    pub(crate) fn get_ecclayout(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn get_ecclayout(&mut self, address: usize) -> Result<(), Errno> {
         use nand_ecclayout::*;
         let layout = self.device.geometry.oob_layout().ok_or(Errno::EOPNOTSUPP)?;
         let mut bytes = [0; SIZE];
@@ -98,7 +98,7 @@ impl Session<'_> {
         self.copy_out(address, &bytes)
     }
 
-    pub(crate) fn get_stats(&mut self, address: u64) -> Result<(), Errno> {
+    pub(crate) fn get_stats(&mut self, address: usize) -> Result<(), Errno> {
         let stats = self.registry.ecc_stats(self.device.index);
         let wire = MtdEccStats {
             corrected: stats.corrected,

@@ -11,7 +11,7 @@ use mtd_abi::{TRANSFER_CHUNK_MAX, whence};
 pub fn read(
     session: &mut Session<'_>,
     position: u64,
-    address: u64,
+    address: usize,
     length: u64,
 ) -> Result<u64, Errno> {
     if !session.file.readable {
@@ -22,8 +22,8 @@ pub fn read(
     while left > 0 {
         let chunk = left.min(TRANSFER_CHUNK_MAX);
         let to = Sink::Guest {
-            address: address + done,
-            length: chunk,
+            address: address.wrapping_add(done as usize),
+            length: chunk as usize,
         };
         let at = position + done;
         let moved = match session.file.mode {
@@ -58,7 +58,7 @@ pub fn read(
 pub fn write(
     session: &mut Session<'_>,
     position: u64,
-    address: u64,
+    address: usize,
     length: u64,
 ) -> Result<u64, Errno> {
     if !session.file.writable {
@@ -72,8 +72,8 @@ pub fn write(
     while left > 0 {
         let chunk = left.min(TRANSFER_CHUNK_MAX);
         let from = Source::Guest {
-            address: address + done,
-            length: chunk,
+            address: address.wrapping_add(done as usize),
+            length: chunk as usize,
         };
         let at = position + done;
         let moved = match session.file.mode {

@@ -96,7 +96,7 @@ pub(crate) fn fetch(
     to: &mut [u8],
 ) -> Result<(), FlashError> {
     match from
-        .part(offset, to.len() as u64)
+        .part(offset as usize, to.len())
         .ok_or(FlashError::Invalid)?
     {
         Source::Bytes(bytes) => to.copy_from_slice(bytes),
@@ -113,7 +113,7 @@ pub(crate) fn deliver(
     from: &[u8],
 ) -> Result<(), FlashError> {
     match to
-        .part(offset, from.len() as u64)
+        .part(offset as usize, from.len())
         .ok_or(FlashError::Invalid)?
     {
         Sink::Bytes(bytes) => bytes.copy_from_slice(from),

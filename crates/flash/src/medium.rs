@@ -51,50 +51,44 @@ impl From<GuestFault> for FlashError {
 #[derive(Debug)]
 pub enum Sink<'a> {
     Bytes(&'a mut [u8]),
-    Guest { address: u64, length: u64 },
+    Guest { address: usize, length: usize },
 }
 
 /// Where bytes to be stored come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     Bytes(&'a [u8]),
-    Guest { address: u64, length: u64 },
+    Guest { address: usize, length: usize },
 }
 
-/// The byte range `[offset, offset + length)` as indexes, or nothing when it does not fit this machine.
-fn index_range(offset: u64, length: u64) -> Option<core::ops::Range<usize>> {
-    let start = usize::try_from(offset).ok()?;
-    let count = usize::try_from(length).ok()?;
-    Some(start..start.checked_add(count)?)
-}
-
-/// The same range of a guest buffer of `total` bytes at `address`.
-fn guest_range(address: u64, total: u64, offset: u64, length: u64) -> Option<(u64, u64)> {
-    if offset.checked_add(length)? > total {
-        return None;
-    }
-    Some((address.wrapping_add(offset), length))
+/// The byte range `[offset, offset + length)`, when it ends within `total`.
+fn range(offset: usize, length: usize, total: usize) -> Option<core::ops::Range<usize>> {
+    let end = offset.checked_add(length)?;
+    (end <= total).then_some(offset..end)
 }
 
 impl Sink<'_> {
     pub fn length(&self) -> u64 {
         match self {
             Sink::Bytes(bytes) => bytes.len() as u64,
-            Sink::Guest { length, .. } => *length,
+            Sink::Guest { length, .. } => *length as u64,
         }
     }
 
     /// A piece of the sink; nothing when it reaches past the end.
-    pub fn part(&mut self, offset: u64, length: u64) -> Option<Sink<'_>> {
+    pub fn part(&mut self, offset: usize, length: usize) -> Option<Sink<'_>> {
         match self {
-            Sink::Bytes(bytes) => bytes.get_mut(index_range(offset, length)?).map(Sink::Bytes),
+            Sink::Bytes(bytes) => {
+                let range = range(offset, length, bytes.len())?;
+                bytes.get_mut(range).map(Sink::Bytes)
+            }
             Sink::Guest {
                 address,
                 length: total,
-            } => {
-                let (address, length) = guest_range(*address, *total, offset, length)?;
-                Some(Sink::Guest { address, length })
-            }
+            } => range(offset, length, *total).map(|range| Sink::Guest {
+                address: address.wrapping_add(range.start),
+                length,
+            }),
         }
     }
 }
@@ -103,21 +97,24 @@ impl<'a> Source<'a> {
     pub fn length(&self) -> u64 {
         match self {
             Source::Bytes(bytes) => bytes.len() as u64,
-            Source::Guest { length, .. } => *length,
+            Source::Guest { length, .. } => *length as u64,
         }
     }
 
     /// A piece of the source; nothing when it reaches past the end.
-    pub fn part(&self, offset: u64, length: u64) -> Option<Source<'a>> {
+    pub fn part(&self, offset: usize, length: usize) -> Option<Source<'a>> {
         match self {
-            Source::Bytes(bytes) => bytes.get(index_range(offset, length)?).map(Source::Bytes),
+            Source::Bytes(bytes) => {
+                let range = range(offset, length, bytes.len())?;
+                bytes.get(range).map(Source::Bytes)
+            }
             Source::Guest {
                 address,
                 length: total,
-            } => {
-                let (address, length) = guest_range(*address, *total, offset, length)?;
-                Some(Source::Guest { address, length })
-            }
+            } => range(offset, length, *total).map(|range| Source::Guest {
+                address: address.wrapping_add(range.start),
+                length,
+            }),
         }
     }
 }
@@ -134,10 +131,10 @@ pub trait Medium {
 
 /// The guest's memory: fallible copies, never a pointer.
 pub trait GuestMemory {
-    fn copy_in(&mut self, address: u64, to: &mut [u8]) -> Result<(), GuestFault>;
-    fn copy_out(&mut self, address: u64, from: &[u8]) -> Result<(), GuestFault>;
+    fn copy_in(&mut self, address: usize, to: &mut [u8]) -> Result<(), GuestFault>;
+    fn copy_out(&mut self, address: usize, from: &[u8]) -> Result<(), GuestFault>;
     /// Whether a whole range can be read, asked before something is changed that a late fault would leave half done.
-    fn check_readable(&mut self, address: u64, length: u64) -> Result<(), GuestFault>;
+    fn check_readable(&mut self, address: usize, length: usize) -> Result<(), GuestFault>;
 }
 
 /// All that a chip works on. An object, so that there is one copy of the model in a program.

@@ -47,7 +47,7 @@ impl Chip<'_> {
         let regions = self.otp_geometry(area)?;
         let count = regions.length().saturating_sub(from).min(to.length());
         if count > 0 {
-            let part = to.part(0, count).ok_or(FlashError::Invalid)?;
+            let part = to.part(0, count as usize).ok_or(FlashError::Invalid)?;
             self.medium.read(area, from, part)?;
         }
         Ok(count)

@@ -56,7 +56,10 @@ impl Chip<'_> {
         }
         let open = self.unlocked_part(at, length)?;
         let part = from
-            .part(open.start, open.end.saturating_sub(open.start))
+            .part(
+                open.start as usize,
+                open.end.saturating_sub(open.start) as usize,
+            )
             .ok_or(FlashError::Invalid)?;
         match self.geometry.kind {
             Kind::Ram | Kind::Dataflash => self.store_bytes(at, part)?,
@@ -102,7 +105,10 @@ impl Chip<'_> {
                 run_end.min(cursor.saturating_add(DATA_CHUNK as u64) & !(WRITE_BUFFER as u64 - 1))
             };
             let part = from
-                .part(cursor - at, run_end.saturating_sub(cursor))
+                .part(
+                    (cursor - at) as usize,
+                    run_end.saturating_sub(cursor) as usize,
+                )
                 .ok_or(FlashError::Invalid)?;
             if clean {
                 self.program_clean(cursor, part)?

@@ -22,8 +22,8 @@ impl Chip<'_> {
         let mut result = Ok(());
         for piece in geometry.pieces(at, from.length()) {
             let part = from.part(
-                piece.start().saturating_sub(at),
-                u64::from(piece.to - piece.from),
+                piece.start().saturating_sub(at) as usize,
+                (piece.to - piece.from) as usize,
             );
             match self.replace_in_block(&piece, part.ok_or(FlashError::Invalid)?) {
                 Err(refusal @ (FlashError::Io | FlashError::ReadOnly)) => result = Err(refusal),

@@ -137,7 +137,7 @@ mod tests {
                     };
                     let from = Source::Guest {
                         address: GUEST,
-                        length,
+                        length: length as usize,
                     };
                     let result = match action {
                         0 => bench.with(|chip| chip.erase(at / block * block, block)),

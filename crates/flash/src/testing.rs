@@ -111,7 +111,7 @@ pub struct TestMedium {
     pub changes_left: Option<u32>,
 }
 
-pub const GUEST: u64 = 0x10_0000;
+pub const GUEST: usize = 0x10_0000;
 
 impl TestMedium {
     pub fn new(geometry: &Geometry) -> TestMedium {
@@ -169,7 +169,7 @@ impl Medium for TestMedium {
                 bytes.copy_from_slice(&self.area(area)[offset..offset + bytes.len()])
             }
             Sink::Guest { address, length } => {
-                let bytes = self.area(area)[offset..offset + length as usize].to_vec();
+                let bytes = self.area(area)[offset..offset + length].to_vec();
                 self.copy_out(address, &bytes)?;
             }
         }
@@ -182,12 +182,14 @@ impl Medium for TestMedium {
         match from {
             Source::Bytes(bytes) => self.change(area, offset, bytes),
             Source::Guest { address, length } => {
-                let start = (address.checked_sub(GUEST).ok_or(MediumError::Guest)? as usize)
+                let start = address
+                    .checked_sub(GUEST)
+                    .ok_or(MediumError::Guest)?
                     .min(self.guest.len());
-                let end = (start + length as usize).min(self.guest.len());
+                let end = (start + length).min(self.guest.len());
                 let bytes = self.guest[start..end].to_vec();
                 self.change(area, offset, &bytes)?;
-                if (bytes.len() as u64) < length {
+                if bytes.len() < length {
                     Err(MediumError::Guest)
                 } else {
                     Ok(())
@@ -207,14 +209,14 @@ impl Medium for TestMedium {
 }
 
 impl GuestMemory for TestMedium {
-    fn copy_in(&mut self, address: u64, to: &mut [u8]) -> Result<(), GuestFault> {
-        let start = address.checked_sub(GUEST).ok_or(GuestFault)? as usize;
+    fn copy_in(&mut self, address: usize, to: &mut [u8]) -> Result<(), GuestFault> {
+        let start = address.checked_sub(GUEST).ok_or(GuestFault)?;
         to.copy_from_slice(self.guest.get(start..start + to.len()).ok_or(GuestFault)?);
         Ok(())
     }
 
-    fn copy_out(&mut self, address: u64, from: &[u8]) -> Result<(), GuestFault> {
-        let start = address.checked_sub(GUEST).ok_or(GuestFault)? as usize;
+    fn copy_out(&mut self, address: usize, from: &[u8]) -> Result<(), GuestFault> {
+        let start = address.checked_sub(GUEST).ok_or(GuestFault)?;
         self.guest
             .get_mut(start..start + from.len())
             .ok_or(GuestFault)?
@@ -222,9 +224,9 @@ impl GuestMemory for TestMedium {
         Ok(())
     }
 
-    fn check_readable(&mut self, address: u64, length: u64) -> Result<(), GuestFault> {
+    fn check_readable(&mut self, address: usize, length: usize) -> Result<(), GuestFault> {
         let start = address.checked_sub(GUEST).ok_or(GuestFault)?;
-        if start + length <= self.guest.len() as u64 {
+        if start + length <= self.guest.len() {
             Ok(())
         } else {
             Err(GuestFault)

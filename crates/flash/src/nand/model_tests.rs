@@ -114,8 +114,8 @@ fn compare(geometry: Geometry, seed: u64) {
         bench.medium.guest = [&data[..], user.as_deref().unwrap_or(&[])].concat();
         let guest = random.below(2) == 0;
         let source = |offset: usize, bytes: &[u8]| Source::Guest {
-            address: GUEST + offset as u64,
-            length: bytes.len() as u64,
+            address: GUEST + offset,
+            length: bytes.len(),
         };
         let ops = WriteOps {
             mode,

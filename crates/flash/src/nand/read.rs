@@ -57,7 +57,7 @@ impl Chip<'_> {
         self.medium.read(
             Area::Main,
             at,
-            data.part(0, length).ok_or(FlashError::Invalid)?,
+            data.part(0, length as usize).ok_or(FlashError::Invalid)?,
         )?;
         outcome.retlen = length;
         Ok(())
@@ -101,7 +101,10 @@ impl Chip<'_> {
         if sound || code.is_none() {
             // There is nothing to correct: the bytes go straight to the reader.
             let part = data
-                .part(cursor - at, run_end.saturating_sub(cursor))
+                .part(
+                    (cursor - at) as usize,
+                    run_end.saturating_sub(cursor) as usize,
+                )
                 .ok_or(FlashError::Invalid)?;
             self.medium.read(Area::Main, cursor, part)?;
             return Ok(Span {
@@ -165,7 +168,10 @@ impl Chip<'_> {
         let (run_end, sound) = self.uniform_soundness(cursor, end);
         if sound || code.is_none() {
             let part = data
-                .part(cursor - at, run_end.saturating_sub(cursor))
+                .part(
+                    (cursor - at) as usize,
+                    run_end.saturating_sub(cursor) as usize,
+                )
                 .ok_or(FlashError::Invalid)?;
             self.medium.read(Area::Main, cursor, part)?;
             return Ok(Span {
@@ -258,7 +264,7 @@ impl Chip<'_> {
             self.medium.read(
                 Area::Oob,
                 from,
-                oob.part(0, length).ok_or(FlashError::Invalid)?,
+                oob.part(0, length as usize).ok_or(FlashError::Invalid)?,
             )?;
             outcome.oobretlen = length;
             return Ok(());

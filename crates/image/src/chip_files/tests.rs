@@ -191,13 +191,13 @@ fn read_page(case: &Case, files: &ChipFiles, page: u64) -> (u32, u32) {
         }
     }
     impl flash::GuestMemory for Bytes<'_> {
-        fn copy_in(&mut self, _: u64, _: &mut [u8]) -> Result<(), flash::GuestFault> {
+        fn copy_in(&mut self, _: usize, _: &mut [u8]) -> Result<(), flash::GuestFault> {
             Err(flash::GuestFault)
         }
-        fn copy_out(&mut self, _: u64, _: &[u8]) -> Result<(), flash::GuestFault> {
+        fn copy_out(&mut self, _: usize, _: &[u8]) -> Result<(), flash::GuestFault> {
             Err(flash::GuestFault)
         }
-        fn check_readable(&mut self, _: u64, _: u64) -> Result<(), flash::GuestFault> {
+        fn check_readable(&mut self, _: usize, _: usize) -> Result<(), flash::GuestFault> {
             Err(flash::GuestFault)
         }
     }
