@@ -4,7 +4,7 @@
 //! calls statx for stat. A shell then does not find a program that only the root has.
 
 use crate::children::lookup::{self, Root};
-use crate::paths::PathBuffer;
+use crate::paths::{Front, PathBuffer};
 use crate::{files, sys};
 use core::cell::UnsafeCell;
 use core::ffi::c_char;
@@ -53,31 +53,27 @@ const NOTHING: u8 = 1;
 const ONE: u8 = 2;
 const SOME: u8 = 3;
 
-fn place(first: u8, second: u8) -> usize {
-    let second = if second == b'/' { 0 } else { second };
-    usize::from(first.wrapping_mul(7) ^ second) % SLOTS
+/// Of an absolute name only the first two letters count.
+#[inline(always)]
+fn place(Front(front): Front) -> usize {
+    (front >> 8 ^ front >> 14) as usize % SLOTS
 }
 
-fn slot(first: u8, second: u8) -> &'static AtomicU8 {
+fn front(name: &[u8], end: u8) -> Front {
+    let letter = |index: usize| name.get(index).copied().unwrap_or(end);
+    Front(u32::from_le_bytes([b'/', letter(0), letter(1), 0]))
+}
+
+#[inline(always)]
+fn slot(front: Front) -> &'static AtomicU8 {
     let [zero, ..] = &DIRECTORIES;
-    DIRECTORIES.get(place(first, second)).unwrap_or(zero)
+    DIRECTORIES.get(place(front)).unwrap_or(zero)
 }
 
 /// Whether an absolute name can only mean the host's file. False until the root is known.
-///
-/// # Safety
-/// `path` is a C string that begins with a slash.
 #[inline(always)]
-pub unsafe fn is_outside(path: *const c_char) -> bool {
-    // SAFETY: the second byte is only read where the first is not the end.
-    let (first, second) = unsafe {
-        let first = *path.cast::<u8>().add(1);
-        if first == 0 {
-            return false;
-        }
-        (first, *path.cast::<u8>().add(2))
-    };
-    slot(first, second).load(Ordering::Relaxed) == NOTHING
+pub fn is_outside(front: Front) -> bool {
+    slot(front).load(Ordering::Relaxed) == NOTHING
 }
 
 /// Calls `body` with every name in a directory of the host; false if it cannot be read.
@@ -91,9 +87,14 @@ fn note_directories(root: &[u8]) {
     let mut found = [NOTHING; SLOTS];
     let complete = root.is_empty()
         || for_each_name(root, &mut |name| {
-            let letter = |index: usize| name.get(index).copied().unwrap_or(0);
-            if let Some(count) = found.get_mut(place(letter(0), letter(1))) {
-                *count = (*count + 1).min(SOME);
+            // Names of one letter end in two ways.
+            for end in [0, b'/']
+                .into_iter()
+                .take(if name.len() > 1 { 1 } else { 2 })
+            {
+                if let Some(count) = found.get_mut(place(front(name, end))) {
+                    *count = (*count + 1).min(SOME);
+                }
             }
         });
     for (slot, found) in DIRECTORIES.iter().zip(found) {
@@ -106,8 +107,7 @@ fn note_directories(root: &[u8]) {
 fn look_whether_empty(root: &[u8], path: &[u8]) {
     let name = path.get(1..).unwrap_or(&[]);
     let name = name.split(|&byte| byte == b'/').next().unwrap_or(&[]);
-    let [first, ..] = name else { return };
-    let slot = slot(*first, name.get(1).copied().unwrap_or(0));
+    let slot = slot(front(name, 0));
     if slot.load(Ordering::Relaxed) != ONE {
         return;
     }

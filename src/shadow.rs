@@ -18,6 +18,8 @@ static INSIDE: AtomicU8 = AtomicU8::new(UNKNOWN);
 const UNKNOWN: u8 = 0;
 const OUTSIDE: u8 = 1;
 const IN_TREE: u8 = 2;
+/// Not even above or below a directory where something of ours could be.
+const AWAY: u8 = 3;
 const TREE: &[u8] = b"/.mtdshim/sysfs-";
 
 /// An attribute of one device: `/sys/class/mtd/mtd0/size` and its other names.
@@ -212,8 +214,15 @@ fn find_out() -> bool {
     let mut buffer = [0; PATH_MAX];
     let is_ours =
         |path: &[u8]| contains_tree(path) || path.starts_with(b"/dev") && crate::answers::any();
-    let inside = sys::getcwd(&mut buffer).is_ok_and(is_ours);
-    INSIDE.store(if inside { IN_TREE } else { OUTSIDE }, Relaxed);
+    let path = sys::getcwd(&mut buffer).unwrap_or(b"/");
+    let inside = is_ours(path);
+    let state = match path {
+        _ if inside => IN_TREE,
+        [b'/', b'd' | b'p' | b's', ..] | [b'/'] => OUTSIDE,
+        [b'/', ..] => AWAY,
+        _ => OUTSIDE,
+    };
+    INSIDE.store(state, Relaxed);
     inside
 }
 
@@ -222,6 +231,12 @@ fn is_current_inside() -> bool {
         UNKNOWN => find_out(),
         state => state == IN_TREE,
     }
+}
+
+/// Whether it is known that names relative to the current directory are never ours, unless they climb.
+#[inline(always)]
+pub fn is_away() -> bool {
+    INSIDE.load(Relaxed) == AWAY
 }
 
 fn contains_tree(path: &[u8]) -> bool {

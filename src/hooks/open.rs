@@ -5,6 +5,7 @@ use crate::{descriptors, files, sys};
 use libc::{c_char, c_int, mode_t};
 
 /// Ours, or the real call, or ours after all because a link leads there.
+#[inline(always)]
 fn open_with(
     directory: c_int,
     path: *const c_char,
@@ -12,23 +13,10 @@ fn open_with(
     real_open: impl FnOnce() -> c_int,
 ) -> c_int {
     // SAFETY: the guest's own argument to open.
-    if flags & libc::O_CREAT == 0 && unsafe { crate::paths::is_elsewhere(path) } {
-        let fd = real_open();
-        if fd < 0 {
-            return failed(directory, path, flags);
-        }
-        descriptors::enter_foreign(fd);
-        return fd;
-    }
-    // SAFETY: as above.
-    let bytes = unsafe { files::path_bytes(path) };
-    if let Some(result) = bytes.and_then(|bytes| files::open(directory, bytes, flags)) {
-        return settle(result, -1);
-    }
-    if let Some(result) =
-        bytes.and_then(|bytes| files::create_through_link(directory, bytes, flags))
-    {
-        return settle(result, -1);
+    let is_elsewhere =
+        flags & libc::O_CREAT == 0 && unsafe { crate::paths::is_elsewhere(path, directory, true) };
+    if !is_elsewhere && let Some(result) = ours(directory, path, flags) {
+        return result;
     }
     let fd = real_open();
     if fd < 0 {
@@ -36,6 +24,15 @@ fn open_with(
     }
     descriptors::enter_foreign(fd);
     fd
+}
+
+#[inline(never)]
+fn ours(directory: c_int, path: *const c_char, flags: c_int) -> Option<c_int> {
+    // SAFETY: the guest's own argument to open.
+    let bytes = unsafe { files::path_bytes(path) }?;
+    let result = files::open(directory, bytes, flags)
+        .or_else(|| files::create_through_link(directory, bytes, flags))?;
+    Some(settle(result, -1))
 }
 
 /// The real open failed; a link may lead to ours after all.

@@ -190,40 +190,60 @@ fn shape(mark: u8) -> Shape {
     }
 }
 
-/// stat of a name, ours or not: `real_stat` is the next definition with a directory and a name.
+/// What libc says of a name that is by its spelling neither ours nor in the guest's root. Nearly all are, so it is asked before
+/// anything is made that only others need.
+#[inline(always)]
+fn ask_first(directory: c_int, path: *const c_char, real_stat: impl FnOnce() -> c_int) -> c_int {
+    if is_elsewhere(directory, path) {
+        real_stat()
+    } else {
+        NOT_ASKED
+    }
+}
+/// No answer of libc.
+const NOT_ASKED: c_int = 1;
+
+#[inline(always)]
+fn is_elsewhere(directory: c_int, path: *const c_char) -> bool {
+    // SAFETY: the guest's own argument to libc.
+    unsafe { crate::paths::is_elsewhere(path, directory, false) }
+}
+
+/// stat of a name, ours or not: `real_stat` is the next definition with a directory and a name, and `asked` what it said.
+#[inline(never)]
 fn stat_any(
     directory: c_int,
     path: *const c_char,
-    follow: bool,
     buffer: *mut c_void,
-    shape: Shape,
+    mark: u8,
+    asked: c_int,
     real_stat: &dyn Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
+    if asked == 0 {
+        return 0;
+    }
+    let (follow, shape) = (mark & LINK == 0, shape(mark));
     let stand_in = |path| real_stat(sys::AT_FDCWD, path);
-    // SAFETY: the guest's own argument to libc.
-    if unsafe { crate::paths::is_elsewhere(path) && root_names::is_outside(path) } {
-        // By its spelling neither ours nor in the guest's root.
-        let result = real_stat(directory, path);
+    let mut result = asked;
+    if asked == NOT_ASKED {
+        if let Some(result) = stat_path(directory, path, follow, buffer, shape, &stand_in) {
+            return result;
+        }
+        result = real_stat(directory, root_names::map(path, follow).or(path));
         if result == 0 {
             return result;
         }
-        return stat_through_links(directory, path, follow, buffer, shape, &stand_in)
-            .unwrap_or(result);
     }
-    if let Some(result) = stat_path(directory, path, follow, buffer, shape, &stand_in) {
-        return result;
-    }
-    let result = real_stat(directory, root_names::map(path, follow).or(path));
-    if result != 0 {
-        return stat_through_links(directory, path, follow, buffer, shape, &stand_in)
-            .unwrap_or(result);
-    }
-    result
+    stat_through_links(directory, path, follow, buffer, shape, &stand_in).unwrap_or(result)
 }
 
 family! {
     fn stat_name(path: *const c_char, buffer: *mut c_void) -> c_int |next, mark| {
-        stat_any(sys::AT_FDCWD, path, mark & LINK == 0, buffer, shape(mark), &|_, path| next(path, buffer))
+        let asked = ask_first(sys::AT_FDCWD, path, || next(path, buffer));
+        if asked == 0 {
+            return 0;
+        }
+        stat_any(sys::AT_FDCWD, path, buffer, mark, asked, &|_, path| next(path, buffer))
     }
     stat(PLAIN), stat64(STAT64), __stat64_time64(TIME64), __stat_time64(STAT64),
     lstat(PLAIN | LINK), lstat64(STAT64 | LINK), __lstat64_time64(TIME64 | LINK), __lstat_time64(STAT64 | LINK)
@@ -232,7 +252,8 @@ family! {
 family! {
     fn xstat_name(version: c_int, path: *const c_char, buffer: *mut c_void) -> c_int |next, mark| {
         let ask = |_, path| next(version, path, buffer);
-        stat_any(sys::AT_FDCWD, path, mark & LINK == 0, buffer, shape(mark), &ask)
+        let asked = ask_first(sys::AT_FDCWD, path, || ask(0, path));
+        stat_any(sys::AT_FDCWD, path, buffer, mark, asked, &ask)
     }
     __xstat(PLAIN), __xstat64(STAT64), __lxstat(PLAIN | LINK), __lxstat64(STAT64 | LINK)
 }
@@ -262,7 +283,7 @@ fn is_empty_path(path: *const c_char, flags: c_int) -> bool {
 
 family! {
     fn fstatat_any(directory: c_int, path: *const c_char, buffer: *mut c_void, flags: c_int) -> c_int |next, mark| {
-        stat_at(directory, path, buffer, flags, shape(mark), &|directory, path| next(directory, path, buffer, flags))
+        stat_at(directory, path, buffer, flags, mark, &|directory, path| next(directory, path, buffer, flags))
     }
     fstatat(PLAIN), fstatat64(STAT64), __fstatat64_time64(TIME64), __fstatat_time64(STAT64)
 }
@@ -273,14 +294,19 @@ fn stat_at(
     path: *const c_char,
     buffer: *mut c_void,
     flags: c_int,
-    shape: Shape,
+    mark: u8,
     real_stat: &dyn Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    if is_empty_path(path, flags) {
-        return fstat_after(directory, real_stat(directory, path), buffer, shape);
+    let asked = ask_first(directory, path, || real_stat(directory, path));
+    if asked == NOT_ASKED && is_empty_path(path, flags) {
+        return fstat_after(directory, real_stat(directory, path), buffer, shape(mark));
     }
-    let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
-    stat_any(directory, path, follow, buffer, shape, real_stat)
+    let link = if flags & libc::AT_SYMLINK_NOFOLLOW == 0 {
+        0
+    } else {
+        LINK
+    };
+    stat_any(directory, path, buffer, mark | link, asked, real_stat)
 }
 
 family! {
@@ -292,7 +318,7 @@ family! {
         flags: c_int,
     ) -> c_int |next, mark| {
         let ask = |directory, path| next(version, directory, path, buffer, flags);
-        stat_at(directory, path, buffer, flags, shape(mark), &ask)
+        stat_at(directory, path, buffer, flags, mark, &ask)
     }
     __fxstatat(PLAIN), __fxstatat64(STAT64)
 }
@@ -401,20 +427,19 @@ fn statx_through_links(
 
 hook! {
     fn statx(directory: c_int, path: *const c_char, flags: c_int, mask: c_uint, buffer: *mut c_void) -> c_int {
-        statx_ours(directory, path, flags, buffer, &|directory, path| {
-            real!(statx(directory, path, flags, mask, buffer))
-        })
-        .unwrap_or_else(|| {
-            let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
-            let result = real!(statx(directory, root_names::map(path, follow).or(path), flags, mask, buffer));
-            if result == 0 {
-                return result;
-            }
-            statx_through_links(directory, path, follow, buffer, &|path| {
-                real!(statx(sys::AT_FDCWD, path, flags, mask, buffer))
-            })
-            .unwrap_or(result)
-        })
+        let real_statx = |directory, path| real!(statx(directory, path, flags, mask, buffer));
+        let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
+        let result = if is_elsewhere(directory, path) {
+            real_statx(directory, path)
+        } else if let Some(result) = statx_ours(directory, path, flags, buffer, &real_statx) {
+            return result;
+        } else {
+            real_statx(directory, root_names::map(path, follow).or(path))
+        };
+        if result == 0 {
+            return result;
+        }
+        statx_through_links(directory, path, follow, buffer, &|path| real_statx(sys::AT_FDCWD, path)).unwrap_or(result)
     }
 }
 

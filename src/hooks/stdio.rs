@@ -100,7 +100,11 @@ fn fopen_through_links(path: *const c_char, mode: *const c_char) -> Option<*mut 
 /// An existing file that is not ours, by the spelling of its name.
 fn is_quick(path: *const c_char, mode: *const c_char) -> bool {
     // SAFETY: the guest's own arguments to libc.
-    unsafe { !mode.is_null() && *mode.cast::<u8>() == b'r' && crate::paths::is_elsewhere(path) }
+    unsafe {
+        !mode.is_null()
+            && *mode.cast::<u8>() == b'r'
+            && crate::paths::is_elsewhere(path, sys::AT_FDCWD, true)
+    }
 }
 
 fn own_fileno(stream: *mut FILE) -> c_int {

@@ -253,6 +253,27 @@ def spellings(lab):
     same(plain.out + plain.err, shim.out + shim.err, "what stat says of other names")
 
 
+@case("names: relative ones lead to flash from every directory, whatever was current before; so do long ones")
+def relative(lab):
+    looks = {"/tmp": "../dev/mtd0", "/": "dev/mtd0", "/usr/lib": "../../dev/mtd0", "/dev": "mtd0", "/proc": "../dev/mtd0", "/sys/class/mtd": "../../../dev/mtd0"}
+    reads = {"/tmp": "../proc/mtd", "/": "proc/mtd", "/dev": ".././proc/mtd", "/proc": "mtd", "/sys/class/mtd/mtd0": "size"}
+    script, wanted = "", []
+    for first in looks:
+        # A name that is not ours is looked at in each directory before.
+        script += f"cd {first}; [ -e . ]; [ -e nothing ]; read -r x < nothing; "
+        for directory, name in looks.items():
+            script += f"cd {directory}; [ -e . ]; [ -c {name} ] && echo {first} {name}; "
+            wanted.append(f"{first} {name}")
+        for directory, name in reads.items():
+            script += f"cd {directory}; [ -e . ]; read -r x < {name}; echo \"$x\"; "
+            wanted.append(str(256 << 10) if name == "size" else "dev:    size   erasesize  name")
+    for length in (20, 120, 124, 500):
+        script += f"[ -c /usr/{'./' * length}../dev/mtd0 ] && echo {length}; "
+        wanted.append(str(length))
+    result = lab.guest(lab.board(SMALL_NOR), [SYSROOT / "bin/dash", "-c", script])
+    same("\n".join(wanted) + "\n", result.out, "what a shell finds\n" + result.err)
+
+
 @case("bad blocks: marks are written and looked for in the pages that the chip's maker uses")
 def mark_pages(lab):
     block_pages, spare = 64, 64
