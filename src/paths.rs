@@ -26,10 +26,14 @@ impl PathBuffer {
 
     pub fn of(parts: &[&[u8]]) -> Option<PathBuffer> {
         let mut path = PathBuffer::new();
-        for part in parts {
-            path.push(part)?;
-        }
+        path.set(parts)?;
         Some(path)
+    }
+
+    /// The parts instead of what it holds: a buffer that is filled where it lies is not moved.
+    pub fn set(&mut self, parts: &[&[u8]]) -> Option<()> {
+        self.truncate(0);
+        parts.iter().try_for_each(|part| self.push(part))
     }
 
     /// None where the path would be too long.
@@ -63,7 +67,22 @@ impl PathBuffer {
         Some(path)
     }
 
-    fn truncate(&mut self, length: usize) {
+    /// Without its first bytes.
+    pub fn remove_front(&mut self, count: usize) {
+        let count = count.min(self.length);
+        self.bytes.copy_within(count.., 0);
+        self.truncate(self.length - count);
+    }
+
+    pub fn put_in_front(&mut self, parts: &[&[u8]]) -> Option<()> {
+        let mut whole = PathBuffer::new();
+        whole.set(parts)?;
+        whole.push(self.bytes())?;
+        *self = whole;
+        Some(())
+    }
+
+    pub fn truncate(&mut self, length: usize) {
         self.length = length.min(self.length);
         if let Some(end) = self.bytes.get_mut(self.length) {
             *end = 0;
@@ -71,7 +90,7 @@ impl PathBuffer {
     }
 
     /// Appends one component to an absolute path, with the meaning of "." and "..".
-    fn push_component(&mut self, component: &[u8]) -> Option<()> {
+    pub fn push_component(&mut self, component: &[u8]) -> Option<()> {
         match component {
             b"" | b"." => Some(()),
             b".." => {

@@ -152,13 +152,13 @@ fn map_bytes(path: &[u8], follow: bool) -> Option<PathBuffer> {
         return None;
     }
     let root = root()?;
-    let inner = PathBuffer::of(&[root.bytes(), path])?;
+    let mut inner = PathBuffer::of(&[root.bytes(), path])?;
     let Ok(status) = sys::stat64(inner.c_str(), false) else {
         look_whether_empty(root.bytes(), path);
         return None;
     };
     if follow && sys::stat_mode(&status) & libc::S_IFMT == libc::S_IFLNK {
-        return lookup::find(root, path).ok().map(|found| found.host);
+        lookup::find(root, path, &mut inner).ok()?;
     }
     Some(inner)
 }

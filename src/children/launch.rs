@@ -3,13 +3,14 @@
 
 use super::arena::{Arena, List, Strings, strings};
 use super::emulator::{self, Emulator};
-use super::lookup::{self, Found, Root};
-use super::program::{self, Program};
-use crate::paths::PathBuffer;
+use super::lookup::{self, Root};
+use super::program::{Kind, Program};
+use crate::paths::{PATH_MAX, PathBuffer};
 use crate::ways_out::run::{RUN_VARIABLE, Run};
 use crate::{sys, world};
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use image::memory::Memory;
 use mtd_abi::errno::Errno;
 
 /// `BINPRM` follows an interpreter that is a script itself this often.
@@ -35,9 +36,26 @@ pub struct Launch {
 /// Why nothing is executed.
 pub struct Refusal {
     pub errno: Errno,
-    /// The host's program that was found instead.
-    pub host: Option<PathBuffer>,
+    /// The host's program that was found instead: in memory of its own, so that what may fail returns few words.
+    pub host: Option<Memory>,
     pub root_given: bool,
+}
+
+impl Refusal {
+    fn of_host(errno: Errno, host: &PathBuffer, root: &Root) -> Refusal {
+        let mut memory = Memory::new(PATH_MAX);
+        if let Some(kept) = memory
+            .as_mut()
+            .and_then(|kept| kept.get_mut(..host.bytes().len()))
+        {
+            kept.copy_from_slice(host.bytes());
+        }
+        Refusal {
+            errno,
+            host: memory,
+            root_given: root.is_given(),
+        }
+    }
 }
 
 impl From<Errno> for Refusal {
@@ -54,7 +72,8 @@ impl Refusal {
     /// One line, where the reason is not plain from errno.
     pub fn report(&self) {
         let Some(host) = &self.host else { return };
-        if !is_news(host.bytes()) {
+        let host = host.split(|&byte| byte == 0).next().unwrap_or(&[]);
+        if !is_news(host) {
             return;
         }
         let hint: &[u8] = if self.root_given {
@@ -64,7 +83,7 @@ impl Refusal {
         };
         sys::report(&[
             b"mtdshim: ",
-            host.bytes(),
+            host,
             hint,
             b" (MTDSHIM_HOST_PROGRAMS=1 allows it)",
         ]);
@@ -110,81 +129,78 @@ fn allows_host_programs() -> bool {
     world::environment(c"MTDSHIM_HOST_PROGRAMS").is_some_and(|value| value.to_bytes() != b"0")
 }
 
-/// Finds a program; a name that only the host has is refused, because the device would not have it.
+/// Finds a program; a name that only the host has is refused, because the device would not have it. `host` becomes its name on
+/// the host.
 #[inline(never)]
-fn find(root: &Root, path: &[u8]) -> Result<(Found, Program), Refusal> {
-    let mut found = lookup::find(root, path)?;
-    let mut program = program::examine(found.host.c_str())?;
-    if matches!(program, Program::Arm { .. }) || found.inside || allows_host_programs() {
-        return Ok((found, program));
+fn find(
+    root: &Root,
+    path: &[u8],
+    host: &mut PathBuffer,
+    program: &mut Program,
+) -> Result<(), Refusal> {
+    let inside = lookup::find(root, path, host)?;
+    program.examine(host.c_str())?;
+    if matches!(program.kind, Kind::Arm { .. }) || inside || allows_host_programs() {
+        return Ok(());
     }
-    let system = lookup::is_system(found.host.bytes());
-    if system && let Some(twin) = lookup::twin(root, path) {
-        program = program::examine(twin.host.c_str())?;
-        found = twin;
-        return Ok((found, program));
+    let is_system = lookup::is_system(host.bytes());
+    if is_system {
+        let mut twin = PathBuffer::new();
+        if lookup::has_twin(root, path, &mut twin) {
+            *host = twin;
+            return Ok(program.examine(host.c_str())?);
+        }
     }
-    if system && root.is_given() || matches!(program, Program::Foreign) {
-        let errno = if system {
+    if is_system && root.is_given() {
+        return Err(Refusal::of_host(Errno::ENOENT, host, root));
+    }
+    if matches!(program.kind, Kind::Foreign) {
+        let errno = if is_system {
             Errno::ENOENT
         } else {
             Errno::ENOEXEC
         };
-        return Err(Refusal {
-            errno,
-            host: Some(found.host),
-            root_given: root.is_given(),
-        });
+        return Err(Refusal::of_host(errno, host, root));
     }
-    Ok((found, program))
+    Ok(())
 }
 
 /// Follows `#!` until there is a program that a processor runs.
 #[inline(never)]
-fn resolve(root: &Root, path: &[u8], arena: &mut Arena) -> Result<Target, Refusal> {
-    let mut name = PathBuffer::of(&[path]).ok_or(Errno::ENAMETOOLONG)?;
-    let mut target = Target {
-        host: PathBuffer::new(),
-        prefix: [core::ptr::null(); PREFIX_MAX],
-        prefix_length: 0,
-        foreign: false,
-        is_static: false,
-    };
+fn resolve(
+    root: &Root,
+    path: &[u8],
+    arena: &mut Arena,
+    target: &mut Target,
+) -> Result<(), Refusal> {
+    let mut name = PathBuffer::new();
+    name.set(&[path]).ok_or(Errno::ENAMETOOLONG)?;
+    let mut program = Program::new();
     for _ in 0..=INTERPRETERS_MAX {
-        let (found, program) = find(root, name.bytes())?;
-        match program {
-            Program::Arm { .. } | Program::Foreign => {
-                target.is_static = matches!(program, Program::Arm { is_static: true });
-                target.foreign = matches!(program, Program::Foreign);
-                if target.foreign && !allows_host_programs() {
-                    let root_given = root.is_given();
-                    return Err(Refusal {
-                        errno: Errno::ENOEXEC,
-                        host: Some(found.host),
-                        root_given,
-                    });
-                }
-                target.host = found.host;
-                return Ok(target);
+        find(root, name.bytes(), &mut target.host, &mut program)?;
+        match program.kind {
+            Kind::Arm { is_static } => {
+                target.is_static = is_static;
+                return Ok(());
             }
-            Program::Unknown => return Err(Errno::ENOEXEC.into()),
-            Program::Script {
-                interpreter,
-                argument,
-            } => {
+            Kind::Foreign if allows_host_programs() => {
+                target.foreign = true;
+                return Ok(());
+            }
+            Kind::Foreign => return Err(Refusal::of_host(Errno::ENOEXEC, &target.host, root)),
+            Kind::Unknown => return Err(Errno::ENOEXEC.into()),
+            Kind::Script => {
+                let (interpreter, argument) = program.interpreter();
                 // The interpreter opens the script through the emulator; where that would fail, by its name on the host.
-                let opened_by = if can_open(&name) { &name } else { &found.host };
+                let opened_by = if can_open(&name) { &name } else { &target.host };
                 let script = arena.string(&[opened_by.bytes()])?;
-                let first = arena.string(&[interpreter.bytes()])?;
-                match argument {
-                    Some(argument) => target.replace_program(&[
-                        first,
-                        arena.string(&[argument.bytes()])?,
-                        script,
-                    ])?,
-                    None => target.replace_program(&[first, script])?,
+                let first = arena.string(&[interpreter])?;
+                if argument.is_empty() {
+                    target.replace_program(&[first, script])?;
+                } else {
+                    target.replace_program(&[first, arena.string(&[argument])?, script])?;
                 }
-                name = interpreter;
+                name.set(&[interpreter]).ok_or(Errno::ENAMETOOLONG)?;
             }
         }
     }
@@ -230,7 +246,14 @@ pub unsafe fn prepare(
     let lists = (argument_count + 3 * entry_count) * size_of::<usize>();
     let mut arena = Arena::new(emulator::SIZE_MAX + ARENA_EXTRA + lists)?;
     let root = Root::current();
-    let target = resolve(&root, path, &mut arena)?;
+    let mut target = Target {
+        host: PathBuffer::new(),
+        prefix: [core::ptr::null(); PREFIX_MAX],
+        prefix_length: 0,
+        foreign: false,
+        is_static: false,
+    };
+    resolve(&root, path, &mut arena, &mut target)?;
     let emulator = Emulator::current(&mut arena);
     let extra = LIST_EXTRA + emulator.as_ref().map_or(0, Emulator::arguments_max);
     let mut words = arena.words(argument_count + 2 * entry_count + extra)?;

@@ -43,13 +43,6 @@ impl Root {
     }
 }
 
-/// A file, and whether it belongs to the guest's root. Without a root the host's files are the root.
-pub struct Found {
-    /// The name on the host.
-    pub host: PathBuffer,
-    pub inside: bool,
-}
-
 /// One step of the walk: a name in the guest's view, and where it was found.
 struct Walk<'a> {
     root: &'a Root,
@@ -57,105 +50,88 @@ struct Walk<'a> {
     current: PathBuffer,
     /// Components still to walk.
     pending: PathBuffer,
+    /// The file of `current`, on the host.
+    host: &'a mut PathBuffer,
     links: usize,
 }
 
-/// Follows every link of `path`. The last component must exist.
-pub fn find(root: &Root, path: &[u8]) -> Result<Found, Errno> {
-    let mut pending = PathBuffer::new();
-    if path.first() != Some(&b'/') {
-        let mut buffer = [0; PATH_MAX];
-        pending
-            .push(sys::getcwd(&mut buffer).map_err(Errno)?)
-            .ok_or(Errno::ENAMETOOLONG)?;
-        pending.push(b"/").ok_or(Errno::ENAMETOOLONG)?;
-    }
-    pending.push(path).ok_or(Errno::ENAMETOOLONG)?;
-    Walk {
+/// Follows every link of `path`, whose last component must exist. `host` becomes its name on the host. Whether it belongs to
+/// the guest's root; without a root the host's files are the root.
+pub fn find(root: &Root, path: &[u8], host: &mut PathBuffer) -> Result<bool, Errno> {
+    let mut walk = Walk {
         root,
         current: PathBuffer::new(),
-        pending,
+        pending: PathBuffer::new(),
+        host,
         links: 0,
-    }
-    .run()
+    };
+    let mut buffer = [0; PATH_MAX];
+    let directory = match path.first() {
+        Some(b'/') => &[],
+        _ => sys::getcwd(&mut buffer).map_err(Errno)?,
+    };
+    fits(walk.pending.set(&[directory, b"/", path]))?;
+    walk.run()
+}
+
+fn fits(set: Option<()>) -> Result<(), Errno> {
+    set.ok_or(Errno::ENAMETOOLONG)
 }
 
 impl Walk<'_> {
     #[inline(never)]
-    fn run(&mut self) -> Result<Found, Errno> {
+    fn run(&mut self) -> Result<bool, Errno> {
         let mut inside = self.root.is_given();
-        while let Some(component) = self.next_component() {
+        let mut component = PathBuffer::new();
+        while !self.pending.bytes().is_empty() {
+            let pending = self.pending.bytes();
+            let end = pending
+                .iter()
+                .position(|&byte| byte == b'/')
+                .unwrap_or(pending.len());
+            fits(component.set(&[pending.get(..end).unwrap_or(&[])]))?;
+            self.pending.remove_front(end + 1);
             match component.bytes() {
                 b"" | b"." => {}
-                b".." => self.ascend(),
+                b".." => fits(self.current.push_component(b".."))?,
                 name => inside = self.descend(name)?,
             }
         }
-        let host = if inside {
-            self.join(&[self.root.bytes(), self.current.bytes()])?
-        } else {
-            copy(&self.current)?
-        };
-        Ok(Found { host, inside })
+        self.name_host(inside)?;
+        Ok(inside)
     }
 
-    fn next_component(&mut self) -> Option<PathBuffer> {
-        let pending = self.pending.bytes();
-        if pending.is_empty() {
-            return None;
-        }
-        let end = pending
-            .iter()
-            .position(|&byte| byte == b'/')
-            .unwrap_or(pending.len());
-        let component = PathBuffer::of(&[pending.get(..end)?])?;
-        self.pending = PathBuffer::of(&[pending.get(end + 1..).unwrap_or(&[])])?;
-        Some(component)
-    }
-
-    fn ascend(&mut self) {
-        let slash = self
-            .current
-            .bytes()
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .unwrap_or(0);
-        if let Some(parent) = PathBuffer::of(&[self.current.bytes().get(..slash).unwrap_or(&[])]) {
-            self.current = parent;
-        }
-    }
-
-    fn join(&self, parts: &[&[u8]]) -> Result<PathBuffer, Errno> {
-        PathBuffer::of(parts).ok_or(Errno::ENAMETOOLONG)
+    fn name_host(&mut self, inside: bool) -> Result<(), Errno> {
+        let root = if inside { self.root.bytes() } else { &[] };
+        fits(self.host.set(&[root, self.current.bytes()]))
     }
 
     /// One name deeper; whether it was found inside the root.
     #[inline(never)]
     fn descend(&mut self, name: &[u8]) -> Result<bool, Errno> {
-        let candidate = self.join(&[self.current.bytes(), b"/", name])?;
-        let inner = self.join(&[self.root.bytes(), candidate.bytes()])?;
-        let (status, host, inside) = match sys::stat64(inner.c_str(), false) {
-            Ok(status) => (status, inner, self.root.is_given()),
-            Err(_) => (
-                sys::stat64(candidate.c_str(), false).map_err(Errno)?,
-                copy(&candidate)?,
-                false,
-            ),
-        };
-        if sys::stat_mode(&status) & libc::S_IFMT == libc::S_IFLNK {
+        let above = self.current.bytes().len();
+        fits(self.current.push_component(name))?;
+        self.name_host(true)?;
+        let mut inside = self.root.is_given();
+        let mut status = sys::stat64(self.host.c_str(), false);
+        if status.is_err() {
+            inside = false;
+            self.name_host(false)?;
+            status = sys::stat64(self.host.c_str(), false);
+        }
+        if sys::stat_mode(&status.map_err(Errno)?) & libc::S_IFMT == libc::S_IFLNK {
             let mut buffer = [0; PATH_MAX];
-            let target = sys::readlink(host.c_str(), &mut buffer).map_err(Errno)?;
-            if !is_magic(candidate.bytes(), target) {
+            let target = sys::readlink(self.host.c_str(), &mut buffer).map_err(Errno)?;
+            if !is_magic(self.current.bytes(), target) {
+                self.current.truncate(above);
                 self.follow(target)?;
                 return Ok(inside);
             }
         }
         // A name on the host that leads into the root: from there on it is the guest's.
-        self.current = if candidate.bytes() == self.root.bytes() {
-            PathBuffer::new()
-        } else {
-            candidate
-        };
+        if self.current.bytes() == self.root.bytes() {
+            self.current.truncate(0);
+        }
         Ok(inside || self.current.bytes().is_empty())
     }
 
@@ -165,15 +141,10 @@ impl Walk<'_> {
             return Err(Errno::ELOOP);
         }
         if target.first() == Some(&b'/') {
-            self.current = PathBuffer::new();
+            self.current.truncate(0);
         }
-        self.pending = self.join(&[target, b"/", self.pending.bytes()])?;
-        Ok(())
+        fits(self.pending.put_in_front(&[target, b"/"]))
     }
-}
-
-fn copy(path: &PathBuffer) -> Result<PathBuffer, Errno> {
-    PathBuffer::of(&[path.bytes()]).ok_or(Errno::ENAMETOOLONG)
 }
 
 /// /proc/PID/fd/N of something without a name: only the link itself leads there.
@@ -198,17 +169,17 @@ pub fn is_system(path: &[u8]) -> bool {
 /// Directories that many systems have merged: a guest that sees the host's /usr/bin/ls may mean its own /bin/ls.
 const TWINS: &[&[u8]] = &[b"/bin/", b"/usr/bin/", b"/sbin/", b"/usr/sbin/"];
 
-/// The root's program of the same name, for a name that was only found on the host.
-pub fn twin(root: &Root, path: &[u8]) -> Option<Found> {
-    let slash = path.iter().rposition(|&byte| byte == b'/')?;
-    let (directory, name) = (path.get(..=slash)?, path.get(slash + 1..)?);
-    if !root.is_given() || !TWINS.contains(&directory) {
-        return None;
+/// The root's program of the same name, for a name that was only found on the host; `host` becomes its name there.
+pub fn has_twin(root: &Root, path: &[u8], host: &mut PathBuffer) -> bool {
+    let slash = path.iter().rposition(|&byte| byte == b'/');
+    let (directory, name) = path
+        .split_at_checked(slash.map_or(0, |slash| slash + 1))
+        .unwrap_or_default();
+    root.is_given() && TWINS.contains(&directory) && {
+        let mut candidate = PathBuffer::new();
+        TWINS.iter().any(|directory| {
+            candidate.set(&[directory, name]).is_some()
+                && find(root, candidate.bytes(), host) == Ok(true)
+        })
     }
-    TWINS.iter().find_map(|directory| {
-        let candidate = PathBuffer::of(&[directory, name])?;
-        find(root, candidate.bytes())
-            .ok()
-            .filter(|found| found.inside)
-    })
 }

@@ -2,7 +2,6 @@
 //!
 //! Must not know: where the file was found.
 
-use crate::paths::PathBuffer;
 use crate::sys;
 use core::ffi::CStr;
 use image::os::Os;
@@ -12,53 +11,87 @@ use mtd_abi::layout::Field;
 /// `BINPRM_BUF_SIZE`: what the kernel looks at.
 const HEADER_SIZE: usize = 256;
 
-pub enum Program {
+#[derive(Clone, Copy)]
+pub enum Kind {
     /// For this processor. A static one names no loader, so nothing can be loaded into it.
     Arm { is_static: bool },
     /// An ELF file for another one: the host's own, as a rule.
     Foreign,
     /// Lines for an interpreter, with at most one argument.
-    Script {
-        interpreter: PathBuffer,
-        argument: Option<PathBuffer>,
-    },
+    Script,
     /// Anything else: ENOEXEC, upon which execvp and shells try /bin/sh.
     Unknown,
 }
 
-/// The checks of execve before it looks into the file, then the look.
-pub fn examine(host: &CStr) -> Result<Program, Errno> {
-    let status = sys::stat64(host, true).map_err(Errno)?;
-    let executable = sys::access(host, libc::X_OK).is_ok();
-    if sys::stat_mode(&status) & libc::S_IFMT != libc::S_IFREG || !executable {
-        return Err(Errno::EACCES);
-    }
-    let mut header = [0; HEADER_SIZE];
-    let fd =
-        sys::openat(sys::AT_FDCWD, host, libc::O_RDONLY | libc::O_CLOEXEC, 0).map_err(Errno)?;
-    let length = sys::Kernel.pread(fd, &mut header, 0);
-    sys::close(fd);
-    classify(header.get(..length.map_err(Errno)?).unwrap_or(&[]))
+pub struct Program {
+    pub kind: Kind,
+    header: [u8; HEADER_SIZE],
+    length: usize,
 }
 
-#[inline(never)]
-fn classify(header: &[u8]) -> Result<Program, Errno> {
-    const EM_ARM: u8 = 40;
-    const CLASS_32_LITTLE: &[u8] = &[1, 1];
-    if header.starts_with(b"\x7fELF") {
-        let arm =
-            header.get(4..6) == Some(CLASS_32_LITTLE) && header.get(18..20) == Some(&[EM_ARM, 0]);
-        return Ok(if arm {
-            Program::Arm {
-                is_static: !names_loader(header),
-            }
-        } else {
-            Program::Foreign
-        });
+impl Program {
+    pub const fn new() -> Program {
+        Program {
+            kind: Kind::Unknown,
+            header: [0; HEADER_SIZE],
+            length: 0,
+        }
     }
-    match header.strip_prefix(b"#!") {
-        Some(line) => script(line),
-        None => Ok(Program::Unknown),
+
+    /// The checks of execve before it looks into the file, then the look.
+    pub fn examine(&mut self, host: &CStr) -> Result<(), Errno> {
+        let status = sys::stat64(host, true).map_err(Errno)?;
+        let executable = sys::access(host, libc::X_OK).is_ok();
+        if sys::stat_mode(&status) & libc::S_IFMT != libc::S_IFREG || !executable {
+            return Err(Errno::EACCES);
+        }
+        let fd =
+            sys::openat(sys::AT_FDCWD, host, libc::O_RDONLY | libc::O_CLOEXEC, 0).map_err(Errno)?;
+        let length = sys::Kernel.pread(fd, &mut self.header, 0);
+        sys::close(fd);
+        self.length = length.map_err(Errno)?;
+        self.kind = self.classify();
+        Ok(())
+    }
+
+    fn header(&self) -> &[u8] {
+        self.header.get(..self.length).unwrap_or(&[])
+    }
+
+    #[inline(never)]
+    fn classify(&self) -> Kind {
+        const EM_ARM: u8 = 40;
+        const CLASS_32_LITTLE: &[u8] = &[1, 1];
+        let header = self.header();
+        if header.starts_with(b"\x7fELF") {
+            let arm = header.get(4..6) == Some(CLASS_32_LITTLE)
+                && header.get(18..20) == Some(&[EM_ARM, 0]);
+            return if arm {
+                Kind::Arm {
+                    is_static: !names_loader(header),
+                }
+            } else {
+                Kind::Foreign
+            };
+        }
+        if self.interpreter().0.is_empty() {
+            Kind::Unknown
+        } else {
+            Kind::Script
+        }
+    }
+
+    /// Name and argument of a script's interpreter; empty where there is none.
+    pub fn interpreter(&self) -> (&[u8], &[u8]) {
+        let line = self.header().strip_prefix(b"#!").unwrap_or(&[]);
+        let end = line
+            .iter()
+            .position(|&byte| matches!(byte, b'\n' | 0))
+            .unwrap_or(line.len());
+        let line = trim(line.get(..end).unwrap_or(&[]));
+        let split = line.iter().position(is_blank).unwrap_or(line.len());
+        let (name, rest) = line.split_at_checked(split).unwrap_or((line, &[]));
+        (name, trim(rest))
     }
 }
 
@@ -92,28 +125,4 @@ fn trim(text: &[u8]) -> &[u8] {
         .rposition(|byte| !is_blank(byte))
         .map_or(start, |last| last + 1);
     text.get(start..end).unwrap_or(&[])
-}
-
-fn script(line: &[u8]) -> Result<Program, Errno> {
-    let end = line
-        .iter()
-        .position(|&byte| matches!(byte, b'\n' | 0))
-        .unwrap_or(line.len());
-    let line = trim(line.get(..end).unwrap_or(&[]));
-    let split = line.iter().position(is_blank).unwrap_or(line.len());
-    let (name, rest) = line.split_at_checked(split).unwrap_or((line, &[]));
-    if name.is_empty() {
-        return Ok(Program::Unknown);
-    }
-    let rest = trim(rest);
-    let text = |bytes: &[u8]| PathBuffer::of(&[bytes]).ok_or(Errno::ENAMETOOLONG);
-    let argument = if rest.is_empty() {
-        None
-    } else {
-        Some(text(rest)?)
-    };
-    Ok(Program::Script {
-        interpreter: text(name)?,
-        argument,
-    })
 }
