@@ -16,7 +16,7 @@ family! {
         descriptors::forget(fd);
         next(fd)
     }
-    close, __close, __libc_close
+    close; __close, __libc_close
 }
 
 /// Closes a range in pieces around the shim's own descriptors.

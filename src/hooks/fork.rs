@@ -91,7 +91,7 @@ family! {
         descriptors::share();
         next(socket, message, flags)
     }
-    sendmsg, __sendmsg
+    sendmsg; __sendmsg
 }
 family! {
     quick (!descriptors::has_own())
@@ -99,5 +99,5 @@ family! {
         descriptors::share();
         next(socket, messages, count, flags)
     }
-    sendmmsg, __sendmmsg
+    sendmmsg; __sendmmsg
 }

@@ -53,7 +53,7 @@ family! {
         }
         next(fd, buffer, count)
     }
-    read(READ), __read(READ), __libc_read(READ), write(WRITE), __write(WRITE), __libc_write(WRITE)
+    read(READ), write(WRITE); __read(READ), __libc_read(READ), __write(WRITE), __libc_write(WRITE)
 }
 family! {
     quick (is_foreign(fd))
@@ -63,7 +63,7 @@ family! {
         }
         next(fd, buffer, count, offset)
     }
-    pread64(READ), __pread64(READ), __libc_pread64(READ), pwrite64(WRITE), __pwrite64(WRITE), __libc_pwrite64(WRITE)
+    pread64(READ), pwrite64(WRITE); __pread64(READ), __libc_pread64(READ), __pwrite64(WRITE), __libc_pwrite64(WRITE)
 }
 family! {
     quick (is_foreign(fd))
@@ -77,7 +77,7 @@ family! {
         }
         next(fd, buffer, count, narrow, low, high)
     }
-    pread(READ), __libc_pread(READ), pwrite(WRITE), __libc_pwrite(WRITE)
+    pread(READ), pwrite(WRITE); __libc_pread(READ), __libc_pwrite(WRITE)
 }
 
 // The fortified forms end the program when the buffer is too small for the count: that judgement stays with libc.
@@ -176,7 +176,7 @@ family! {
             None => next(fd, offset, whence),
         }
     }
-    lseek64, llseek, __lseek64, __libc_lseek64
+    lseek64; llseek, __lseek64, __libc_lseek64
 }
 
 family! {
@@ -196,5 +196,5 @@ family! {
             None => next(fd, first, second, third, fourth),
         }
     }
-    lseek, __lseek, __libc_lseek
+    lseek; __lseek, __libc_lseek
 }

@@ -31,5 +31,5 @@ family! {
         }
         result
     }
-    ioctl, __ioctl, __ioctl_time64
+    ioctl, __ioctl_time64; __ioctl
 }

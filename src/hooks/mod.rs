@@ -36,7 +36,8 @@ macro_rules! real {
 
 /// Symbols with one body. `next` in `|next, mark|` is the next definition of the symbol that was called, and `mark` the
 /// number that the symbol has in brackets. Where `quick (test)` is given and holds, a call goes to the next definition
-/// without a frame: the test is a few instructions, and this is all that most calls of the guest ever meet.
+/// without a frame: the test is a few instructions, and this is all that most calls of the guest ever meet. Names behind a
+/// semicolon are second names that programs hardly ever use; they go without the test.
 macro_rules! family {
     (
         fn $family:ident $arguments:tt -> $result:ty
@@ -50,10 +51,11 @@ macro_rules! family {
         quick $test:tt
         fn $family:ident $arguments:tt -> $result:ty
         |$next:ident $(, $mark:ident)?| $body:block
-        $($name:ident $(($value:expr))?),* $(,)?
+        $($name:ident $(($value:expr))?),* $(; $($rare:ident $(($rare_value:expr))?),*)?
     ) => {
         family! { @body fn $family $arguments -> $result, $next, $($mark)?, $body }
         $(family! { @name $name, 0 $(+ $value)?, $test, fn $family $arguments -> $result })*
+        $($(family! { @name $rare, 0 $(+ $rare_value)?, (false), fn $family $arguments -> $result })*)?
     };
     (@body fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty, $next:ident, $($mark:ident)?, $body:block) => {
         #[inline(never)]
@@ -78,6 +80,7 @@ macro_rules! family {
     };
 }
 
+mod aio;
 mod dir;
 mod exec;
 mod fd;

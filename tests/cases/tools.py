@@ -216,6 +216,12 @@ def shared_meanwhile(lab):
     lab.guest(lab.board(SMALL_NOR), ["reopen", "threads", "/dev/mtd1"]).ok()
 
 
+@case("aio: what is written to flash asynchronously is there, and what cannot be done so is refused")
+def asynchronous(lab):
+    for device, board in (("/dev/mtd1", SMALL_NOR), ("/dev/mtdblock1", SMALL_NOR)):
+        lab.guest(lab.board(board, device[5:]), ["reopen", "aio", device]).ok()
+
+
 @case("streams: freopen for writing keeps its stream, and its bytes arrive")
 def reopened_for_writing(lab):
     board = lab.board(SMALL_NOR)

@@ -2,9 +2,13 @@
  * reopen mixed DEV: streams and write() on one open flash file, by turns.
  * reopen formatted DEV: dprintf, vdprintf and their checked forms between writes.
  * reopen threads DEV: one thread writes byte after byte while another forks, which gives the position to the children.
+ * reopen aio DEV: asynchronous transfers, here and on a plain file at the same time.
  * reopen openat2 DEV: opens it by that system call, for which C libraries have no name. */
 #define _GNU_SOURCE
+#include <aio.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -99,6 +103,33 @@ static int threads(char *name)
 	return 0;
 }
 
+static ssize_t finished(struct aiocb *control)
+{
+	while (aio_error(control) == EINPROGRESS) aio_suspend((const struct aiocb **)&control, 1, NULL);
+	return aio_error(control) ? -aio_error(control) : aio_return(control);
+}
+
+static int aio(const char *name)
+{
+	char seen[8] = "", byte = 0;
+	int fd = open(name, O_RDWR), plain = fileno(tmpfile());
+	struct aiocb write_one = { .aio_fildes = fd, .aio_buf = "flash", .aio_nbytes = 5, .aio_offset = 3, .aio_lio_opcode = LIO_WRITE };
+	struct aiocb read_one = { .aio_fildes = fd, .aio_buf = seen, .aio_nbytes = 6, .aio_offset = 2, .aio_sigevent.sigev_notify = SIGEV_NONE };
+	struct aiocb write_other = { .aio_fildes = plain, .aio_buf = "plain", .aio_nbytes = 5, .aio_offset = 1, .aio_lio_opcode = LIO_WRITE };
+	struct aiocb beyond = { .aio_fildes = fd, .aio_buf = "x", .aio_nbytes = 1, .aio_offset = 0x7fffffff };
+	struct aiocb *both[] = { &write_other, NULL, &write_one }, *other[] = { &write_other, NULL };
+	if (aio_write(&write_one) || finished(&write_one) != 5) return 1;
+	if (aio_read(&read_one) || finished(&read_one) != 6 || memcmp(seen, "\377flash", 6)) return 2;
+	if (aio_write(&write_other) || finished(&write_other) != 5 || pread(plain, seen, 5, 1) != 5 || memcmp(seen, "plain", 5)) return 3;
+	if (aio_write(&beyond) || finished(&beyond) >= 0) return 4;
+	/* What only libc could tell is refused, and nothing is done. */
+	write_one.aio_sigevent.sigev_signo = SIGUSR1, write_one.aio_offset = 100;
+	if (!aio_write(&write_one) || errno != ENOSYS) return 5;
+	if (!lio_listio(LIO_WAIT, both, 3, NULL) || errno != ENOSYS) return 6;
+	if (lio_listio(LIO_WAIT, other, 2, NULL) || finished(&write_other) != 5) return 7;
+	return pread(fd, &byte, 1, 100) != 1 || byte != '\377';
+}
+
 int main(int argc, char **argv)
 {
 	struct mtd_info_user info;
@@ -107,6 +138,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "mixed")) return mixed(argv[2]) ? 7 : 0;
 	if (!strcmp(argv[1], "formatted")) return formatted(argv[2]) ? 9 : 0;
 	if (!strcmp(argv[1], "threads")) return threads(argv[2]) ? 8 : 0;
+	if (!strcmp(argv[1], "aio")) return aio(argv[2]) * 10;
 	if (!strcmp(argv[1], "openat2")) {
 		unsigned long long how[3] = { O_RDWR };
 		int fd = (int)syscall(437, AT_FDCWD, argv[2], how, sizeof how);
