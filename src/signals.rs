@@ -91,8 +91,8 @@ fn in_front() -> u32 {
 
 unsafe extern "C" fn deliver(number: i32, info: *mut c_void, context: *mut c_void) {
     let [handler, flags, ..] = noted(number);
-    if process_lock::is_held_here()
-        && let Some(thread) = HELD_BACK.get(number as usize)
+    if let Some(thread) = HELD_BACK.get(number as usize)
+        && (process_lock::is_held_here() || waits_here(thread))
     {
         if flags & SA_RESETHAND != 0 {
             // The system has just taken it away.
@@ -108,7 +108,7 @@ unsafe extern "C" fn deliver(number: i32, info: *mut c_void, context: *mut c_voi
                     word.store(unsafe { info.cast::<u32>().add(index).read() }, Relaxed);
                 }
             }
-            thread.store(sys::call!(libc::SYS_gettid) as u32, Relaxed);
+            thread.store(this_thread(), Relaxed);
         }
         ANY_HELD_BACK.store(true, Relaxed);
         return;
@@ -119,6 +119,18 @@ unsafe extern "C" fn deliver(number: i32, info: *mut c_void, context: *mut c_voi
             let handler: Handler = core::mem::transmute(handler as usize);
             handler(number, info, context);
         }
+    }
+}
+
+fn this_thread() -> u32 {
+    sys::call!(libc::SYS_gettid) as u32
+}
+
+/// Whether one of its kind is noted that this thread has not raised again yet: it must not be overtaken.
+fn waits_here(thread: &AtomicU32) -> bool {
+    match thread.load(Relaxed) {
+        0 => false,
+        noted => noted == this_thread(),
     }
 }
 
@@ -137,6 +149,8 @@ pub fn raise_held_back() {
 
 #[cold]
 fn raise() {
+    // Those that come meanwhile wait behind the ones that are raised here.
+    let blocked = sys::block_signals();
     ANY_HELD_BACK.store(false, Relaxed);
     for (number, (held_back, info)) in HELD_BACK.iter().zip(&INFO).enumerate() {
         if held_back.load(Relaxed) == 0 {
@@ -160,6 +174,7 @@ fn raise() {
             let _ = sys::call!(libc::SYS_tgkill, pid, thread, number);
         }
     }
+    sys::restore_signals(&blocked);
 }
 
 /// What the guest must be told where it would see our function: `before` is what it had installed.
