@@ -53,7 +53,7 @@ pub fn are_elsewhere() -> bool {
 
 #[cold]
 fn ask() -> u8 {
-    note(with_state(|state| state.rules_summary()));
+    note(world::rules_summary());
     STATE.load(Relaxed)
 }
 

@@ -545,8 +545,10 @@ pub fn remember_private(fd: i32) {
 }
 
 pub fn forget_private(fd: i32) {
-    for slot in &PRIVATE {
-        slot.change(fd, AtomicFd::NONE);
+    if fd >= PRIVATE_LOWEST.load(Relaxed) {
+        for slot in &PRIVATE {
+            slot.change(fd, AtomicFd::NONE);
+        }
     }
     forget(fd);
 }

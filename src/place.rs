@@ -34,6 +34,8 @@ pub fn remember_board(directory: &[u8]) {
 
 /// Where to look for the board, in this order; the last place is made when nothing is found.
 pub enum Place {
+    /// As the environment says, which is there as long as the program.
+    Named(&'static CStr),
     /// A directory or a configuration that exists.
     Found(PathBuffer),
     /// Nothing is configured: this directory may be made.
@@ -42,13 +44,12 @@ pub enum Place {
 
 pub fn find_board() -> Option<Place> {
     if let Some(value) = environment(VARIABLE) {
-        let value = value.to_bytes();
-        let whole = if value.first() == Some(&b'/') {
-            PathBuffer::of(&[value])
+        let bytes = value.to_bytes();
+        return if bytes.first() == Some(&b'/') {
+            Some(Place::Named(value))
         } else {
-            paths::absolute(sys::AT_FDCWD, value)
+            paths::absolute(sys::AT_FDCWD, bytes).map(Place::Found)
         };
-        return whole.map(Place::Found);
     }
     if HINT.1.load(core::sync::atomic::Ordering::Acquire) {
         // SAFETY: written before the flag was set, and never again.

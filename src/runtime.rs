@@ -48,6 +48,7 @@ const PT_DYNAMIC: u32 = 2;
 const PT_PHDR: u32 = 6;
 const DT_HASH: usize = 4;
 const DT_STRTAB: usize = 5;
+const DT_PLTGOT: usize = 3;
 const DT_SYMTAB: usize = 6;
 const DT_DEBUG: usize = 21;
 const DT_GNU_HASH: usize = 0x6fff_fef5;
@@ -63,86 +64,130 @@ const AT_PHENT: usize = 4;
 const AT_PHNUM: usize = 5;
 /// Of some bytes above the first frame.
 const AT_RANDOM: usize = 25;
+const AUXV_KEYS: usize = 32;
 
 unsafe extern "C" {
     static _DYNAMIC: [usize; 2];
+    /// Where the library begins in memory.
+    static __ehdr_start: u8;
 }
-core::arch::global_asm!(".hidden _DYNAMIC", ".hidden dlsym");
+core::arch::global_asm!(".hidden _DYNAMIC", ".hidden __ehdr_start", ".hidden dlsym");
 
-static R_DEBUG: AtomicUsize = AtomicUsize::new(0);
 static STACK_BEGIN: AtomicUsize = AtomicUsize::new(0);
-
-/// Above all frames of the thread that began the program; 0: not known.
-pub fn stack_begin() -> usize {
-    STACK_BEGIN.load(Ordering::Relaxed)
-}
-
 static HAS_NEON: AtomicBool = AtomicBool::new(false);
+/// No address of a stack, for one that cannot be found out.
+const NOWHERE: usize = 1;
+
+/// Above all frames of the thread that began the program.
+pub fn stack_begin() -> usize {
+    match STACK_BEGIN.load(Ordering::Relaxed) {
+        0 => {
+            auxv();
+            STACK_BEGIN.load(Ordering::Relaxed)
+        }
+        begin => begin,
+    }
+}
 
 /// Whether the processor has it (`qemu-arm -cpu cortex-m3` and others do not).
 pub fn has_neon() -> bool {
-    !r_debug().is_null() && HAS_NEON.load(Ordering::Relaxed)
+    stack_begin();
+    HAS_NEON.load(Ordering::Relaxed)
+}
+
+/// What the kernel told the program when it began, by its keys; zeros where it cannot be read.
+#[inline(never)]
+fn auxv() -> [usize; AUXV_KEYS] {
+    let mut values = [0; AUXV_KEYS];
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    if let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/proc/self/auxv", flags, 0) {
+        let mut pairs = [[0usize; 2]; 64];
+        let length = sys::read(fd, pairs.as_mut_ptr() as usize, size_of_val(&pairs)).unwrap_or(0);
+        sys::close(fd);
+        for &[key, value] in pairs.iter().take(length / 8) {
+            if let Some(place) = values.get_mut(key) {
+                *place = value;
+            }
+        }
+    }
+    STACK_BEGIN.store(values[AT_RANDOM].max(NOWHERE), Ordering::Relaxed);
+    HAS_NEON.store(values[AT_HWCAP] & HWCAP_NEON != 0, Ordering::Relaxed);
+    values
 }
 
 /// The loader's `r_debug`, from the program's own dynamic section.
+#[cold]
 fn r_debug() -> *const RDebug {
-    let cached = R_DEBUG.load(Ordering::Relaxed);
-    if cached != 0 {
-        return cached as *const RDebug;
-    }
-    let Ok(fd) = sys::openat(
-        sys::AT_FDCWD,
-        c"/proc/self/auxv",
-        libc::O_RDONLY | libc::O_CLOEXEC,
-        0,
-    ) else {
-        return core::ptr::null();
-    };
-    let mut auxv = [[0usize; 2]; 64];
-    let length = sys::checked(sys::call!(
-        libc::SYS_read,
-        fd,
-        auxv.as_mut_ptr(),
-        size_of_val(&auxv)
-    ))
-    .unwrap_or(0);
-    sys::close(fd);
-    let value = |key: usize| {
-        auxv.iter()
-            .take(length / 8)
-            .find(|pair| pair[0] == key)
-            .map_or(0, |pair| pair[1])
-    };
-    STACK_BEGIN.store(value(AT_RANDOM), Ordering::Relaxed);
-    HAS_NEON.store(value(AT_HWCAP) & HWCAP_NEON != 0, Ordering::Relaxed);
-    let (headers, count) = (value(AT_PHDR) as *const ProgramHeader, value(AT_PHNUM));
-    if value(AT_PHENT) != size_of::<ProgramHeader>() || headers.is_null() {
+    let values = auxv();
+    let (headers, count) = (values[AT_PHDR] as *const ProgramHeader, values[AT_PHNUM]);
+    if values[AT_PHENT] != size_of::<ProgramHeader>() || headers.is_null() {
         // Without this nothing can be passed on; to go on would break every call of the guest.
         sys::report(&[b"/proc is not this process's (another PID namespace's?): mount a fresh one; the program ends here"]);
         sys::call!(libc::SYS_exit_group, 127);
     }
     // SAFETY: the kernel maps the program headers at AT_PHDR, AT_PHNUM of them, for the life of the process.
     let headers = unsafe { core::slice::from_raw_parts(headers, count) };
-    let Some(own) = headers.iter().find(|header| header.kind == PT_PHDR) else {
+    let of_kind = |kind| headers.iter().find(|header| header.kind == kind);
+    let (Some(own), Some(dynamic)) = (of_kind(PT_PHDR), of_kind(PT_DYNAMIC)) else {
         return core::ptr::null();
     };
     let base = (headers.as_ptr() as usize).wrapping_sub(own.address);
-    let Some(dynamic) = headers.iter().find(|header| header.kind == PT_DYNAMIC) else {
-        return core::ptr::null();
-    };
-    let mut entry = base.wrapping_add(dynamic.address) as *const [usize; 2];
+    let entries = base.wrapping_add(dynamic.address) as *const [usize; 2];
+    // SAFETY: PT_DYNAMIC points to an array that ends with DT_NULL.
+    unsafe { dynamic_value(entries, DT_DEBUG) as *const RDebug }
+}
+
+/// Of the first entry with this tag; 0 where there is none.
+///
+/// # Safety
+/// `entry` points to a dynamic section, which ends with DT_NULL.
+unsafe fn dynamic_value(mut entry: *const [usize; 2], wanted: usize) -> usize {
     loop {
-        // SAFETY: PT_DYNAMIC points to an array that ends with DT_NULL.
+        // SAFETY: not yet behind the end.
         let [tag, value] = unsafe { *entry };
-        if tag == DT_DEBUG {
-            R_DEBUG.store(value, Ordering::Relaxed);
-            return value as *const RDebug;
+        if tag == wanted || tag == 0 {
+            return if tag == 0 { 0 } else { value };
         }
-        if tag == 0 {
-            return core::ptr::null();
-        }
-        // SAFETY: not yet at the end of the array.
+        // SAFETY: as above.
         entry = unsafe { entry.add(1) };
+    }
+}
+
+/// glibc relocates the pointers of a dynamic section in place, musl and uClibc do not.
+fn relocated(value: usize, base: usize) -> usize {
+    if value != 0 && value < base {
+        value.wrapping_add(base)
+    } else {
+        value
+    }
+}
+
+/// The loader's entry of this library; null where it cannot be found.
+static OWN_ENTRY: AtomicUsize = AtomicUsize::new(0);
+
+fn own_entry() -> *const LinkMap {
+    let known = OWN_ENTRY.load(Ordering::Relaxed);
+    if known != 0 {
+        return known as *const LinkMap;
+    }
+    let own = (&raw const _DYNAMIC).cast::<[usize; 2]>();
+    // SAFETY: the second word of DT_PLTGOT is the loader's: glibc and uClibc keep the entry there when they bind lazily, and
+    // others leave it zero. Else the list is walked, which the loader keeps valid.
+    unsafe {
+        let table = relocated(
+            dynamic_value(own, DT_PLTGOT),
+            &raw const __ehdr_start as usize,
+        );
+        let mut entry = *(table as *const *const LinkMap).add(1);
+        if entry.is_null() || (*entry).dynamic != own {
+            let debug = r_debug();
+            entry = debug.as_ref().map_or(core::ptr::null(), |debug| debug.map);
+            while !entry.is_null() && (*entry).dynamic != own {
+                entry = (*entry).next;
+            }
+        }
+        OWN_ENTRY.store(entry as usize, Ordering::Relaxed);
+        entry
     }
 }
 
@@ -160,39 +205,31 @@ impl Tables {
     /// # Safety
     /// `map` must be an entry of the loader's list.
     unsafe fn of(map: &LinkMap) -> Tables {
-        let mut tables = Tables {
-            base: map.base,
-            hash: 0,
-            gnu_hash: 0,
-            symbols: 0,
-            strings: 0,
-            versions: 0,
-        };
-        // glibc relocates the pointers of a dynamic section in place, musl and uClibc do not.
-        let fix = |value: usize| {
-            if value < map.base {
-                value.wrapping_add(map.base)
-            } else {
-                value
-            }
-        };
+        let mut low = [0; DT_SYMTAB + 1];
+        let (mut gnu_hash, mut versions) = (0, 0);
         let mut entry = map.dynamic;
         while !entry.is_null() {
             // SAFETY: the dynamic section of a loaded object ends with DT_NULL.
             let [tag, value] = unsafe { *entry };
-            match tag {
-                0 => break,
-                DT_HASH => tables.hash = fix(value),
-                DT_GNU_HASH => tables.gnu_hash = fix(value),
-                DT_STRTAB => tables.strings = fix(value),
-                DT_SYMTAB => tables.symbols = fix(value),
-                DT_VERSYM => tables.versions = fix(value),
-                _ => {}
+            if tag == 0 {
+                break;
             }
+            if let Some(place) = low.get_mut(tag) {
+                *place = value;
+            }
+            gnu_hash = if tag == DT_GNU_HASH { value } else { gnu_hash };
+            versions = if tag == DT_VERSYM { value } else { versions };
             // SAFETY: as above.
             entry = unsafe { entry.add(1) };
         }
-        tables
+        Tables {
+            base: map.base,
+            hash: relocated(low[DT_HASH], map.base),
+            gnu_hash: relocated(gnu_hash, map.base),
+            symbols: relocated(low[DT_SYMTAB], map.base),
+            strings: relocated(low[DT_STRTAB], map.base),
+            versions: relocated(versions, map.base),
+        }
     }
 
     /// Address of symbol `index` if it is a default definition called `name`.
@@ -204,8 +241,8 @@ impl Tables {
         unsafe {
             let symbol = &*(self.symbols as *const Symbol).add(index as usize);
             let kind = symbol.info & 15;
-            let defined = symbol.section != 0 && symbol.value != 0;
-            if !defined || !(kind <= STT_FUNC || kind == STT_GNU_IFUNC) {
+            let defined = (symbol.section != 0) & (symbol.value != 0);
+            if !defined | !((kind <= STT_FUNC) | (kind == STT_GNU_IFUNC)) {
                 return None;
             }
             if self.versions != 0
@@ -213,8 +250,12 @@ impl Tables {
             {
                 return None;
             }
-            if CStr::from_ptr((self.strings + symbol.name as usize) as *const c_char) != name {
-                return None;
+            let mut own = (self.strings + symbol.name as usize) as *const u8;
+            for &byte in name.to_bytes_with_nul() {
+                if *own != byte {
+                    return None;
+                }
+                own = own.add(1);
             }
             let address = self.base.wrapping_add(symbol.value);
             if kind == STT_GNU_IFUNC {
@@ -259,7 +300,7 @@ impl Tables {
             }
             let buckets = table.add(4 + bloom_words as usize);
             let chains = buckets.add(bucket_count as usize);
-            let mut index = *buckets.add((hash % bucket_count) as usize);
+            let mut index = *buckets.add(remainder(hash, bucket_count) as usize);
             if index < first {
                 return None;
             }
@@ -293,7 +334,7 @@ impl Tables {
             if bucket_count == 0 {
                 return None;
             }
-            let mut index = *table.add(2 + (hash % bucket_count) as usize);
+            let mut index = *table.add(2 + remainder(hash, bucket_count) as usize);
             while index != 0 {
                 if let Some(address) = self.definition(index, name) {
                     return Some(address);
@@ -305,27 +346,37 @@ impl Tables {
     }
 }
 
+/// Of a division by what is not 0, in two jumps: the compiler's own is a dozen of them.
+fn remainder(number: u32, divisor: u32) -> u32 {
+    let (mut rest, mut step) = (number, divisor << divisor.leading_zeros());
+    loop {
+        rest -= if rest >= step { step } else { 0 };
+        if step == divisor {
+            return rest;
+        }
+        step >>= 1;
+    }
+}
+
 /// Walks the loaded objects; `after_self` starts behind this library, as RTLD_NEXT does.
 fn find(name: &CStr, after_self: bool) -> Option<usize> {
-    let debug = r_debug();
-    if debug.is_null() {
-        return None;
-    }
-    let own = (&raw const _DYNAMIC).cast::<[usize; 2]>();
     // SAFETY: the loader keeps the list valid; entries are only added behind us or removed by dlclose of others.
     unsafe {
-        let mut entry = (*debug).map;
-        let mut reached = !after_self;
-        while !entry.is_null() {
-            let map = &*entry;
-            if reached && let Some(address) = Tables::of(map).find(name) {
+        let mut entry = own_entry().as_ref()?;
+        if after_self {
+            entry = entry.next.as_ref()?;
+        } else {
+            while let Some(previous) = entry.previous.as_ref() {
+                entry = previous;
+            }
+        }
+        loop {
+            if let Some(address) = Tables::of(entry).find(name) {
                 return Some(address);
             }
-            reached |= map.dynamic == own;
-            entry = map.next;
+            entry = entry.next.as_ref()?;
         }
     }
-    None
 }
 
 /// A symbol anywhere in the program: the first object that defines it, as the loader would bind it.

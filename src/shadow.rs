@@ -120,9 +120,12 @@ pub fn is_hardware(path: &[u8]) -> bool {
 /// The attribute that an absolute path names, if it names one.
 pub fn attribute(path: &[u8]) -> Option<Attribute> {
     // Through links, to the directory of the device. Where no tree can be made, most names are as good.
-    let resolved = match tree() {
-        Some(tree) => resolve_in(tree, path)?,
-        None => PathBuffer::of(&[path])?,
+    let resolved = match below_class(path) {
+        Some(below) => PathBuffer::of(&[b"/sys/devices/virtual/mtd/mtd", below])?,
+        None => match tree() {
+            Some(tree) => resolve_in(tree, path)?,
+            None => PathBuffer::of(&[path])?,
+        },
     };
     let (device, _) = paths::split(resolved.bytes())?;
     let (_, device) = paths::split(device)?;
@@ -131,6 +134,15 @@ pub fn attribute(path: &[u8]) -> Option<Attribute> {
         path: resolved,
     };
     attributes::has_attribute(&attribute).then_some(attribute)
+}
+
+/// The rest of `/sys/class/mtd/mtd0/size` and its like, which is known to be no further link if no chip has a place; also
+/// of `/sys/class/mtd/mtd0`, which is no attribute.
+fn below_class(path: &[u8]) -> Option<&[u8]> {
+    let below = path.strip_prefix(b"/sys/class/mtd/mtd")?;
+    let slashes = below.iter().filter(|&&byte| byte == b'/').count();
+    // The block device has another name there.
+    (slashes <= 1 && below.first() != Some(&b'b') && !any_hardware()).then_some(below)
 }
 
 /// The guest's name of what a name of ours leads to.

@@ -14,6 +14,7 @@ use crate::settings::BOARD as VARIABLE;
 use crate::sys::Kernel;
 use chardev::{Device, OpenFile, Session};
 use core::cell::UnsafeCell;
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use flash::{Chip, Known, Ledger};
 use image::board::CHIPS_MAX;
@@ -99,7 +100,11 @@ impl State {
 
     #[inline(never)]
     fn open_board(&mut self, create: bool) {
-        let opened = match find_board() {
+        let place = find_board();
+        // Children find the same board, wherever they are started.
+        let is_told = matches!(place, Some(Place::Named(_)));
+        let opened = match place {
+            Some(Place::Named(path)) => Board::open(&Kernel, path),
             Some(Place::Found(path)) => Board::open(&Kernel, path.c_str()),
             Some(Place::Default(path)) if create => {
                 let _ = Kernel.mkdir(path.c_str());
@@ -109,9 +114,7 @@ impl State {
         };
         match opened {
             Ok(board) => {
-                // Children find the same board, wherever they are started.
-                if environment(VARIABLE).is_none_or(|value| value.to_bytes().first() != Some(&b'/'))
-                {
+                if !is_told {
                     let conf = board.conf_path();
                     crate::settings::set(VARIABLE, conf.as_cstr());
                 }
@@ -134,18 +137,12 @@ impl State {
         Some((self.board.as_ref()?.rules(), &mut self.window))
     }
 
-    /// What rules there are. The board does not stay open for that, and mistakes in it are told to who needs it.
-    pub fn rules_summary(&mut self) -> u32 {
+    #[cold]
+    fn summary_of_opened(&mut self, path: &CStr) -> u32 {
         if let Some(board) = self.board.as_ref() {
             return board.summary();
         }
-        let Some(Place::Found(path)) = find_board() else {
-            return 0;
-        };
-        if let Some(summary) = Board::summary_of(&Kernel, path.c_str()) {
-            return summary;
-        }
-        let Ok(board) = Board::open(&Kernel, path.c_str()) else {
+        let Ok(board) = Board::open(&Kernel, path) else {
             return 0;
         };
         let rules = board.summary();
@@ -184,8 +181,8 @@ impl State {
         }
         match ChipFiles::open(&Kernel, board, chip) {
             Ok(mut files) => {
-                if crate::runtime::has_neon()
-                    && let Some(code) = &mut files.code
+                if let Some(code) = &mut files.code
+                    && crate::runtime::has_neon()
                 {
                     code.quicken(crate::hamming::codes);
                 }
@@ -421,6 +418,19 @@ pub fn copy_out(address: usize, from: &[u8]) -> Result<(), Errno> {
             .copy_out(address, from)
             .map_err(|_| Errno::EFAULT)
     })
+}
+
+/// What rules there are: asked in every program, and nearly always a few bytes of a file tell it. The board does not stay open for
+/// that, and mistakes in it are told to who needs it.
+pub fn rules_summary() -> u32 {
+    let place = find_board();
+    let path = match &place {
+        Some(Place::Named(path)) => path,
+        Some(Place::Found(path)) => path.c_str(),
+        _ => return 0,
+    };
+    Board::summary_of(&Kernel, path)
+        .unwrap_or_else(|| with_state(|state| state.summary_of_opened(path)))
 }
 
 /// Whether there is any flash, without making some.

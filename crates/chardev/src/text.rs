@@ -27,6 +27,40 @@ impl<'a> Text<'a> {
             }
         }
     }
+
+    /// Without the formatting of the language, which is a hundred jumps when it is used first.
+    fn push_decimal(&mut self, mut number: u64) {
+        let mut digits = [0; 20];
+        let mut length = 0;
+        for digit in digits.iter_mut().rev() {
+            let tenth = match u32::try_from(number) {
+                // The compiler would call a division.
+                Ok(small) => u64::from(small) * 0xcccc_cccd >> 35,
+                Err(_) => number / 10,
+            };
+            *digit = b'0' + (number - 10 * tenth) as u8;
+            length += 1;
+            number = tenth;
+            if number == 0 {
+                break;
+            }
+        }
+        self.push(digits.get(digits.len() - length..).unwrap_or(&[]));
+    }
+
+    /// At least so many digits.
+    fn push_hexadecimal(&mut self, mut number: u64, digits: u32) {
+        let mut started = false;
+        for place in (0..16).rev() {
+            number = number.rotate_left(4);
+            let digit = (number & 15) as u8;
+            started |= (digit != 0) | (place < digits);
+            let letter = if digit < 10 { b'0' } else { b'a' - 10 };
+            if started {
+                self.push(&[letter + digit]);
+            }
+        }
+    }
 }
 
 impl Write for Text<'_> {
@@ -40,12 +74,13 @@ pub const PROC_MTD_HEADER: &[u8] = b"dev:    size   erasesize  name\n";
 
 /// One line of /proc/mtd.
 pub fn proc_mtd_line(text: &mut Text<'_>, device: &Device<'_>) {
-    // Writing to a Text cannot fail.
-    let _ = write!(
-        text,
-        "mtd{}: {:08x} {:08x} \"",
-        device.index, device.size, device.erasesize
-    );
+    text.push(b"mtd");
+    text.push_decimal(device.index.into());
+    text.push(b": ");
+    text.push_hexadecimal(device.size, 8);
+    text.push(b" ");
+    text.push_hexadecimal(device.erasesize.into(), 8);
+    text.push(b" \"");
     text.push(device.name);
     text.push(b"\"\n");
 }
@@ -161,6 +196,47 @@ fn type_name(number: u8) -> &'static str {
     }
 }
 
+/// The value behind a letter. Most are put into a list: to choose one first is a chain of as many jumps.
+fn number_of(letter: u8, device: &Device<'_>, stats: EccStats, bitflip_threshold: u32) -> u64 {
+    match letter {
+        b's' => return device.size,
+        b'S' => return device.size / block::SECTOR_SIZE,
+        b'p' => return device.parent_offset,
+        _ => {}
+    }
+    let geometry = device.geometry;
+    let index = device.index;
+    let regions = if device.is_partition {
+        0
+    } else {
+        geometry.region_count
+    };
+    let numbers = [
+        index,
+        index * 2,
+        index * 2 + 1,
+        index + 1,
+        (!device.is_writeable()).into(),
+        device.erasesize,
+        geometry.writesize,
+        geometry.writesize >> geometry.subpage_shift,
+        geometry.oobsize,
+        geometry.oobavail(),
+        regions.into(),
+        geometry.ecc_strength(),
+        geometry.ecc_step_size(),
+        bitflip_threshold,
+        stats.corrected,
+        stats.failed,
+        stats.bad_blocks,
+        stats.bbt_blocks,
+    ];
+    let letters = b"imrdyewuoalhgTCFBR";
+    let mut named = letters.iter().zip(numbers);
+    let number = named.find(|(name, _)| **name == letter);
+    number.map_or(0, |(_, number)| number.into())
+}
+
 /// Value of an attribute with its newline; None if the directory has no such file.
 pub fn attribute(
     text: &mut Text<'_>,
@@ -172,8 +248,7 @@ pub fn attribute(
 ) -> Option<()> {
     let mut rest = template(device, node, name)?.iter();
     while let Some(&byte) = rest.next() {
-        let geometry = device.geometry;
-        let number: u64 = match byte {
+        let number = match byte {
             b'%' => match rest.next()? {
                 b'k' => {
                     text.push(type_name(device.kind_number()).as_bytes());
@@ -184,32 +259,11 @@ pub fn attribute(
                     continue;
                 }
                 b'x' => {
-                    // Writing to a Text cannot fail.
-                    let _ = write!(text, "{:#x}", device.flags);
+                    text.push(b"0x");
+                    text.push_hexadecimal(device.flags.into(), 1);
                     continue;
                 }
-                b'i' => device.index.into(),
-                b'm' => u64::from(device.index) * 2,
-                b'r' => u64::from(device.index) * 2 + 1,
-                b'd' => u64::from(device.index) + 1,
-                b's' => device.size,
-                b'S' => device.size / block::SECTOR_SIZE,
-                b'y' => (!device.is_writeable()).into(),
-                b'p' => device.parent_offset,
-                b'e' => device.erasesize.into(),
-                b'w' => geometry.writesize.into(),
-                b'u' => (geometry.writesize >> geometry.subpage_shift).into(),
-                b'o' => geometry.oobsize.into(),
-                b'a' => geometry.oobavail().into(),
-                b'l' if device.is_partition => 0,
-                b'l' => geometry.region_count.into(),
-                b'h' => geometry.ecc_strength().into(),
-                b'g' => geometry.ecc_step_size().into(),
-                b'T' => bitflip_threshold.into(),
-                b'C' => stats.corrected.into(),
-                b'F' => stats.failed.into(),
-                b'B' => stats.bad_blocks.into(),
-                _ => stats.bbt_blocks.into(),
+                &letter => number_of(letter, device, stats, bitflip_threshold),
             },
             b';' => {
                 text.push(b"\n");
@@ -224,7 +278,7 @@ pub fn attribute(
                 continue;
             }
         };
-        let _ = write!(text, "{number}");
+        text.push_decimal(number);
     }
     Some(())
 }

@@ -212,10 +212,7 @@ impl Geometry {
     pub fn block_count(&self) -> u32 {
         let regions = self.erase_regions();
         if regions.is_empty() {
-            return self
-                .size
-                .checked_div(u64::from(self.erasesize))
-                .unwrap_or(0) as u32;
+            return quotient(self.size, self.erasesize).unwrap_or(0) as u32;
         }
         regions
             .iter()

@@ -41,8 +41,20 @@ const COMMAND_SETS: [CommandSet; 3] = [CommandSet::Other, CommandSet::Intel, Com
 const ALIGNMENTS: [EraseAlignment; 2] =
     [EraseAlignment::StartAndLength, EraseAlignment::LengthOnly];
 
-fn number_of<T: PartialEq>(table: &[T], value: &T) -> u32 {
-    table.iter().position(|entry| entry == value).unwrap_or(0) as u32
+// A value of these is its place in its table.
+const _: () = {
+    let mut place = 0;
+    while place < KINDS.len() {
+        assert!(KINDS[place] as usize == place);
+        assert!(place >= MARKS.len() || MARKS[place] as usize == place);
+        assert!(place >= COMMAND_SETS.len() || COMMAND_SETS[place] as usize == place);
+        assert!(place >= ALIGNMENTS.len() || ALIGNMENTS[place] as usize == place);
+        place += 1;
+    }
+};
+
+fn lock_number(lock: LockScheme) -> u32 {
+    LOCKS.iter().position(|&entry| entry == lock).unwrap_or(0) as u32
 }
 
 fn ecc_number(ecc: Ecc) -> u32 {
@@ -69,7 +81,7 @@ fn ecc_of(number: u32) -> Option<Ecc> {
 pub fn encode(geometry: &Geometry) -> [u32; GEOMETRY_WORDS] {
     let mut words = [0; GEOMETRY_WORDS];
     let fixed = [
-        number_of(&KINDS, &geometry.kind),
+        geometry.kind as u32,
         geometry.size as u32,
         (geometry.size >> 32) as u32,
         geometry.erasesize,
@@ -77,32 +89,30 @@ pub fn encode(geometry: &Geometry) -> [u32; GEOMETRY_WORDS] {
         geometry.oobsize,
         u32::from(geometry.subpage_shift),
         ecc_number(geometry.ecc),
-        number_of(&ALIGNMENTS, &geometry.erase_alignment),
-        number_of(&LOCKS, &geometry.lock),
+        geometry.erase_alignment as u32,
+        lock_number(geometry.lock),
         geometry.otp_user.region_length,
         geometry.otp_user.region_count,
         geometry.otp_factory.region_length,
         geometry.otp_factory.region_count,
         u32::from(geometry.otp_erasable),
         u32::from(geometry.region_count),
-        number_of(&COMMAND_SETS, &geometry.command_set),
-        number_of(&MARKS, &geometry.mark_pages),
+        geometry.command_set as u32,
+        geometry.mark_pages as u32,
     ];
-    for (word, value) in words.iter_mut().zip(fixed) {
-        *word = value;
+    if let Some(front) = words.first_chunk_mut() {
+        *front = fixed;
     }
-    for (place, region) in words
-        .chunks_exact_mut(REGION_WORDS)
-        .skip(REGIONS_AT / REGION_WORDS)
-        .zip(&geometry.regions)
-    {
+    let places = words.get_mut(REGIONS_AT..).unwrap_or(&mut []);
+    let places = places.as_chunks_mut::<REGION_WORDS>().0;
+    for (place, region) in places.iter_mut().zip(&geometry.regions) {
         let offset = region.offset;
-        place.copy_from_slice(&[
+        *place = [
             offset as u32,
             (offset >> 32) as u32,
             region.erasesize,
             region.block_count,
-        ]);
+        ];
     }
     words
 }
@@ -136,25 +146,32 @@ pub fn decode(words: &[u32; GEOMETRY_WORDS]) -> Option<Geometry> {
         places @ ..,
     ] = rest;
     let mut regions = [EraseRegion::default(); ERASE_REGIONS_MAX];
-    for (region, place) in regions.iter_mut().zip(places.chunks_exact(REGION_WORDS)) {
-        if let [low, high, erasesize, block_count] = *place {
-            *region = EraseRegion {
-                offset: join(low, high),
-                erasesize,
-                block_count,
-            };
-        }
+    let places = places.as_chunks::<REGION_WORDS>().0;
+    for (region, &[low, high, erasesize, block_count]) in regions.iter_mut().zip(places) {
+        *region = EraseRegion {
+            offset: join(low, high),
+            erasesize,
+            block_count,
+        };
     }
-    let region_count = u8::try_from(*region_count).ok()?;
+    // One look at all of them.
+    let in_range = ((*kind as usize) < KINDS.len())
+        & (*subpage_shift < 8)
+        & ((*alignment as usize) < ALIGNMENTS.len())
+        & ((*lock as usize) < LOCKS.len())
+        & ((*command_set as usize) < COMMAND_SETS.len())
+        & ((*mark_pages as usize) < MARKS.len())
+        & (*region_count as usize <= ERASE_REGIONS_MAX);
+    if !in_range {
+        return None;
+    }
     Some(Geometry {
         kind: *KINDS.get(*kind as usize)?,
         size: join(*size_low, *size_high),
         erasesize: *erasesize,
         writesize: *writesize,
         oobsize: *oobsize,
-        subpage_shift: u8::try_from(*subpage_shift)
-            .ok()
-            .filter(|&shift| shift < 8)?,
+        subpage_shift: *subpage_shift as u8,
         ecc: ecc_of(*ecc)?,
         erase_alignment: *ALIGNMENTS.get(*alignment as usize)?,
         command_set: *COMMAND_SETS.get(*command_set as usize)?,
@@ -169,7 +186,7 @@ pub fn decode(words: &[u32; GEOMETRY_WORDS]) -> Option<Geometry> {
             region_count: *factory_count,
         },
         otp_erasable: *otp_erasable != 0,
-        region_count: (usize::from(region_count) <= ERASE_REGIONS_MAX).then_some(region_count)?,
+        region_count: *region_count as u8,
         regions,
     })
 }

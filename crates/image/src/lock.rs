@@ -302,8 +302,11 @@ impl<'a> SharedLock<'a> {
 
     fn register_alone(&self, os: &impl Os, pid: u32) -> Result<u32, LockError> {
         let fd = self.state.fd;
-        for attempt in 0..SLOT_MAX {
-            let slot = 1 + pid.wrapping_add(attempt) % SLOT_MAX;
+        for attempt in 0..=SLOT_MAX {
+            let slot = pid.wrapping_add(attempt) & SLOT_MASK;
+            if slot == 0 {
+                continue;
+            }
             match os.lock_byte(fd, SLOT_LOCK_BASE + u64::from(slot), false) {
                 Ok(()) => {
                     self.forget_dead_holder(slot);

@@ -34,13 +34,18 @@ impl Mapping {
         status: &FileStatus,
     ) -> Result<Mapping, i32> {
         let mapping = Mapping::shared(fd, length).ok_or(errno::ENOMEM)?;
+        mapping.fill_holes(os, status)?;
+        Ok(mapping)
+    }
+
+    pub fn fill_holes(&self, os: &impl Os, status: &FileStatus) -> Result<(), i32> {
         if status.stored < status.size {
-            for page in mapping.words().chunks(PAGE_WORDS) {
+            for page in self.words().chunks(PAGE_WORDS) {
                 let touched = page.first().map_or(Ok(()), |word| os.touch(word));
                 touched.map_err(|_| errno::ENOSPC)?;
             }
         }
-        Ok(mapping)
+        Ok(())
     }
 
     /// Zeroed memory of this process.

@@ -26,24 +26,32 @@ impl Stamp {
     }
 
     pub fn words(&self) -> [u32; STAMP_WORDS] {
-        let mut words = [0; STAMP_WORDS];
-        let values = [self.size, self.mtime_ns, self.ctime_ns, self.ino];
-        for (pair, value) in words.chunks_exact_mut(2).zip(values) {
-            pair.copy_from_slice(&[value as u32, (value >> 32) as u32]);
-        }
-        words
+        let high = |value: u64| (value >> 32) as u32;
+        [
+            self.size as u32,
+            high(self.size),
+            self.mtime_ns as u32,
+            high(self.mtime_ns),
+            self.ctime_ns as u32,
+            high(self.ctime_ns),
+            self.ino as u32,
+            high(self.ino),
+        ]
     }
 
     /// A stamp torn by a crash differs from every real one with near certainty, which is the safe side.
     pub fn store(&self, to: &[AtomicU32]) {
-        for (word, value) in to.iter().zip(self.words()) {
-            word.store(value, Ordering::Relaxed);
+        for (word, value) in to.iter().zip(&self.words()) {
+            word.store(*value, Ordering::Relaxed);
         }
     }
 
     pub fn equals(&self, stored: &[AtomicU32]) -> bool {
-        let same = |(word, value): (&AtomicU32, u32)| word.load(Ordering::Relaxed) == value;
-        stored.len() >= STAMP_WORDS && stored.iter().zip(self.words()).all(same)
+        let difference = |so_far: u32, (word, value): (&AtomicU32, &u32)| {
+            so_far | word.load(Ordering::Relaxed) ^ value
+        };
+        let words = self.words();
+        stored.len() >= STAMP_WORDS && stored.iter().zip(&words).fold(0, difference) == 0
     }
 }
 

@@ -14,6 +14,12 @@ fn valid_start(bytes: &[u8]) -> &str {
     }
 }
 
+#[inline(never)]
+fn length_to_zero(bytes: &[u8]) -> usize {
+    let zero = bytes.iter().position(|&byte| byte == 0);
+    zero.unwrap_or(bytes.len())
+}
+
 /// At most `N` bytes of UTF-8.
 #[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
@@ -39,11 +45,16 @@ impl<const N: usize> Text<N> {
 
     /// Bytes of any origin: what is not UTF-8 ends the text.
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        let end = bytes
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(bytes.len());
+        let end = length_to_zero(bytes);
         Self::of(valid_start(bytes.get(..end).unwrap_or(&[])))
+    }
+
+    /// What was a text once: its bytes are in `load`ed memory, with zeros behind them.
+    pub fn loaded(load: impl FnOnce(&mut [u8])) -> Self {
+        let mut result = Self::new();
+        load(&mut result.bytes);
+        result.length = length_to_zero(&result.bytes);
+        result
     }
 
     pub fn push(&mut self, text: &str) {
@@ -140,15 +151,19 @@ impl PathText {
     }
 
     /// `name` below `directory`, or `name` alone when it is absolute.
-    pub fn join(directory: &PathText, name: &str) -> Self {
-        if name.starts_with('/') {
-            return Self::of(name.as_bytes());
+    pub fn join(directory: &PathText, name: impl AsRef<[u8]>) -> Self {
+        Self::joined(directory, name.as_ref())
+    }
+
+    fn joined(directory: &PathText, name: &[u8]) -> Self {
+        if name.first() == Some(&b'/') {
+            return Self::of(name);
         }
         let mut result = *directory;
-        if !directory.as_bytes().is_empty() && !directory.as_bytes().ends_with(b"/") {
+        if !matches!(directory.as_bytes().last(), None | Some(b'/')) {
             result.push(b"/");
         }
-        result.push(name.as_bytes());
+        result.push(name);
         result
     }
 
@@ -161,13 +176,15 @@ impl PathText {
     fn push(&mut self, more: &[u8]) {
         // The last byte stays zero.
         let end = self.length + more.len();
-        let fits = end < PATH_BYTES_MAX && !more.contains(&0);
-        match self.bytes.get_mut(self.length..end).filter(|_| fits) {
-            Some(target) => {
+        let zeros = more
+            .iter()
+            .fold(0, |zeros, &byte| zeros + u32::from(byte == 0));
+        match self.bytes.get_mut(self.length..end) {
+            Some(target) if end < PATH_BYTES_MAX && zeros == 0 => {
                 target.copy_from_slice(more);
                 self.length = end;
             }
-            None => self.is_valid = false,
+            _ => self.is_valid = false,
         }
     }
 
@@ -180,7 +197,8 @@ impl PathText {
         if !self.is_valid {
             return c"";
         }
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+        // SAFETY: nothing is ever written to the last byte, which is zero.
+        unsafe { CStr::from_ptr(self.bytes.as_ptr().cast()) }
     }
 
     pub fn is_valid(&self) -> bool {

@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicU32;
 
 use flash::Geometry;
 
-use super::words::{get, get_text, put, put_text};
+use super::words::{get, get_text, load_words, put, put_text};
 use crate::geometry_words::{self, GEOMETRY_WORDS};
 use crate::text::Text;
 
@@ -119,13 +119,9 @@ impl ChipConfig {
 
     pub(super) fn load(from: &[AtomicU32]) -> Option<ChipConfig> {
         let mut encoded = [0; GEOMETRY_WORDS];
-        for (index, word) in encoded.iter_mut().enumerate() {
-            *word = get(from, index);
-        }
+        load_words(from, &mut encoded);
         let mut bad_block_list = [0; BAD_BLOCKS_MAX];
-        for (index, block) in bad_block_list.iter_mut().enumerate() {
-            *block = get(from, BAD_AT + index);
-        }
+        load_words(from.get(BAD_AT..)?, &mut bad_block_list);
         Some(ChipConfig {
             name: get_text(from, NAME_AT),
             mtd_name: get_text(from, MTD_NAME_AT),

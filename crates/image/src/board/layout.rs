@@ -20,7 +20,7 @@ use super::device::{DEVICE_WORDS, DEVICES_MAX, DeviceTable};
 use super::hardware::{HARDWARE, Place};
 use super::version::VERSION;
 use super::words::{get, get_text, put, put_text};
-use crate::stamp::{STAMP_WORDS, Stamp, checksum};
+use crate::stamp::{STAMP_WORDS, Stamp};
 
 const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"MTDB"), u32::from_ne_bytes(*b"OARD")];
 
@@ -123,31 +123,35 @@ impl<'a> BoardWords<'a> {
 
     /// The front is of this version.
     pub fn is_known(&self) -> bool {
-        let header = [MAGIC[0], MAGIC[1], VERSION];
-        let mut numbers = header.iter().enumerate();
-        numbers.all(|(index, &value)| get(self.words, index) == value)
+        let [magic_0, magic_1, version, ..] = self.words else {
+            return false;
+        };
+        let differs = |word: &AtomicU32, value: u32| word.load(Ordering::Relaxed) ^ value;
+        differs(magic_0, MAGIC[0]) | differs(magic_1, MAGIC[1]) | differs(version, VERSION) == 0
     }
 
     pub fn lock_words(&self) -> Option<(&'a AtomicU32, &'a AtomicU32)> {
         Some((self.words.get(LIVE_AT)?, self.words.get(LIVE_AT + 1)?))
     }
 
+    /// FNV-1a by words, which finds damage likewise: every step can be undone. Of what is in use, as every opening reads it.
     fn sum(&self) -> u32 {
-        let fixed = self
-            .words
-            .get(..DEVICES_AT)
-            .unwrap_or(&[])
-            .iter()
-            .enumerate();
-        let covered = fixed
-            .filter(|(index, _)| *index != CHECKSUM_AT && !(LIVE_AT..CHIPS_AT).contains(index));
-        let rules = self.rules();
-        let count = get(self.words, HARDWARE_COUNT_AT) as usize * HARDWARE_WORDS;
-        let hardware = self.words.get(HARDWARE_AT..RULES_AT).unwrap_or(&[]);
-        let hardware = hardware.iter().take(count);
-        let fixed = covered.map(|(_, word)| word).chain(hardware);
-        let words = fixed.map(|word| word.load(Ordering::Relaxed));
-        checksum(words.chain(rules.fixed()))
+        let step = |hash: u32, word: u32| (hash ^ word).wrapping_mul(0x0100_0193);
+        let chips = self.chip_count() * CHIP_WORDS;
+        let hardware = get(self.words, HARDWARE_COUNT_AT) as usize * HARDWARE_WORDS;
+        let rules = match self.rules().count() {
+            0 => 0,
+            _ => self.rules().fixed().fold(0, step),
+        };
+        let places = [
+            (WORD_COUNT_AT, LIVE_AT - WORD_COUNT_AT),
+            (CHIPS_AT, chips),
+            (HARDWARE_AT, hardware.min(RULES_AT - HARDWARE_AT)),
+        ];
+        places.iter().fold(rules, |hash, &(at, length)| {
+            let words = self.words.iter().skip(at).take(length);
+            words.fold(hash, |hash, word| step(hash, word.load(Ordering::Relaxed)))
+        })
     }
 
     /// Completes the header once all chips and devices are in.
@@ -165,12 +169,18 @@ impl<'a> BoardWords<'a> {
         put(self.words, CHECKSUM_AT, self.sum());
     }
 
-    /// Whole, undamaged and of this version.
-    pub fn is_sound(&self) -> bool {
+    /// Whole, undamaged and of this version: what was in it when it was sealed, and that was sound.
+    pub fn is_whole(&self) -> bool {
         self.is_known()
             && self.words.len() >= BOARD_WORDS
             && get(self.words, WORD_COUNT_AT) == BOARD_WORDS as u32
             && get(self.words, CHECKSUM_AT) == self.sum()
+    }
+
+    /// The same of one that was sealed by somebody else.
+    #[cfg(any(test, feature = "host"))]
+    pub fn is_sound(&self) -> bool {
+        self.is_whole()
             && (0..self.chip_count()).all(|index| {
                 self.chip(index)
                     .is_some_and(|chip| chip.geometry.check().is_ok())

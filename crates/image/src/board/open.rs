@@ -10,18 +10,42 @@ use crate::conf;
 use crate::lock::LockState;
 use crate::make_lock::{MakeLock, PRIVATE_DIRECTORY};
 use crate::mapping::{Mapping, buffer};
-use crate::os::{Fd, FileKind, OpenMode, Os, errno, pread_exact, pwrite_all};
+use crate::os::{Fd, FileKind, FileStatus, OpenMode, Os, errno, pread_exact, pwrite_all};
 use crate::problem::Problem;
 use crate::stamp::Stamp;
 use crate::text::PathText;
 
 pub const CONF_NAME: &str = "mtdshim.conf";
+/// From the directory on.
+const CONF_BELOW: &str = "/mtdshim.conf";
+const COMPILED_BELOW: &str = "/.mtdshim/board";
 const CONF_BYTES_MAX: u64 = 1 << 20;
 
 struct Place {
     directory: PathText,
     conf: PathText,
     compiled: PathText,
+}
+
+/// What `find` finds nearly always, without a look: the board is a directory with a text of the usual name, or that text.
+fn usual(path: &CStr) -> Option<Place> {
+    let path = path.to_bytes();
+    let directory = path.strip_suffix(CONF_BELOW.as_bytes()).unwrap_or(path);
+    if matches!(directory.last(), None | Some(b'/')) {
+        return None;
+    }
+    let directory = PathText::of(directory);
+    Some(Place {
+        directory,
+        conf: directory.with_suffix(CONF_BELOW),
+        compiled: directory.with_suffix(COMPILED_BELOW),
+    })
+}
+
+/// None where anything is not as usual.
+#[inline(never)]
+fn open_usual(os: &impl Os, path: &CStr) -> Option<Board> {
+    open_compiled(os, &usual(path)?, None)
 }
 
 fn find(os: &impl Os, path: &CStr) -> Result<Place, Problem> {
@@ -60,12 +84,20 @@ fn find(os: &impl Os, path: &CStr) -> Result<Place, Problem> {
 }
 
 pub fn open(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
+    match open_usual(os, path) {
+        Some(board) => Ok(board),
+        None => open_or_compile(os, path),
+    }
+}
+
+#[inline(never)]
+fn open_or_compile(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
     let place = find(os, path)?;
     let status = os.stat(place.conf.as_cstr()).map_err(|errno| {
         let fix = "write a configuration, or take the sample in rootfs-overlay/etc";
         Problem::of_errno(&place.conf, "find the configuration", errno, fix)
     })?;
-    if let Some(board) = open_compiled(os, &place, &Stamp::of(&status)) {
+    if let Some(board) = open_compiled(os, &place, Some(&status)) {
         return Ok(board);
     }
     if !can_compile_here(os, &place) {
@@ -73,7 +105,7 @@ pub fn open(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
     }
     let _alone = MakeLock::take(os, &place.directory)?;
     // Another process may have compiled it while we waited.
-    match open_compiled(os, &place, &Stamp::of(&status)) {
+    match open_compiled(os, &place, Some(&status)) {
         Some(board) => Ok(board),
         None => compile_to_file(os, &place),
     }
@@ -89,20 +121,12 @@ fn can_compile_here(os: &impl Os, place: &Place) -> bool {
     os.can_write(directory.as_cstr())
 }
 
-/// The compiled form, when it is there, undamaged and of this text.
-fn open_compiled(os: &impl Os, place: &Place, text: &Stamp) -> Option<Board> {
+/// The compiled form, when it is there, undamaged and of this text, as it looks now or looked before.
+fn open_compiled(os: &impl Os, place: &Place, text: Option<&FileStatus>) -> Option<Board> {
     let fd = os
         .open(place.compiled.as_cstr(), OpenMode::ReadWrite)
         .ok()?;
-    let status = os.fstat(fd).ok();
-    let whole = status.filter(|status| status.size >= BOARD_BYTES as u64);
-    // Where its holes cannot be filled, making it anew fails likewise, with a line.
-    let mapping = whole.and_then(|status| Mapping::stored(os, fd, BOARD_BYTES, &status).ok());
-    let usable = mapping.filter(|mapping| {
-        let words = BoardWords::new(mapping.words());
-        words.is_of(text) && words.is_sound()
-    });
-    match usable {
+    match map_compiled(os, place, fd, text) {
         Some(mapping) => Some(board_of(os, place, mapping, fd)),
         None => {
             os.close(fd);
@@ -111,23 +135,42 @@ fn open_compiled(os: &impl Os, place: &Place, text: &Stamp) -> Option<Board> {
     }
 }
 
+fn map_compiled(os: &impl Os, place: &Place, fd: Fd, text: Option<&FileStatus>) -> Option<Mapping> {
+    // First of all: the emulator forgets all code that it has translated when a file is shared for the first time.
+    let mapping = Mapping::shared(fd, BOARD_BYTES)?;
+    let status = os.fstat(fd).ok()?;
+    let text = match text {
+        Some(text) => Stamp::of(text),
+        None => Stamp::of(&os.stat(place.conf.as_cstr()).ok()?),
+    };
+    if status.size < BOARD_BYTES as u64 {
+        return None;
+    }
+    // Where its holes cannot be filled, making it anew fails likewise, with a line.
+    mapping.fill_holes(os, &status).ok()?;
+    let words = BoardWords::new(mapping.words());
+    (words.is_of(&text) && words.is_whole()).then_some(mapping)
+}
+
 /// From the front of the compiled form, if it is there and of this text.
 pub fn summary_of(os: &impl Os, path: &CStr) -> Option<u32> {
-    let place = find(os, path).ok()?;
+    let usual = usual(path).and_then(|place| summary_at(os, &place));
+    usual.or_else(|| summary_at(os, &find(os, path).ok()?))
+}
+
+fn summary_at(os: &impl Os, place: &Place) -> Option<u32> {
     let text = Stamp::of(&os.stat(place.conf.as_cstr()).ok()?);
     let fd = os.open(place.compiled.as_cstr(), OpenMode::ReadOnly).ok()?;
     let mut front = [0; FRONT_WORDS * 4];
-    let read = pread_exact(os, fd, &mut front, 0);
+    let read = os.pread(fd, &mut front, 0);
     os.close(fd);
-    read.ok()?;
-    let words: [AtomicU32; FRONT_WORDS] = core::array::from_fn(|index| {
-        let bytes = front.get(index * 4..index * 4 + 4);
-        AtomicU32::new(bytes.map_or(0, |bytes| {
-            u32::from_ne_bytes(bytes.try_into().unwrap_or_default())
-        }))
-    });
+    let mut words = [const { AtomicU32::new(0) }; FRONT_WORDS];
+    for (word, bytes) in words.iter_mut().zip(front.as_chunks::<4>().0) {
+        *word.get_mut() = u32::from_ne_bytes(*bytes);
+    }
     let board = BoardWords::new(&words);
-    (board.is_known() && board.is_of(&text)).then(|| board.front_summary())
+    let is_it = read == Ok(front.len()) && board.is_known() && board.is_of(&text);
+    is_it.then(|| board.front_summary())
 }
 
 fn board_of(os: &impl Os, place: &Place, mapping: Mapping, fd: Fd) -> Board {

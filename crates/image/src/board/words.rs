@@ -29,11 +29,21 @@ pub fn put_u64(words: &[AtomicU32], index: usize, value: u64) {
 
 /// `N` bytes, filled up with zeros.
 pub fn get_text<const N: usize>(words: &[AtomicU32], index: usize) -> Text<N> {
-    let mut bytes = [0; N];
-    for (position, chunk) in bytes.chunks_exact_mut(4).enumerate() {
-        chunk.copy_from_slice(&get(words, index + position).to_le_bytes());
+    Text::loaded(|bytes| load_bytes(words.get(index..).unwrap_or(&[]), bytes))
+}
+
+#[inline(never)]
+fn load_bytes(words: &[AtomicU32], to: &mut [u8]) {
+    for (bytes, word) in to.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        *bytes = word.load(Ordering::Relaxed).to_le_bytes();
     }
-    Text::of_bytes(&bytes)
+}
+
+/// All of them.
+pub fn load_words(words: &[AtomicU32], to: &mut [u32]) {
+    for (value, word) in to.iter_mut().zip(words) {
+        *value = word.load(Ordering::Relaxed);
+    }
 }
 
 pub fn put_text<const N: usize>(words: &[AtomicU32], index: usize, text: &Text<N>) {

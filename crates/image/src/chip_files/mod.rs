@@ -38,18 +38,18 @@ pub struct ChipPaths {
 
 impl ChipPaths {
     pub fn of(board_directory: &PathText, chip: &ChipConfig) -> ChipPaths {
-        let beside = |name: &str| PathText::join(board_directory, name);
-        let named = |suffix: &str| beside(chip.name.as_str()).with_suffix(suffix);
+        let beside = |name: &[u8]| PathText::join(board_directory, name);
+        let named = |suffix: &str| beside(chip.name.as_bytes()).with_suffix(suffix);
         ChipPaths {
             image: if chip.image.is_empty() {
                 named(".bin")
             } else {
-                beside(chip.image.as_str())
+                beside(chip.image.as_bytes())
             },
             oob: if chip.oob.is_empty() {
                 named(".oob")
             } else {
-                beside(chip.oob.as_str())
+                beside(chip.oob.as_bytes())
             },
             side: named(".mtdshim"),
         }
@@ -99,11 +99,12 @@ impl ChipFiles {
         read_only: bool,
     ) -> Result<ChipFiles, Problem> {
         let paths = ChipPaths::of(board_directory, chip);
-        let made = if read_only {
-            make::Made::default()
-        } else {
-            make::make_missing(os, board_directory, chip, &paths)?
-        };
+        // Nearly always everything is there and fits.
+        let opened = open::open_existing(os, chip, &paths, make::Made::default(), read_only);
+        if read_only || opened.is_ok() {
+            return opened;
+        }
+        let made = make::make_missing(os, board_directory, chip, &paths)?;
         open::open_existing(os, chip, &paths, made, read_only)
     }
 

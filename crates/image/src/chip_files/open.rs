@@ -21,7 +21,7 @@ struct Opened<'a, O: Os> {
 
 impl<O: Os> Drop for Opened<'_, O> {
     fn drop(&mut self) {
-        for fd in self.fds {
+        for &fd in &self.fds {
             if fd >= 0 {
                 self.os.close(fd);
             }

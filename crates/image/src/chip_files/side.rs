@@ -84,15 +84,11 @@ fn fixed_words(geometry: &Geometry) -> [u32; FIXED_WORDS] {
         size as u32,
         (size >> 32) as u32,
     ];
-    for (word, value) in words.iter_mut().zip(start) {
-        *word = value;
+    if let Some(front) = words.first_chunk_mut() {
+        *front = start;
     }
-    for (word, value) in words
-        .iter_mut()
-        .skip(GEOMETRY_AT)
-        .zip(geometry_words::encode(geometry))
-    {
-        *word = value;
+    if let Some(behind) = words.last_chunk_mut() {
+        *behind = geometry_words::encode(geometry);
     }
     let sum = checksum(words.iter().copied());
     if let Some(word) = words.get_mut(CHECKSUM_AT) {
@@ -102,13 +98,26 @@ fn fixed_words(geometry: &Geometry) -> [u32; FIXED_WORDS] {
 }
 
 pub fn write_header(words: &[AtomicU32], geometry: &Geometry) {
-    for (word, value) in words.iter().zip(fixed_words(geometry)) {
-        word.store(value, Ordering::Relaxed);
+    for (word, value) in words.iter().zip(&fixed_words(geometry)) {
+        word.store(*value, Ordering::Relaxed);
     }
 }
 
-/// The header against the chip it is used for.
+/// The header against the chip it is used for; first whether it is the one that would be written today.
 pub fn check_header(
+    header: &[u32; FIXED_HEADER_WORDS],
+    size: u64,
+    geometry: &Geometry,
+) -> Result<(), SideFault> {
+    if *header == fixed_words(geometry) && size == SideLayout::of(geometry).size {
+        return Ok(());
+    }
+    find_fault(header, size, geometry)
+}
+
+#[cold]
+#[inline(never)]
+fn find_fault(
     header: &[u32; FIXED_HEADER_WORDS],
     size: u64,
     geometry: &Geometry,
