@@ -379,7 +379,7 @@ pub fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
     loop {
         start -= 1;
         // The compiler would call a division of a dozen jumps.
-        let tenth = (u64::from(number) * 0xcccc_cccd >> 35) as u32;
+        let tenth = ((u64::from(number) * 0xcccc_cccd) >> 35) as u32;
         if let Some(digit) = digits.get_mut(start) {
             *digit = b'0' + (number - 10 * tenth) as u8;
         }

@@ -35,7 +35,7 @@ impl<'a> Text<'a> {
         for digit in digits.iter_mut().rev() {
             let tenth = match u32::try_from(number) {
                 // The compiler would call a division.
-                Ok(small) => u64::from(small) * 0xcccc_cccd >> 35,
+                Ok(small) => (u64::from(small) * 0xcccc_cccd) >> 35,
                 Err(_) => number / 10,
             };
             *digit = b'0' + (number - 10 * tenth) as u8;
