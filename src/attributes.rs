@@ -10,12 +10,10 @@ use mtd_abi::errno::Errno;
 
 pub fn has_attribute(attribute: &Attribute) -> bool {
     with_state(|state| {
-        let view = state.device(attribute.index()).ok()?;
-        let chip = state.board.as_ref()?.chip(view.chip)?;
-        let device = device_of(&view, &chip.geometry);
-        text::has_attribute(&device, attribute.kind(), attribute.name()).then_some(())
+        state.device(attribute.index()).is_ok_and(|view| {
+            text::has_attribute(view.is_partition, attribute.kind(), attribute.name())
+        })
     })
-    .is_some()
 }
 
 #[inline(never)]
@@ -25,8 +23,8 @@ pub fn attribute_text(attribute: &Attribute, content: &mut Text<'_>) -> Result<(
         // Counters need the chip; an attribute of a chip that cannot be opened still has the others.
         let _ = state.count_bad_blocks(&view);
         let board = state.board.as_ref().ok_or(Errno::ENODEV)?;
-        let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;
-        let device = device_of(&view, &chip.geometry);
+        let geometry = board.geometry(view.chip).ok_or(Errno::ENODEV)?;
+        let device = device_of(&view, &geometry);
         let stats = crate::backing::ecc_stats(board, view.index);
         let threshold = crate::backing::bitflip_threshold(board, view.index);
         text::attribute(
@@ -51,8 +49,8 @@ pub fn for_each_device(body: &mut dyn FnMut(&Device<'_>, &Hardware)) -> Result<(
     with_state(|state| {
         let board = state.board(true).ok_or(Errno::ENODEV)?;
         for view in board.devices() {
-            if let Some(chip) = board.chip(view.chip) {
-                body(&device_of(&view, &chip.geometry), &board.hardware(&view));
+            if let Some(geometry) = board.geometry(view.chip) {
+                body(&device_of(&view, &geometry), &board.hardware(&view));
             }
         }
         Ok(())

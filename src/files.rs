@@ -49,7 +49,11 @@ pub fn find(directory: i32, path: &[u8]) -> Option<Ours> {
     if !inside && !paths::may_be_ours(path) {
         return None;
     }
-    let as_directory = path.ends_with(b"/");
+    if path.starts_with(b"/dev/mtd") || path.starts_with(b"/sys/class/mtd") {
+        // It will be needed, and the sooner the less code the emulator translates twice (see `map_compiled`).
+        world::has_board();
+    }
+    let as_directory = path.last() == Some(&b'/');
     let absolute = paths::absolute(directory, path)?;
     let what = classify(absolute.bytes())?;
     Some(Ours {

@@ -38,13 +38,12 @@ impl PathBuffer {
 
     /// None where the path would be too long.
     pub fn push(&mut self, part: &[u8]) -> Option<()> {
-        let end = self
-            .length
-            .checked_add(part.len())
-            .filter(|&end| end < PATH_MAX)?;
-        self.bytes.get_mut(self.length..end)?.copy_from_slice(part);
-        self.length = end;
-        *self.bytes.get_mut(end)? = 0;
+        let [room @ .., _] = self.bytes.get_mut(self.length..)? else {
+            return None;
+        };
+        room.get_mut(..part.len())?.copy_from_slice(part);
+        self.length += part.len();
+        *self.bytes.get_mut(self.length)? = 0;
         Some(())
     }
 

@@ -398,8 +398,8 @@ pub fn with_device<R>(
         let result = match state.chips.get(view.chip).and_then(Late::as_ref) {
             Some(files) => body(&device_of(&view, &files.geometry), &mut file),
             None => {
-                let chip = board.chip(view.chip).ok_or(Errno::ENODEV)?;
-                body(&device_of(&view, &chip.geometry), &mut file)
+                let geometry = board.geometry(view.chip).ok_or(Errno::ENODEV)?;
+                body(&device_of(&view, &geometry), &mut file)
             }
         };
         descriptors::settle(fd, descriptor, &file);

@@ -144,10 +144,9 @@ const _: () = assert!(MTD_CHAR_MAJOR == 90 && MTD_BLOCK_MAJOR == 31);
 
 /// Names and texts of the attributes that a device has.
 fn texts(
-    device: &Device<'_>,
+    is_partition: bool,
     node: Node,
 ) -> impl Iterator<Item = (&'static [u8], &'static [u8])> + use<> {
-    let is_partition = device.is_partition;
     let all = match node {
         Node::Char => MTD_TEXTS,
         Node::ReadOnly => MTD_RO_TEXTS,
@@ -162,19 +161,19 @@ fn texts(
 }
 
 pub fn attributes(device: &Device<'_>, node: Node) -> impl Iterator<Item = &'static [u8]> + use<> {
-    texts(device, node).map(|(name, _)| name)
+    texts(device.is_partition, node).map(|(name, _)| name)
 }
 
 /// The text of an attribute, still with its letters; None if the directory has no such file.
 #[inline(never)]
-fn template(device: &Device<'_>, node: Node, name: &[u8]) -> Option<&'static [u8]> {
-    texts(device, node)
+fn template(is_partition: bool, node: Node, name: &[u8]) -> Option<&'static [u8]> {
+    texts(is_partition, node)
         .find(|(known, _)| *known == name)
         .map(|(_, text)| text)
 }
 
-pub fn has_attribute(device: &Device<'_>, node: Node, name: &[u8]) -> bool {
-    template(device, node, name).is_some()
+pub fn has_attribute(is_partition: bool, node: Node, name: &[u8]) -> bool {
+    template(is_partition, node, name).is_some()
 }
 
 /// `uevent` and a few others can be written by root.
@@ -246,7 +245,7 @@ pub fn attribute(
     node: Node,
     name: &[u8],
 ) -> Option<()> {
-    let mut rest = template(device, node, name)?.iter();
+    let mut rest = template(device.is_partition, node, name)?.iter();
     while let Some(&byte) = rest.next() {
         let number = match byte {
             b'%' => match rest.next()? {

@@ -118,14 +118,13 @@ impl ChipConfig {
     }
 
     pub(super) fn load(from: &[AtomicU32]) -> Option<ChipConfig> {
-        let mut encoded = [0; GEOMETRY_WORDS];
-        load_words(from, &mut encoded);
+        let geometry = geometry(from)?;
         let mut bad_block_list = [0; BAD_BLOCKS_MAX];
         load_words(from.get(BAD_AT..)?, &mut bad_block_list);
         Some(ChipConfig {
             name: get_text(from, NAME_AT),
             mtd_name: get_text(from, MTD_NAME_AT),
-            geometry: geometry_words::decode(&encoded)?,
+            geometry,
             mtd_flags: get(from, FLAGS_AT),
             image: get_text(from, IMAGE_AT),
             oob: get_text(from, OOB_AT),
@@ -134,4 +133,11 @@ impl ChipConfig {
             otp_factory_data: get_text(from, FACTORY_AT),
         })
     }
+}
+
+#[inline(never)]
+pub(super) fn geometry(from: &[AtomicU32]) -> Option<Geometry> {
+    let mut encoded = [0; GEOMETRY_WORDS];
+    load_words(from, &mut encoded);
+    geometry_words::decode(&encoded)
 }

@@ -15,7 +15,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use answers::Rules;
 
-use super::chip::{CHIP_WORDS, CHIPS_MAX, ChipConfig, FILE_NAME_BYTES};
+use flash::Geometry;
+
+use super::chip::{self, CHIP_WORDS, CHIPS_MAX, ChipConfig, FILE_NAME_BYTES};
 use super::device::{DEVICE_WORDS, DEVICES_MAX, DeviceTable};
 use super::hardware::{HARDWARE, Place};
 use super::version::VERSION;
@@ -71,6 +73,11 @@ impl<'a> BoardWords<'a> {
 
     pub fn chip(&self, index: usize) -> Option<ChipConfig> {
         (index < self.chip_count()).then(|| ChipConfig::load(self.chip_words(index)))?
+    }
+
+    /// Of a chip alone.
+    pub fn geometry(&self, index: usize) -> Option<Geometry> {
+        (index < self.chip_count()).then(|| chip::geometry(self.chip_words(index)))?
     }
 
     /// The number of the new chip; none when there are too many.

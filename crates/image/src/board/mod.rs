@@ -148,6 +148,11 @@ impl Board {
         self.words().chip(index)
     }
 
+    /// Of a chip alone.
+    pub fn geometry(&self, index: usize) -> Option<flash::Geometry> {
+        self.words().geometry(index)
+    }
+
     pub fn lock(&self) -> SharedLock<'_> {
         static NO_WORD: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
         let (word, sequence) = self.words().lock_words().unwrap_or((&NO_WORD, &NO_WORD));
