@@ -4,19 +4,13 @@
 
 use crate::{descriptors, settings, streams, unseen, ways_out, world};
 
-/// The standard streams.
-const STANDARD: core::ops::RangeInclusive<i32> = libc::STDIN_FILENO..=libc::STDERR_FILENO;
-
 /// After the look at the processor.
 pub extern "C" fn at_load() {
     settings::make_files_absolute();
-    let mut fd = *STANDARD.start();
-    loop {
+    let mut fd = libc::STDIN_FILENO;
+    while fd <= libc::STDERR_FILENO {
         if descriptors::is_inherited(fd) {
             inherited(fd);
-        }
-        if fd == *STANDARD.end() {
-            break;
         }
         fd += 1;
     }
@@ -44,8 +38,10 @@ extern "C" fn at_exit() {
 #[cold]
 #[inline(never)]
 fn close_standard() {
-    for fd in STANDARD {
+    let mut fd = libc::STDIN_FILENO;
+    while fd <= libc::STDERR_FILENO {
         world::before_close(fd);
+        fd += 1;
     }
 }
 

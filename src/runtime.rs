@@ -102,7 +102,8 @@ fn auxv() -> [usize; AUXV_KEYS] {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     if let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/proc/self/auxv", flags, 0) {
         let mut pairs = [[0usize; 2]; 64];
-        let length = sys::read(fd, pairs.as_mut_ptr() as usize, size_of_val(&pairs)).unwrap_or(0);
+        let length =
+            sys::pread(fd, pairs.as_mut_ptr() as usize, size_of_val(&pairs), 0).unwrap_or(0);
         sys::close(fd);
         for &[key, value] in pairs.iter().take(length / 8) {
             if let Some(place) = values.get_mut(key) {

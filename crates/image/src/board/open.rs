@@ -16,9 +16,8 @@ use crate::stamp::Stamp;
 use crate::text::PathText;
 
 pub const CONF_NAME: &str = "mtdshim.conf";
-/// From the directory on.
-const CONF_BELOW: &str = "/mtdshim.conf";
-const COMPILED_BELOW: &str = "/.mtdshim/board";
+const CONF_BELOW: &[u8] = b"/mtdshim.conf";
+const COMPILED_NAME: &str = ".mtdshim/board";
 const CONF_BYTES_MAX: u64 = 1 << 20;
 
 struct Place {
@@ -27,19 +26,21 @@ struct Place {
     compiled: PathText,
 }
 
+fn in_directory(directory: PathText) -> Place {
+    let ends = directory.as_bytes().last() == Some(&b'/');
+    let front = directory.with_suffix(if ends { "" } else { "/" });
+    Place {
+        directory,
+        conf: front.with_suffix(CONF_NAME),
+        compiled: front.with_suffix(COMPILED_NAME),
+    }
+}
+
 /// What `find` finds nearly always, without a look: the board is a directory with a text of the usual name, or that text.
 fn usual(path: &CStr) -> Option<Place> {
     let path = path.to_bytes();
-    let directory = path.strip_suffix(CONF_BELOW.as_bytes()).unwrap_or(path);
-    if matches!(directory.last(), None | Some(b'/')) {
-        return None;
-    }
-    let directory = PathText::of(directory);
-    Some(Place {
-        directory,
-        conf: directory.with_suffix(CONF_BELOW),
-        compiled: directory.with_suffix(COMPILED_BELOW),
-    })
+    let directory = path.strip_suffix(CONF_BELOW).unwrap_or(path);
+    (!directory.is_empty()).then(|| in_directory(PathText::of(directory)))
 }
 
 /// None where anything is not as usual.
@@ -54,33 +55,28 @@ fn find(os: &impl Os, path: &CStr) -> Result<Place, Problem> {
         let fix = "name the board's directory or its configuration";
         Problem::of_errno(&given, "find the board", errno, fix)
     })?;
-    let (directory, conf) = match status.kind {
-        FileKind::Directory => (given, PathText::join(&given, CONF_NAME)),
-        FileKind::Regular => (given.parent(), given),
+    match status.kind {
+        FileKind::Directory => Ok(in_directory(given)),
+        FileKind::Regular => {
+            let mut place = in_directory(given.parent());
+            place.conf = given;
+            // Two texts may share a directory; each has its compiled form.
+            if given.file_name() != CONF_NAME.as_bytes() {
+                let name = core::str::from_utf8(given.file_name()).unwrap_or("other");
+                place.compiled = place.compiled.with_suffix("-").with_suffix(name);
+            }
+            Ok(place)
+        }
         FileKind::Other => {
             let what = format_args!("this is neither a directory nor a plain file");
-            return Err(Problem::new(
+            Err(Problem::new(
                 &given,
                 0,
                 what,
                 format_args!("name the board's directory or its configuration"),
-            ));
+            ))
         }
-    };
-    let private = PathText::join(&directory, PRIVATE_DIRECTORY);
-    // Two texts may share a directory; each has its compiled form.
-    let compiled = PathText::join(&private, "board");
-    let compiled = if conf.file_name() == CONF_NAME.as_bytes() {
-        compiled
-    } else {
-        let name = core::str::from_utf8(conf.file_name()).unwrap_or("other");
-        compiled.with_suffix("-").with_suffix(name)
-    };
-    Ok(Place {
-        directory,
-        conf,
-        compiled,
-    })
+    }
 }
 
 pub fn open(os: &impl Os, path: &CStr) -> Result<Board, Problem> {

@@ -129,15 +129,12 @@ fn find_fault(
     if version != VERSION {
         return Err(SideFault::Version(version));
     }
-    let summed = header
-        .iter()
-        .enumerate()
-        .map(|(index, &word)| if index == CHECKSUM_AT { 0 } else { word });
-    if checksum(summed) != sum {
+    let mut summed = *header;
+    summed[CHECKSUM_AT] = 0;
+    if checksum(summed.iter().copied()) != sum {
         return Err(SideFault::Checksum);
     }
-    let words = header.iter().skip(GEOMETRY_AT);
-    if !words.eq(geometry_words::encode(geometry).iter()) {
+    if header.last_chunk() != Some(&geometry_words::encode(geometry)) {
         return Err(geometry_of(header).map_or(SideFault::Checksum, |_| SideFault::Geometry));
     }
     let expected = geometry_words::join(header[SIZE_AT], header[SIZE_AT + 1]);
@@ -149,11 +146,7 @@ fn find_fault(
 
 /// The chip that the file was made for.
 pub fn geometry_of(header: &[u32; FIXED_HEADER_WORDS]) -> Option<Geometry> {
-    let mut encoded = [0; GEOMETRY_WORDS];
-    for (word, value) in encoded.iter_mut().zip(header.iter().skip(GEOMETRY_AT)) {
-        *word = *value;
-    }
-    geometry_words::decode(&encoded)
+    geometry_words::decode(header.last_chunk()?)
 }
 
 /// For fuzzers: puts the checksum of a header right, whatever the header says.
