@@ -135,32 +135,29 @@ fn r_debug() -> *const RDebug {
     let base = (headers.as_ptr() as usize).wrapping_sub(own.address);
     let entries = base.wrapping_add(dynamic.address) as *const [usize; 2];
     // SAFETY: PT_DYNAMIC points to an array that ends with DT_NULL.
-    unsafe { dynamic_value(entries, DT_DEBUG) as *const RDebug }
+    unsafe { dynamic_value(entries, DT_DEBUG, 0) as *const RDebug }
 }
 
-/// Of the first entry with this tag; 0 where there is none.
+/// Of the first entry with this tag; 0 where there is none. glibc relocates the pointers of a dynamic section in place, musl and
+/// uClibc do not.
 ///
 /// # Safety
-/// `entry` points to a dynamic section, which ends with DT_NULL.
-unsafe fn dynamic_value(mut entry: *const [usize; 2], wanted: usize) -> usize {
-    loop {
+/// `entry` points to a dynamic section, which ends with DT_NULL, or nowhere.
+#[inline(never)]
+unsafe fn dynamic_value(mut entry: *const [usize; 2], wanted: usize, base: usize) -> usize {
+    while !entry.is_null() {
         // SAFETY: not yet behind the end.
         let [tag, value] = unsafe { *entry };
-        if tag == wanted || tag == 0 {
-            return if tag == 0 { 0 } else { value };
+        if tag == wanted {
+            return value.wrapping_add(if value < base { base } else { 0 });
+        }
+        if tag == 0 {
+            break;
         }
         // SAFETY: as above.
         entry = unsafe { entry.add(1) };
     }
-}
-
-/// glibc relocates the pointers of a dynamic section in place, musl and uClibc do not.
-fn relocated(value: usize, base: usize) -> usize {
-    if value != 0 && value < base {
-        value.wrapping_add(base)
-    } else {
-        value
-    }
+    0
 }
 
 /// The loader's entry of this library; null where it cannot be found.
@@ -175,10 +172,7 @@ fn own_entry() -> *const LinkMap {
     // SAFETY: the second word of DT_PLTGOT is the loader's: glibc and uClibc keep the entry there when they bind lazily, and
     // others leave it zero. Else the list is walked, which the loader keeps valid.
     unsafe {
-        let table = relocated(
-            dynamic_value(own, DT_PLTGOT),
-            &raw const __ehdr_start as usize,
-        );
+        let table = dynamic_value(own, DT_PLTGOT, &raw const __ehdr_start as usize);
         let mut entry = *(table as *const *const LinkMap).add(1);
         if entry.is_null() || (*entry).dynamic != own {
             let debug = r_debug();
@@ -206,30 +200,15 @@ impl Tables {
     /// # Safety
     /// `map` must be an entry of the loader's list.
     unsafe fn of(map: &LinkMap) -> Tables {
-        let mut low = [0; DT_SYMTAB + 1];
-        let (mut gnu_hash, mut versions) = (0, 0);
-        let mut entry = map.dynamic;
-        while !entry.is_null() {
-            // SAFETY: the dynamic section of a loaded object ends with DT_NULL.
-            let [tag, value] = unsafe { *entry };
-            if tag == 0 {
-                break;
-            }
-            if let Some(place) = low.get_mut(tag) {
-                *place = value;
-            }
-            gnu_hash = if tag == DT_GNU_HASH { value } else { gnu_hash };
-            versions = if tag == DT_VERSYM { value } else { versions };
-            // SAFETY: as above.
-            entry = unsafe { entry.add(1) };
-        }
+        // SAFETY: the dynamic section of a loaded object.
+        let of = |tag| unsafe { dynamic_value(map.dynamic, tag, map.base) };
         Tables {
             base: map.base,
-            hash: relocated(low[DT_HASH], map.base),
-            gnu_hash: relocated(gnu_hash, map.base),
-            symbols: relocated(low[DT_SYMTAB], map.base),
-            strings: relocated(low[DT_STRTAB], map.base),
-            versions: relocated(versions, map.base),
+            hash: of(DT_HASH),
+            gnu_hash: of(DT_GNU_HASH),
+            symbols: of(DT_SYMTAB),
+            strings: of(DT_STRTAB),
+            versions: of(DT_VERSYM),
         }
     }
 

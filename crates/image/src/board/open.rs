@@ -10,7 +10,7 @@ use crate::conf;
 use crate::lock::LockState;
 use crate::make_lock::{MakeLock, PRIVATE_DIRECTORY};
 use crate::mapping::{Mapping, buffer};
-use crate::os::{Fd, FileKind, FileStatus, OpenMode, Os, errno, pread_exact, pwrite_all};
+use crate::os::{Fd, FileKind, OpenMode, Os, errno, pread_exact, pwrite_all};
 use crate::problem::Problem;
 use crate::stamp::Stamp;
 use crate::text::PathText;
@@ -41,12 +41,6 @@ fn usual(path: &CStr) -> Option<Place> {
     let path = path.to_bytes();
     let directory = path.strip_suffix(CONF_BELOW).unwrap_or(path);
     (!directory.is_empty()).then(|| in_directory(PathText::of(directory)))
-}
-
-/// None where anything is not as usual.
-#[inline(never)]
-fn open_usual(os: &impl Os, path: &CStr) -> Option<Board> {
-    open_compiled(os, &usual(path)?, None)
 }
 
 fn find(os: &impl Os, path: &CStr) -> Result<Place, Problem> {
@@ -80,20 +74,18 @@ fn find(os: &impl Os, path: &CStr) -> Result<Place, Problem> {
 }
 
 pub fn open(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
-    match open_usual(os, path) {
-        Some(board) => Ok(board),
-        None => open_or_compile(os, path),
-    }
+    let usual = usual(path).and_then(|place| open_compiled(os, &place));
+    usual.map_or_else(|| open_or_compile(os, path), Ok)
 }
 
 #[inline(never)]
 fn open_or_compile(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
     let place = find(os, path)?;
-    let status = os.stat(place.conf.as_cstr()).map_err(|errno| {
+    os.stat(place.conf.as_cstr()).map_err(|errno| {
         let fix = "write a configuration, or take the sample in rootfs-overlay/etc";
         Problem::of_errno(&place.conf, "find the configuration", errno, fix)
     })?;
-    if let Some(board) = open_compiled(os, &place, Some(&status)) {
+    if let Some(board) = open_compiled(os, &place) {
         return Ok(board);
     }
     if !can_compile_here(os, &place) {
@@ -101,7 +93,7 @@ fn open_or_compile(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
     }
     let _alone = MakeLock::take(os, &place.directory)?;
     // Another process may have compiled it while we waited.
-    match open_compiled(os, &place, Some(&status)) {
+    match open_compiled(os, &place) {
         Some(board) => Ok(board),
         None => compile_to_file(os, &place),
     }
@@ -117,12 +109,13 @@ fn can_compile_here(os: &impl Os, place: &Place) -> bool {
     os.can_write(directory.as_cstr())
 }
 
-/// The compiled form, when it is there, undamaged and of this text, as it looks now or looked before.
-fn open_compiled(os: &impl Os, place: &Place, text: Option<&FileStatus>) -> Option<Board> {
+/// The compiled form, when it is there, undamaged and of this text.
+#[inline(never)]
+fn open_compiled(os: &impl Os, place: &Place) -> Option<Board> {
     let fd = os
         .open(place.compiled.as_cstr(), OpenMode::ReadWrite)
         .ok()?;
-    match map_compiled(os, place, fd, text) {
+    match map_compiled(os, place, fd) {
         Some(mapping) => Some(board_of(os, place, mapping, fd)),
         None => {
             os.close(fd);
@@ -131,21 +124,18 @@ fn open_compiled(os: &impl Os, place: &Place, text: Option<&FileStatus>) -> Opti
     }
 }
 
-fn map_compiled(os: &impl Os, place: &Place, fd: Fd, text: Option<&FileStatus>) -> Option<Mapping> {
+fn map_compiled(os: &impl Os, place: &Place, fd: Fd) -> Option<Mapping> {
     // First of all: the emulator forgets all code that it has translated when a file is shared for the first time.
     let mapping = Mapping::shared(fd, BOARD_BYTES)?;
     let status = os.fstat(fd).ok()?;
-    let text = match text {
-        Some(text) => Stamp::of(text),
-        None => Stamp::of(&os.stat(place.conf.as_cstr()).ok()?),
-    };
+    let text = os.stat(place.conf.as_cstr()).ok()?;
     if status.size < BOARD_BYTES as u64 {
         return None;
     }
     // Where its holes cannot be filled, making it anew fails likewise, with a line.
     mapping.fill_holes(os, &status).ok()?;
     let words = BoardWords::new(mapping.words());
-    (words.is_of(&text) && words.is_whole()).then_some(mapping)
+    (words.is_of(&Stamp::of(&text)) && words.is_whole()).then_some(mapping)
 }
 
 /// From the front of the compiled form, if it is there and of this text.
