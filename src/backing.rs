@@ -163,7 +163,7 @@ fn trouble(files: &ChipFiles, area: Area) -> Option<i32> {
 /// that nothing fails when it is gone.
 pub fn look_once_more(board: &Board, chip: usize, files: &ChipFiles) {
     forget_looks();
-    for area in [Area::Main, Area::Oob, Area::OtpUser] {
+    for &area in &[Area::Main, Area::Oob, Area::OtpUser] {
         if let Some(errno) = trouble(files, area) {
             tell(board, chip, area, "write", errno);
         }

@@ -204,8 +204,8 @@ pub fn installed(number: i32) {
     let Some(words) = ACTIONS.get(number as usize) else {
         return block_from_now_on();
     };
-    for (noted, word) in words.iter().zip(action) {
-        noted.store(word, Relaxed);
+    for (noted, word) in words.iter().zip(&action) {
+        noted.store(*word, Relaxed);
     }
     put_in_front(number, action);
 }
