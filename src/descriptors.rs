@@ -46,13 +46,13 @@ pub struct Descriptor {
     pub advanced: u64,
 }
 
-const TABLE_SIZE: usize = 4096;
-static TABLE: [AtomicU32; TABLE_SIZE] = [const { AtomicU32::new(UNKNOWN) }; TABLE_SIZE];
+pub const TABLE_SIZE: usize = 4096;
+pub static TABLE: [AtomicU32; TABLE_SIZE] = [const { AtomicU32::new(UNKNOWN) }; TABLE_SIZE];
 
 const UNKNOWN: u32 = 0;
-const FOREIGN: u32 = 1;
+pub const FOREIGN: u32 = 1;
 /// A memory file with a text of /proc or /sys: like any file, but stat must not show what it is.
-const TEXT: u32 = 2;
+pub const TEXT: u32 = 2;
 /// One of the shim's own numbers: foreign as well, but a guest must not close it.
 const PRIVATE_NUMBER: u32 = 3;
 const OURS: u32 = 1 << 31;

@@ -232,6 +232,16 @@ pub struct Front(pub u32);
 /// The guest does not change what it passed to libc as a C string.
 #[inline(never)]
 pub unsafe fn is_elsewhere(path: *const c_char, directory: i32, maps_root: bool) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { is_elsewhere_at_once(path, directory, maps_root) }
+}
+
+/// The same where it is worth the room.
+///
+/// # Safety
+/// As for `is_elsewhere`.
+#[inline(always)]
+pub unsafe fn is_elsewhere_at_once(path: *const c_char, directory: i32, maps_root: bool) -> bool {
     let (address, rest) = (path as usize, (path as usize).wrapping_add(readable::SHORT));
     let uncertain = u32::from(UNCERTAIN.load(Relaxed));
     if uncertain | readable::unknown(address) | readable::unknown(rest) != 0 && !can_be_told(path) {
@@ -265,7 +275,7 @@ pub unsafe fn is_elsewhere(path: *const c_char, directory: i32, maps_root: bool)
 #[inline(always)]
 unsafe fn never_climbs(path: *const c_char) -> bool {
     const STEP: u32 = 15;
-    let (rounds, dots): (u32, u32);
+    let dots: u32;
     // SAFETY: reads 8 * 2 * 15 + 1 bytes at most. The compiler uses no register from d16 on in a library for processors with and
     // without them, so none needs to be named.
     unsafe {
@@ -292,18 +302,20 @@ unsafe fn never_climbs(path: *const c_char) -> bool {
             "bne 3f",
             "subs {rounds}, #1",
             "bne 2b",
+            // It was too long.
+            "vmov.i8 d22, #1",
             "3:",
             "vmov {low}, {high}, d22",
             "orr {low}, {high}",
             at = inout(reg) path => _,
             step = in(reg) STEP,
-            rounds = inout(reg) 8u32 => rounds,
+            rounds = inout(reg) 8u32 => _,
             low = out(reg) dots,
             high = out(reg) _,
             options(readonly, nostack),
         );
     }
-    (dots == 0) & (rounds != 0)
+    dots == 0
 }
 
 /// Whether a list with blanks between its words has that word. (A table of slices takes sixteen bytes more for each.)

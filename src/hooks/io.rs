@@ -43,7 +43,7 @@ fn transfer_vector(
 }
 
 family! {
-    quick (is_foreign(fd))
+    quick where they lie
     fn transfer_any(fd: c_int, buffer: usize, count: size_t) -> ssize_t |next, mark| {
         if crate::world::quick::transfer(fd, direction(mark), buffer, count) {
             return count as ssize_t;
@@ -56,7 +56,7 @@ family! {
     read(READ), write(WRITE); __read(READ), __libc_read(READ), __write(WRITE), __libc_write(WRITE)
 }
 family! {
-    quick (is_foreign(fd))
+    quick where they lie
     fn positioned_any(fd: c_int, buffer: usize, count: size_t, offset: off64_t) -> ssize_t |next, mark| {
         if let Some(result) = transfer(fd, mark, buffer, count, Some(offset)) {
             return result;
@@ -66,7 +66,7 @@ family! {
     pread64(READ), pwrite64(WRITE); __pread64(READ), __libc_pread64(READ), __pwrite64(WRITE), __libc_pwrite64(WRITE)
 }
 family! {
-    quick (is_foreign(fd))
+    quick where they lie
     fn plain_positioned_any(fd: c_int, buffer: usize, count: size_t, narrow: i32, low: i32, high: i32) -> ssize_t
     |next, mark| {
         if !is_foreign(fd) {
@@ -169,7 +169,7 @@ family! {
     preadv64v2(READ), pwritev64v2(WRITE)
 }
 family! {
-    quick (is_foreign(fd))
+    quick where they lie
     fn wide_seek(fd: c_int, offset: off64_t, whence: c_int) -> off64_t |next| {
         match calls::seek(fd, offset, whence) {
             Some(result) => settle(result, -1),
@@ -180,7 +180,7 @@ family! {
 }
 
 family! {
-    quick (is_foreign(fd))
+    quick where they lie
     // Narrow: offset in r1, whence in r2. Wide: offset in r2 and r3, whence on the stack.
     fn plain_seek(fd: c_int, first: i32, second: i32, third: i32, fourth: i32) -> off64_t |next| {
         let (offset, whence) = if libc_kind::wide_offsets() {

@@ -57,6 +57,59 @@ macro_rules! family {
         $(family! { @name $name, 0 $(+ $value)?, $test, fn $family $arguments -> $result })*
         $($(family! { @name $rare, 0 $(+ $rare_value)?, (false), fn $family $arguments -> $result })*)?
     };
+    // The same for arguments that reach to the stack, by the first of them, a descriptor: they stay where they are.
+    (
+        quick where they lie
+        fn $family:ident $arguments:tt -> $result:ty
+        |$next:ident $(, $mark:ident)?| $body:block
+        $($name:ident $(($value:expr))?),* $(; $($rare:ident $(($rare_value:expr))?),*)?
+    ) => {
+        family! { @body fn $family $arguments -> $result, $next, $($mark)?, $body }
+        $(family! { @stub $name, 0 $(+ $value)?, fn $family $arguments -> $result })*
+        $($(family! { @name $rare, 0 $(+ $rare_value)?, (false), fn $family $arguments -> $result })*)?
+    };
+    (@stub $name:ident, $mark:expr, fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty) => {
+        pub mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            static NEXT: crate::runtime::HookedSymbol<{ stringify!($name).len() }> =
+                crate::runtime::HookedSymbol::new(stringify!($name), $mark as u8);
+            extern "C" fn slowly($($argument: $kind),*) -> $result {
+                $family($($argument,)* NEXT.next())
+            }
+            /// `descriptors::is_foreign` in the one register that is free.
+            #[unsafe(naked)]
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name() {
+                core::arch::naked_asm!(
+                    "ldr ip, 3f",
+                    "2: add ip, pc",
+                    "cmp r0, {size}",
+                    "it cc",
+                    "ldrcc ip, [ip, r0, lsl #2]",
+                    "sub ip, {foreign}",
+                    "cmp ip, {foreign_and_text}",
+                    "bcs {slowly}",
+                    "ldr ip, 5f",
+                    "4: add ip, pc",
+                    "ldr ip, [ip]",
+                    "cmp ip, #0",
+                    "it ne",
+                    "bxne ip",
+                    "b {slowly}",
+                    ".balign 4",
+                    "3: .word {table} - 2b - 4",
+                    "5: .word {next} - 4b - 4",
+                    table = sym crate::descriptors::TABLE,
+                    size = const crate::descriptors::TABLE_SIZE,
+                    foreign = const crate::descriptors::FOREIGN,
+                    foreign_and_text = const crate::descriptors::TEXT,
+                    next = sym NEXT,
+                    slowly = sym slowly,
+                )
+            }
+        }
+    };
     (@body fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty, $next:ident, $($mark:ident)?, $body:block) => {
         #[inline(never)]
         fn $family($($argument: $kind,)* symbol: crate::runtime::Next) -> $result {

@@ -26,6 +26,7 @@ fn open_with(
     fd
 }
 
+#[cold]
 #[inline(never)]
 fn ours(directory: c_int, path: *const c_char, flags: c_int) -> Option<c_int> {
     // SAFETY: the guest's own argument to open.

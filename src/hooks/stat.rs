@@ -210,6 +210,7 @@ fn is_elsewhere(directory: c_int, path: *const c_char) -> bool {
 }
 
 /// stat of a name, ours or not: `real_stat` is the next definition with a directory and a name, and `asked` what it said.
+#[cold]
 #[inline(never)]
 fn stat_any(
     directory: c_int,
@@ -239,7 +240,9 @@ fn stat_any(
 
 family! {
     fn stat_name(path: *const c_char, buffer: *mut c_void) -> c_int |next, mark| {
-        let asked = ask_first(sys::AT_FDCWD, path, || next(path, buffer));
+        // SAFETY: the guest's own argument to libc.
+        let is_elsewhere = unsafe { crate::paths::is_elsewhere_at_once(path, sys::AT_FDCWD, false) };
+        let asked = if is_elsewhere { next(path, buffer) } else { NOT_ASKED };
         if asked == 0 {
             return 0;
         }
