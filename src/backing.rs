@@ -295,6 +295,10 @@ impl Medium for Files<'_> {
             Err(errno) => Err(self.failed(Area::Main, "sync", errno, false)),
         }
     }
+
+    fn and(&self, new: &mut [u8], old: &[u8]) {
+        crate::neon::and(new, old);
+    }
 }
 
 impl GuestMemory for Files<'_> {

@@ -184,7 +184,7 @@ impl State {
                 if let Some(code) = &mut files.code
                     && crate::runtime::has_neon()
                 {
-                    code.quicken(crate::hamming::codes);
+                    code.quicken(crate::neon::hamming_codes);
                 }
                 let (words, fd) = files.mapped();
                 cut_files::watch(1 + chip, words, fd);

@@ -122,43 +122,6 @@ pub(crate) fn deliver(
     Ok(())
 }
 
-#[inline(always)]
-fn and_words(new: &mut [u8; 32], old: &[u8; 32]) {
-    let (new, _) = new.as_chunks_mut::<4>();
-    let (old, _) = old.as_chunks::<4>();
-    let ([n0, n1, n2, n3, n4, n5, n6, n7], [o0, o1, o2, o3, o4, o5, o6, o7]) = (new, old) else {
-        return;
-    };
-    let and = |new: &mut [u8; 4], old: &[u8; 4]| {
-        *new = (u32::from_ne_bytes(*new) & u32::from_ne_bytes(*old)).to_ne_bytes();
-    };
-    and(n0, o0);
-    and(n1, o1);
-    and(n2, o2);
-    and(n3, o3);
-    and(n4, o4);
-    and(n5, o5);
-    and(n6, o6);
-    and(n7, o7);
-}
-
-/// Programming: a bit once cleared stays cleared.
-pub(crate) fn and_into(new: &mut [u8], old: &[u8]) {
-    // Whole words first, as in `is_erased`, and many at a time: this goes over every byte of what is programmed twice, and an
-    // emulator counts the rounds.
-    let (new_words, new_rest) = new.as_chunks_mut::<64>();
-    let (old_words, old_rest) = old.as_chunks::<64>();
-    for (new, old) in new_words.iter_mut().zip(old_words) {
-        if let ([n0, n1], [o0, o1]) = (new.as_chunks_mut::<32>().0, old.as_chunks::<32>().0) {
-            and_words(n0, o0);
-            and_words(n1, o1);
-        }
-    }
-    for (new, old) in new_rest.iter_mut().zip(old_rest) {
-        *new &= old;
-    }
-}
-
 pub(crate) fn is_equal(left: &[u8], right: &[u8]) -> bool {
     let (left_words, left_rest) = left.as_chunks::<4>();
     let (right_words, right_rest) = right.as_chunks::<4>();

@@ -38,7 +38,9 @@ pub use geometry::{
 };
 pub use layout::OobLayout;
 pub use ledger::{BlockFlags, Known, Ledger, LedgerDamage};
-pub use medium::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source, Store};
+pub use medium::{
+    Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source, Store, and_into,
+};
 pub use otp::OtpRegion;
 pub use straight::{claim_straight, reads_straight};
 

@@ -2,7 +2,7 @@
 //!
 //! Source: the OTP methods behind `mtdchar.c`, recorded from spi-nor, both CFI drivers and one with three user regions.
 
-use crate::chip::{Buffers, Chip, DATA_CHUNK, and_into, buffers, fetch, front};
+use crate::chip::{Buffers, Chip, DATA_CHUNK, buffers, fetch, front};
 use crate::{Area, CommandSet, FlashError, OtpArea, Sink, Source};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +75,7 @@ impl Chip<'_> {
             fetch(self.medium, &source, done, data)?;
             let at = from.saturating_add(done);
             self.medium.read(Area::OtpUser, at, Sink::Bytes(old))?;
-            and_into(data, old);
+            self.medium.and(data, old);
             self.medium.write(Area::OtpUser, at, Source::Bytes(data))?;
             done += piece;
         }

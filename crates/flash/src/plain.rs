@@ -3,7 +3,7 @@
 //! Source: `spi-nor/core.c`, `mtdram.c`, the CFI command sets.
 
 use crate::chip::{
-    Buffers, Chip, DATA_CHUNK, Done, Outcome, and_into, buffers, fetch, front, is_equal, is_erased,
+    Buffers, Chip, DATA_CHUNK, Done, Outcome, buffers, fetch, front, is_equal, is_erased,
 };
 use crate::{Area, CommandSet, FlashError, Kind, LockScheme, MediumError, Source};
 
@@ -151,7 +151,7 @@ impl Chip<'_> {
                 count = programmed;
                 result = Err(FlashError::Io);
             }
-            and_into(data, old);
+            self.medium.and(data, old);
             if is_equal(data, old) {
                 return result;
             }

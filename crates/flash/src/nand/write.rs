@@ -2,7 +2,7 @@
 
 use super::pages::{Pages, Span};
 use super::spare::Placement;
-use crate::chip::{Buffers, Chip, Done, Outcome, and_into, buffers, fetch, front, is_erased};
+use crate::chip::{Buffers, Chip, Done, Outcome, buffers, fetch, front, is_erased};
 use crate::ecc::Code;
 use crate::geometry::divides;
 use crate::layout::SPLIT_CODES_MAX;
@@ -224,12 +224,12 @@ impl Chip<'_> {
             if with_data {
                 let old = front(old, data.len())?;
                 self.medium.read(Area::Main, span.from, Sink::Bytes(old))?;
-                and_into(data, old);
+                self.medium.and(data, old);
             }
             if oob_changes {
                 let old_oob = front(old_oob, oob.len())?;
                 self.medium.read(Area::Oob, oob_at, Sink::Bytes(old_oob))?;
-                and_into(oob, old_oob);
+                self.medium.and(oob, old_oob);
             }
         }
         if with_data || oob_changes {

@@ -1,21 +1,42 @@
-//! Software Hamming with NEON: what `flash::hamming_codes` computes, eight steps at a time.
+//! With NEON: what `flash::hamming_codes` computes, eight steps at a time, and what `flash::and_into` does.
 //!
-//! In assembly, because to QEMU the shape decides: all registers are loaded before one is used (it loads halves of a
-//! register, and the host's processor waits when it reads as one what was just written as two), and there is no call inside.
+//! In assembly, because to QEMU the shape decides: it loads halves of a register, and the host's processor waits when it reads
+//! as one what was just written as two. So all registers are loaded before one is used, or halves are used; no call is inside.
 //! Eight, because each instruction waits for the one before it: in lanes of 16 bits the same ones do for twice the steps.
 
+use crate::runtime::has_neon;
 use core::arch::global_asm;
 
 const STEP: usize = 256;
 const CODE: usize = 3;
 const AT_ONCE: usize = 8;
 
+/// Bytes that are ANDed at once.
+const LINE: usize = 64;
+
 unsafe extern "C" {
     fn mtdshim_hamming(data: *const u8, codes: *mut u8, eights: usize);
+    fn mtdshim_and(new: *mut u8, old: *const u8, lines: usize);
+}
+
+/// For `flash::Medium::and`.
+pub fn and(new: &mut [u8], old: &[u8]) {
+    let lines = if has_neon() {
+        new.len().min(old.len()) / LINE
+    } else {
+        0
+    };
+    if lines > 0 {
+        // SAFETY: both are as long as that many lines.
+        unsafe { mtdshim_and(new.as_mut_ptr(), old.as_ptr(), lines) };
+    }
+    if let (Some(new), Some(old)) = (new.get_mut(lines * LINE..), old.get(lines * LINE..)) {
+        flash::and_into(new, old);
+    }
 }
 
 /// For `flash::Code::quicken`, once NEON is known to be there.
-pub fn codes(data: &[u8], codes: &mut [u8]) {
+pub fn hamming_codes(data: &[u8], codes: &mut [u8]) {
     let eights = data.len() / (AT_ONCE * STEP);
     let data_rest = data.get(eights * AT_ONCE * STEP..);
     if eights > 0 && codes.len() >= eights * AT_ONCE * CODE {
@@ -215,6 +236,24 @@ global_asm!(
     "add sp, sp, #384",
     "vpop {{d8-d15}}",
     "pop {{r4-r10, pc}}",
+    ".hidden mtdshim_and",
+    ".globl mtdshim_and",
+    ".type mtdshim_and, %function",
+    ".thumb_func",
+    "mtdshim_and:",
+    "3:",
+    ".rept 2",
+    "vld1.64 {{d16-d19}}, [r1]!",
+    "vld1.64 {{d20-d23}}, [r0]",
+    "vand d16, d16, d20",
+    "vand d17, d17, d21",
+    "vand d18, d18, d22",
+    "vand d19, d19, d23",
+    "vst1.64 {{d16-d19}}, [r0]!",
+    ".endr",
+    "subs r2, #1",
+    "bne 3b",
+    "bx lr",
     ".purgem fold",
     ".purgem four",
     ".popsection",
