@@ -128,15 +128,12 @@ impl Window {
     }
 
     /// Scratch memory of the flash model.
-    pub fn scratch(&mut self) -> Option<&'static mut [u8]> {
+    pub fn scratch(&mut self) -> Option<&'static mut flash::Scratch> {
         self.ensure().ok()?;
         let map = self.map.as_mut()?;
         // SAFETY: this part of the mapping is used for nothing else, and the mapping stays until a forked child leaves it
         // behind; the process lock gives it to one call at a time.
-        unsafe {
-            let start = map.as_mut_ptr().add(WINDOW_SIZE);
-            Some(core::slice::from_raw_parts_mut(start, flash::SCRATCH_SIZE))
-        }
+        unsafe { Some(&mut *map.as_mut_ptr().add(WINDOW_SIZE).cast()) }
     }
 
     fn ensure(&mut self) -> Result<(), GuestFault> {

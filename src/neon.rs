@@ -15,7 +15,7 @@ const AT_ONCE: usize = 8;
 const LINE: usize = 64;
 
 unsafe extern "C" {
-    fn mtdshim_hamming(data: *const u8, codes: *mut u8, eights: usize);
+    fn mtdshim_hamming(data: *const u8, codes: *mut u8, pages: usize, eights: usize, gap: usize);
     fn mtdshim_and(new: *mut u8, old: *const u8, lines: usize);
 }
 
@@ -36,18 +36,17 @@ pub fn and(new: &mut [u8], old: &[u8]) {
 }
 
 /// For `flash::Code::quicken`, once NEON is known to be there.
-pub fn hamming_codes(data: &[u8], codes: &mut [u8]) {
-    let eights = data.len() / (AT_ONCE * STEP);
-    let data_rest = data.get(eights * AT_ONCE * STEP..);
-    if eights > 0 && codes.len() >= eights * AT_ONCE * CODE {
-        // SAFETY: both are as long as that many steps.
-        unsafe { mtdshim_hamming(data.as_ptr(), codes.as_mut_ptr(), eights) };
+pub fn hamming_codes(data: &[u8], codes: &mut [u8], page: usize, gap: usize) {
+    let (pages, eights) = (
+        data.len() >> (page.trailing_zeros() & 31),
+        page / (AT_ONCE * STEP),
+    );
+    let page_codes = eights * AT_ONCE * CODE;
+    if eights == 0 || pages == 0 || (pages - 1) * (page_codes + gap) + page_codes > codes.len() {
+        return flash::hamming_codes(data, codes, page, gap);
     }
-    if let (Some(data @ [_, ..]), Some(codes)) =
-        (data_rest, codes.get_mut(eights * AT_ONCE * CODE..))
-    {
-        flash::hamming_codes(data, codes);
-    }
+    // SAFETY: the data is that many pages, and so many codes have room.
+    unsafe { mtdshim_hamming(data.as_ptr(), codes.as_mut_ptr(), pages, eights, gap) };
 }
 
 global_asm!(
@@ -72,9 +71,13 @@ global_asm!(
     ".type mtdshim_hamming, %function",
     ".thumb_func",
     "mtdshim_hamming:",
-    "push {{r4-r10, lr}}",
+    "push {{r3-r11, lr}}",
     "vpush {{d8-d15}}",
     "sub sp, sp, #384",
+    "mov r11, r3",
+    "ldr lr, [sp, #488]",
+    "0:",
+    "mov r12, r11",
     "1:",
     // Eight steps, one after the other.
     "movs r4, #0",
@@ -87,9 +90,7 @@ global_asm!(
     "vld1.64 {{d20-d23}}, [r0]!",
     "vld1.64 {{d24-d27}}, [r0]!",
     "vld1.64 {{d28-d31}}, [r0]!",
-    // Its place among the eight: what is packed below comes out in order.
-    "rbit r3, r4",
-    "add r3, sp, r3, lsr #26",
+    "add r3, sp, r4, lsl #3",
     // XOR of the registers whose number has a bit set: sums in pairs, eights and eights, odd ones beside them.
     "veor q0, q0, q1",
     "veor q2, q2, q3",
@@ -221,21 +222,24 @@ global_asm!(
     "vmov r7, r8, d4",
     "vmov r9, r10, d5",
     "str r3, [r1]",
-    "str r7, [r1, #3]",
+    "str r5, [r1, #3]",
     "str r4, [r1, #6]",
-    "str r8, [r1, #9]",
-    "str r5, [r1, #12]",
+    "str r6, [r1, #9]",
+    "str r7, [r1, #12]",
     "str r9, [r1, #15]",
-    "str r6, [r1, #18]",
+    "str r8, [r1, #18]",
     "strh r10, [r1, #21]",
     "lsrs r10, r10, #16",
     "strb r10, [r1, #23]",
     "adds r1, r1, #24",
-    "subs r2, r2, #1",
+    "subs r12, r12, #1",
     "bne 1b",
+    "add r1, lr",
+    "subs r2, r2, #1",
+    "bne 0b",
     "add sp, sp, #384",
     "vpop {{d8-d15}}",
-    "pop {{r4-r10, pc}}",
+    "pop {{r3-r11, pc}}",
     ".hidden mtdshim_and",
     ".globl mtdshim_and",
     ".type mtdshim_and, %function",

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use chardev::text::{Node, Text};
 use chardev::{Device, EccStats, FileMode, OpenFile, Registry, Session, block};
-use flash::{Chip, Geometry, Kind, Ledger, SCRATCH_SIZE};
+use flash::{Chip, Geometry, Kind, Ledger, SCRATCH_SIZE, Scratch};
 use image::DeviceView;
 use image::board::layout::BoardWords;
 use mtd_abi::errno::Errno;
@@ -200,7 +200,7 @@ pub fn run(
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_SIZE]);
+    static SCRATCH: RefCell<Box<Scratch>> = RefCell::new(Box::new([0; SCRATCH_SIZE]));
 }
 
 /// What a call may do to the bytes of the chip.

@@ -131,7 +131,7 @@ fn open_and_use(place: &Place) {
 }
 
 fn work<R>(files: &ChipFiles, body: impl FnOnce(&mut Chip<'_>) -> R) -> R {
-    let mut scratch = vec![0; SCRATCH_SIZE];
+    let mut scratch = Box::new([0; SCRATCH_SIZE]);
     let ledger = files.ledger();
     let mut medium = FileMedium(files);
     body(&mut Chip {

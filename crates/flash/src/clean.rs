@@ -3,7 +3,7 @@
 //! The rule that keeps it true: the ledger forgets *before* the bytes change, and learns *after* they were erased.
 
 use crate::chip::Chip;
-use crate::geometry::{Piece, quotient};
+use crate::geometry::{Piece, quotient, shifted};
 use crate::{Area, FlashError};
 
 impl Chip<'_> {
@@ -17,6 +17,7 @@ impl Chip<'_> {
     }
 
     /// The range is known to hold nothing but 0xFF, in the spare area too.
+    #[inline(never)]
     pub(crate) fn is_clean(&self, at: u64, length: u64) -> bool {
         self.geometry
             .pieces(at, length)
@@ -69,6 +70,30 @@ impl Chip<'_> {
                 self.ledger.set_clean_from(piece.block.index, Some(touched));
             }
         }
+    }
+
+    /// Whether whole pages of NAND are known to be erased, with their spare areas. That is forgotten then, for they are to be
+    /// programmed.
+    pub(crate) fn claim_pages(&self, at: u64, length: u64) -> bool {
+        let erasesize = self.geometry.erasesize;
+        let from = at as u32 & erasesize.wrapping_sub(1);
+        let to = from.saturating_add(length as u32);
+        if to > erasesize {
+            let is_clean = self.is_clean(at, length);
+            if is_clean {
+                self.forget_clean(at, length);
+            }
+            return is_clean;
+        }
+        // Mostly in one block: all sizes are powers of two.
+        let block = shifted(at, erasesize.trailing_zeros()) as u32;
+        let shift = self.geometry.writesize.trailing_zeros() & 31;
+        let clean_from = self.ledger.clean_from(block);
+        let is_clean = clean_from.is_some_and(|clean_from| from >> shift >= clean_from);
+        if is_clean {
+            self.ledger.set_clean_from(block, Some(to >> shift));
+        }
+        is_clean
     }
 
     /// Takes back a write to a clean range that a guest fault broke off, so that EFAULT changes nothing.

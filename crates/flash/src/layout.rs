@@ -6,9 +6,6 @@ use core::ops::Range;
 
 use crate::{Ecc, Geometry};
 
-/// ECC bytes of a page where they are not in one run.
-pub(crate) const SPLIT_CODES_MAX: usize = 6;
-
 /// A run of bytes in the spare area of a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct OobRegion {
@@ -33,9 +30,7 @@ pub struct OobLayout {
 impl Geometry {
     /// Bytes of the spare area that the user may place freely (mode AUTO).
     pub fn oobavail(&self) -> u32 {
-        self.oob_layout().map_or(0, |layout| {
-            layout.free_regions().map(|(_, length)| length).sum()
-        })
+        self.oob_layout().map_or(0, |layout| layout.available())
     }
 
     /// None where there is no spare area.
@@ -122,6 +117,10 @@ impl OobLayout {
             .into_iter()
             .take(self.free_count)
             .map(|region| (region.offset, region.length))
+    }
+
+    pub(crate) fn available(&self) -> u32 {
+        self.free_regions().map(|(_, length)| length).sum()
     }
 
     /// Positions of the free bytes from the `skip`th on; an unused run has no length.

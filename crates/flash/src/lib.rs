@@ -30,7 +30,7 @@ mod replay;
 #[cfg(test)]
 mod testing;
 
-pub use chip::{Chip, OpMode, Outcome, ReadOps, SCRATCH_SIZE, WriteOps};
+pub use chip::{Chip, OpMode, Outcome, ReadOps, SCRATCH_SIZE, Scratch, WriteOps};
 pub use ecc::{Code, HammingCodes, hamming_codes};
 pub use geometry::{
     Block, BlockProtect, CommandSet, Ecc, EraseAlignment, EraseRegion, Geometry, Kind, LockScheme,

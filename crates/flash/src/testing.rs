@@ -109,6 +109,8 @@ pub struct TestMedium {
     pub erases: u32,
     /// Changes that still succeed; the one after them does the first half and fails, then all fail.
     pub changes_left: Option<u32>,
+    /// Another thread of the guest changes its bytes as soon as some were taken.
+    pub restless: bool,
 }
 
 pub const GUEST: usize = 0x10_0000;
@@ -125,6 +127,13 @@ impl TestMedium {
             writes: 0,
             erases: 0,
             changes_left: None,
+            restless: false,
+        }
+    }
+
+    fn stir(&mut self) {
+        if self.restless {
+            self.guest.iter_mut().for_each(|byte| *byte ^= 0x5a);
         }
     }
 
@@ -188,6 +197,7 @@ impl Medium for TestMedium {
                     .min(self.guest.len());
                 let end = (start + length).min(self.guest.len());
                 let bytes = self.guest[start..end].to_vec();
+                self.stir();
                 self.change(area, offset, &bytes)?;
                 if bytes.len() < length {
                     Err(MediumError::Guest)
@@ -212,6 +222,7 @@ impl GuestMemory for TestMedium {
     fn copy_in(&mut self, address: usize, to: &mut [u8]) -> Result<(), GuestFault> {
         let start = address.checked_sub(GUEST).ok_or(GuestFault)?;
         to.copy_from_slice(self.guest.get(start..start + to.len()).ok_or(GuestFault)?);
+        self.stir();
         Ok(())
     }
 
@@ -264,7 +275,7 @@ impl Bench {
             ledger: &ledger,
             code: code.as_ref(),
             medium: &mut self.medium,
-            scratch: &mut self.scratch,
+            scratch: self.scratch.as_mut_slice().try_into().unwrap(),
         };
         act(&mut chip)
     }

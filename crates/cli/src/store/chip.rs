@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow, bail};
 use flash::{
     Block, BlockFlags, Chip, FlashError, Geometry, Ledger, OpMode, Outcome, ReadOps, SCRATCH_SIZE,
-    Sink,
+    Scratch, Sink,
 };
 use image::chip_files::ChipPaths;
 use image::host_os::HostOs;
@@ -23,7 +23,7 @@ pub struct OpenChip {
     pub config: ChipConfig,
     pub paths: ChipPaths,
     files: ChipFiles,
-    scratch: Vec<u8>,
+    scratch: Box<Scratch>,
     access: Access,
 }
 
@@ -45,7 +45,7 @@ impl OpenChip {
             config,
             paths,
             files,
-            scratch: vec![0; SCRATCH_SIZE],
+            scratch: Box::new([0; SCRATCH_SIZE]),
             access,
         };
         if access == Access::Look && chip.files.side_fd < 0 && chip.geometry().is_nand() {

@@ -58,7 +58,7 @@ impl Model {
                 let mut codes = vec![];
                 for step in padded.chunks(self.geometry.ecc_step_size() as usize) {
                     let mut buffer = vec![0; bytes];
-                    code.calculate(step, &mut buffer);
+                    code.calculate(step, &mut buffer, step.len(), 0);
                     codes.extend(buffer);
                 }
                 for (position, byte) in layout.ecc_positions().zip(codes) {

@@ -386,7 +386,6 @@ fn check_steps(
     range: core::ops::Range<usize>,
 ) -> Result<Verdict, FlashError> {
     let mut verdict = Verdict::default();
-    let layout = geometry.oob_layout().unwrap_or_default();
     let (writesize, oobsize) = (geometry.writesize as usize, geometry.oobsize as usize);
     let step_size = geometry.ecc_step_size().max(1) as usize;
     let mut buffer = [0u8; STEP_BYTES_MAX];
@@ -407,7 +406,7 @@ fn check_steps(
         if is_whole && spare == fresh {
             continue;
         }
-        let mut positions = layout.ecc_positions();
+        let mut positions = code.layout.ecc_positions();
         for (step, bytes) in data.chunks_exact_mut(step_size).enumerate() {
             next_code(&mut positions, spare, stored)?;
             if !range.contains(&(page * writesize + step * step_size)) {

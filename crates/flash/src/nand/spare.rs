@@ -15,12 +15,17 @@ pub(super) struct Placement {
 
 impl Placement {
     pub fn new(geometry: &Geometry, mode: OpMode, ooboffs: u32) -> Placement {
+        // Only that mode asks for it.
+        let layout = if mode == OpMode::Auto {
+            geometry.oob_layout().unwrap_or_default()
+        } else {
+            OobLayout::default()
+        };
         let available = if mode == OpMode::Auto {
-            geometry.oobavail()
+            layout.available()
         } else {
             geometry.oobsize
         };
-        let layout = geometry.oob_layout().unwrap_or_default();
         Placement {
             layout,
             mode,

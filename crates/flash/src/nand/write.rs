@@ -5,7 +5,6 @@ use super::spare::Placement;
 use crate::chip::{Buffers, Chip, Done, Outcome, buffers, fetch, front, is_erased};
 use crate::ecc::Code;
 use crate::geometry::divides;
-use crate::layout::SPLIT_CODES_MAX;
 use crate::{Area, FlashError, Geometry, OpMode, Sink, Source};
 
 impl Chip<'_> {
@@ -49,10 +48,10 @@ impl Chip<'_> {
             outcome.retlen = length;
             return Ok(());
         }
-        let placement = Placement::new(self.geometry, mode, ooboffs);
-        let ooblen = oob.map_or(0, |oob| oob.length());
-        if ooboffs != 0
-            && oob.is_some()
+        let oob = oob.map(|oob| (oob, Placement::new(self.geometry, mode, ooboffs)));
+        let ooblen = oob.as_ref().map_or(0, |(oob, _)| oob.length());
+        if let Some((_, placement)) = &oob
+            && ooboffs != 0
             && u64::from(ooboffs).saturating_add(ooblen) > placement.available
         {
             return Err(FlashError::Invalid);
@@ -70,17 +69,21 @@ impl Chip<'_> {
         if pages.span(at, end).to < end {
             // More than one round: a fault in a later one must not leave the earlier ones done.
             self.check_source(data)?;
-            oob.as_ref().map_or(Ok(()), |oob| self.check_source(oob))?;
+            oob.as_ref()
+                .map_or(Ok(()), |(oob, _)| self.check_source(oob))?;
         }
         let mut cursor = at;
         while cursor < end {
             let span = pages.span(cursor, end);
-            self.compose(&pages, &span, at, data)?;
-            if let Some(oob) = &oob {
+            self.empty_spare(&pages, &span)?;
+            if let Some((oob, placement)) = &oob {
                 let share = placement.share(ooblen.saturating_sub(outcome.oobretlen), span.pages());
-                self.compose_oob(&pages, &span, &placement, oob, outcome.oobretlen, share)?;
+                self.compose_oob(&pages, &span, placement, oob, outcome.oobretlen, share)?;
                 outcome.oobretlen += share;
             }
+            let is_claimed =
+                self.claim_pages(pages.start(span.first), span.data_bytes(&pages) as u64);
+            self.compose(&pages, &span, at, data, is_claimed)?;
             if let Some(code) = code {
                 let Buffers { data, oob, .. } = buffers(self.scratch)?;
                 let spare = front(oob, span.oob_bytes(&pages))?;
@@ -91,7 +94,10 @@ impl Chip<'_> {
                     spare,
                 )?;
             }
-            self.commit(&pages, &span, true)?;
+            if !is_claimed {
+                self.commit_over(&pages, &span)?;
+            }
+            self.commit_oob(&pages, &span, is_claimed)?;
             cursor = span.to.max(cursor.saturating_add(1));
             outcome.retlen = cursor - at;
         }
@@ -144,24 +150,38 @@ impl Chip<'_> {
             from: start,
             to: start,
         };
-        let Buffers { oob: spare, .. } = buffers(self.scratch)?;
-        front(spare, span.oob_bytes(&pages))?.fill(0xff);
+        self.empty_spare(&pages, &span)?;
         self.compose_oob(&pages, &span, &placement, oob, 0, length)?;
-        self.commit(&pages, &span, false)
+        let is_claimed = self.claim_pages(start, pages.writesize);
+        if !is_claimed {
+            self.forget_clean(start, pages.writesize);
+            self.forget_sound(start, pages.writesize);
+        }
+        self.commit_oob(&pages, &span, is_claimed)
     }
 
-    /// Puts the new data of a span into the scratch area, 0xFF around it, and an empty spare area beside it.
+    fn empty_spare(&mut self, pages: &Pages, span: &Span) -> Result<(), FlashError> {
+        let Buffers { oob, .. } = buffers(self.scratch)?;
+        front(oob, span.oob_bytes(pages))?.fill(0xff);
+        Ok(())
+    }
+
+    /// Puts the new data of a span into the scratch area, 0xFF around it. Onto pages that were claimed it is stored before, so
+    /// that it is moved to where it belongs at once, and what a code is computed of is what is there.
     fn compose(
         &mut self,
         pages: &Pages,
         span: &Span,
         at: u64,
         data: &Source<'_>,
+        is_claimed: bool,
     ) -> Result<(), FlashError> {
-        let Buffers {
-            data: target, oob, ..
-        } = buffers(self.scratch)?;
-        front(oob, span.oob_bytes(pages))?.fill(0xff);
+        let offset = span.from.saturating_sub(at);
+        if is_claimed {
+            let part = data.part(offset as usize, span.length() as usize);
+            self.store_clean(span.from, part.ok_or(FlashError::Invalid)?)?;
+        }
+        let Buffers { data: target, .. } = buffers(self.scratch)?;
         let target = front(target, span.data_bytes(pages))?;
         if pages.is_partial(span) {
             target.fill(0xff);
@@ -170,7 +190,13 @@ impl Chip<'_> {
         let wanted = target
             .get_mut(from..from.saturating_add(span.length() as usize))
             .ok_or(FlashError::Invalid)?;
-        fetch(self.medium, data, span.from.saturating_sub(at), wanted)
+        if is_claimed {
+            Ok(self
+                .medium
+                .read(Area::Main, span.from, Sink::Bytes(wanted))?)
+        } else {
+            fetch(self.medium, data, offset, wanted)
+        }
     }
 
     /// Spreads `share` bytes of the user's OOB, from `offset` on, over the spare areas of a span.
@@ -200,57 +226,43 @@ impl Chip<'_> {
         )
     }
 
-    /// Programs what was composed. The spare areas are one transfer, and none at all when nothing is in them.
-    fn commit(&mut self, pages: &Pages, span: &Span, with_data: bool) -> Result<(), FlashError> {
+    /// Programs the data that was composed over what is there.
+    fn commit_over(&mut self, pages: &Pages, span: &Span) -> Result<(), FlashError> {
         let (start, length) = (pages.start(span.first), span.data_bytes(pages) as u64);
-        let clean = self.is_clean(start, length);
-        if !clean {
-            self.forget_sound(start, length);
-        }
-        let Buffers {
-            data,
-            old,
-            oob,
-            old_oob,
-        } = buffers(self.scratch)?;
+        self.forget_sound(start, length);
+        self.forget_clean(start, length);
+        let Buffers { data, old, .. } = buffers(self.scratch)?;
         let from = (span.from.saturating_sub(start)) as usize;
         let data = data
             .get_mut(from..from.saturating_add(span.length() as usize))
             .ok_or(FlashError::Invalid)?;
+        let old = front(old, data.len())?;
+        self.medium.read(Area::Main, span.from, Sink::Bytes(old))?;
+        self.medium.and(data, old);
+        Ok(self
+            .medium
+            .write(Area::Main, span.from, Source::Bytes(data))?)
+    }
+
+    /// Programs the spare areas that were composed: one transfer, and none at all when nothing is in them.
+    fn commit_oob(
+        &mut self,
+        pages: &Pages,
+        span: &Span,
+        is_claimed: bool,
+    ) -> Result<(), FlashError> {
+        let Buffers { oob, old_oob, .. } = buffers(self.scratch)?;
         let oob = front(oob, span.oob_bytes(pages))?;
-        let oob_at = pages.oob_start(span.first);
-        let oob_changes = pages.oobsize > 0 && !is_erased(oob);
-        if !clean {
-            if with_data {
-                let old = front(old, data.len())?;
-                self.medium.read(Area::Main, span.from, Sink::Bytes(old))?;
-                self.medium.and(data, old);
-            }
-            if oob_changes {
-                let old_oob = front(old_oob, oob.len())?;
-                self.medium.read(Area::Oob, oob_at, Sink::Bytes(old_oob))?;
-                self.medium.and(oob, old_oob);
-            }
+        if is_erased(oob) {
+            return Ok(());
         }
-        if with_data || oob_changes {
-            self.forget_clean(start, length);
+        let at = pages.oob_start(span.first);
+        if !is_claimed {
+            let old = front(old_oob, oob.len())?;
+            self.medium.read(Area::Oob, at, Sink::Bytes(old))?;
+            self.medium.and(oob, old);
         }
-        let Buffers { data, oob, .. } = buffers(self.scratch)?;
-        if with_data {
-            let data = data
-                .get(from..from.saturating_add(span.length() as usize))
-                .ok_or(FlashError::Invalid)?;
-            self.medium
-                .write(Area::Main, span.from, Source::Bytes(data))?;
-        }
-        if oob_changes {
-            self.medium.write(
-                Area::Oob,
-                oob_at,
-                Source::Bytes(front(oob, span.oob_bytes(pages))?),
-            )?;
-        }
-        Ok(())
+        Ok(self.medium.write(Area::Oob, at, Source::Bytes(oob))?)
     }
 
     /// The page that the driver keeps is read again after it was programmed.
@@ -272,8 +284,10 @@ impl Chip<'_> {
     }
 }
 
-/// Small pages whose codes are computed together.
-const AT_ONCE: usize = 4;
+/// As many steps as are fastest; smaller pages are done together.
+const PAGE_LARGE: usize = 8 * 256;
+/// The Hamming codes of these.
+const CODES_SMALL: usize = 8 * 3;
 
 /// Computes the code of every step of consecutive pages into their spare areas, over whatever the user put there.
 pub(super) fn compute_codes(
@@ -282,18 +296,21 @@ pub(super) fn compute_codes(
     data: &[u8],
     oob: &mut [u8],
 ) -> Result<(), FlashError> {
-    let layout = geometry.oob_layout().unwrap_or_default();
-    let runs = layout.ecc_runs();
-    let [first, second] = &runs;
+    let [first, second] = code.layout.ecc_runs();
+    let (writesize, oobsize) = (geometry.writesize as usize, geometry.oobsize as usize);
     let page_codes = first.len() + second.len();
-    let mut buffer = [0u8; AT_ONCE * SPLIT_CODES_MAX];
-    // Codes go where they belong if that is one place in a page. Small pages are done together, with as many steps as are
-    // fastest.
-    let mut at_once = if second.is_empty() { 1 } else { AT_ONCE };
-    // Not by iterators over chunks, which divide.
     let (mut data, mut oob) = (data, oob);
+    let mut at_once = PAGE_LARGE >> (writesize.trailing_zeros() & 31);
+    // Codes go where they belong if that is one place in a page.
+    if at_once <= 1 || at_once * page_codes > CODES_SMALL {
+        let codes = oob.get_mut(first.start..).ok_or(FlashError::Invalid)?;
+        code.calculate(data, codes, writesize, oobsize - first.len());
+        return Ok(());
+    }
+    let mut buffer = [0u8; CODES_SMALL];
+    // Not by iterators over chunks, which divide.
     loop {
-        let length = at_once * geometry.writesize.max(1) as usize;
+        let length = at_once * writesize;
         let Some((pages, rest)) = data.split_at_checked(length) else {
             if at_once == 1 {
                 return Ok(());
@@ -303,21 +320,16 @@ pub(super) fn compute_codes(
         };
         data = rest;
         let (spares, rest) = oob
-            .split_at_mut_checked(at_once * geometry.oobsize as usize)
+            .split_at_mut_checked(at_once * oobsize)
             .ok_or(FlashError::Invalid)?;
         oob = rest;
-        if second.is_empty() {
-            let codes = spares.get_mut(first.clone()).ok_or(FlashError::Invalid)?;
-            code.calculate(pages, codes);
-            continue;
-        }
         let codes = buffer.get_mut(..at_once * page_codes);
         let codes = codes.ok_or(FlashError::Invalid)?;
-        code.calculate(pages, codes);
-        let spares = spares.chunks_exact_mut(geometry.oobsize.max(1) as usize);
+        code.calculate(pages, codes, length, 0);
+        let spares = spares.chunks_exact_mut(oobsize.max(1));
         for (spare, codes) in spares.zip(codes.chunks_exact(page_codes.max(1))) {
             let (before, behind) = codes.split_at_checked(first.len()).unwrap_or_default();
-            for (run, part) in [(first, before), (second, behind)] {
+            for (run, part) in [(&first, before), (&second, behind)] {
                 let target = spare.get_mut(run.clone()).ok_or(FlashError::Invalid)?;
                 target.copy_from_slice(part);
             }

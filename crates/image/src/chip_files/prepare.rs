@@ -5,7 +5,7 @@
 //! The rules are the chip's own (`flash`); here are only the files.
 
 use flash::{Area, Chip, FlashError, GuestFault, GuestMemory, Ledger, Medium, MediumError, OpMode};
-use flash::{SCRATCH_SIZE, Sink, Source};
+use flash::{SCRATCH_SIZE, Scratch, Sink, Source};
 
 use super::ChipPaths;
 use crate::board::ChipConfig;
@@ -211,7 +211,7 @@ fn prepare_chip<O: Os>(
         ledger,
         code: code.as_ref(),
         medium,
-        scratch: &mut memory,
+        scratch: <&mut Scratch>::try_from(&mut *memory).map_err(|_| FlashError::Store)?,
     };
     chip.scan_factory_bad_blocks()?;
     if !compute_codes || geometry.ecc_total_bytes() == 0 {

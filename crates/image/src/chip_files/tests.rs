@@ -209,7 +209,7 @@ fn read_page(case: &Case, files: &ChipFiles, page: u64) -> (u32, u32) {
         ledger: &ledger,
         code: files.code.as_ref(),
         medium: &mut medium,
-        scratch: &mut scratch,
+        scratch: scratch.as_mut_slice().try_into().unwrap(),
     };
     let (outcome, result) = chip.read(page * 2048, Sink::Bytes(&mut to), OpMode::Place);
     result.unwrap();
