@@ -71,6 +71,7 @@ def register():
         extra(device, "norx_otp", "norx", ["otp"])
         extra(device, "ptrprobe", "ptrprobe")
         extra(device, "blkprobe", "blkprobe")
+        extra(device, "blkcache", "blkprobe", ["cache"])
         if (device / "proc_mtd.txt").exists():
             case(f"kernel {device.name}: /proc/mtd and sysfs")(sees(device))
 

@@ -2,11 +2,13 @@
  * blkprobe - what /dev/mtdblockN does beyond mtdprobe's "blk": syncs and their errors, sectors, direct I/O, read-only devices,
  * bad blocks, uncorrectable pages, locked blocks.
  *   blkprobe /dev/mtdN
+ *   blkprobe /dev/mtdN cache      what waits in mtdblock's one eraseblock, and when it reaches the flash
  * One line per call. The flash itself is looked at (through the char device) only where the kernel has written it back.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/blkpg.h>
 #include <linux/falloc.h>
@@ -79,6 +82,7 @@ static ll get(int fd, const char *who, size_t n, ll at)
 	snprintf(what, sizeof what, "%s read %zu at %lld", who, n, at);
 	ll r = tell(what, pread(fd, bytes, n, at));
 	if (r > 0) printf("    sum %08x first %02x%02x%02x%02x\n", sum(bytes, r), bytes[0], bytes[1], bytes[2], bytes[3]);
+	fflush(stdout);
 	return r;
 }
 static int open_block(int flags, const char *name)
@@ -345,6 +349,154 @@ static void read_only_device(int fd)
 	get(fd, "block", 512, 0);
 }
 
+/* Direct writes reach mtdblock and stay in its cache of one eraseblock; only a flush, another block and the last close write it
+ * back. So what follows does not depend on when the kernel writes its page cache. */
+#define DIRECT() open_block(O_RDWR | O_DIRECT, "O_RDWR | O_DIRECT")
+
+static void start(unsigned seed)		/* blocks 0 to 2 hold something, block 3 is erased */
+{
+	erase(0, 4);
+	int fd = open(char_node, O_RDWR);
+	fill(seed, 3 * block);
+	tell("start", pwrite(fd, bytes, 3 * block, 0));
+	close(fd);
+}
+static void see(int fd, ll at, size_t n)	/* the block device, then the flash */
+{
+	get(fd, "block", n, at);
+	flash(at, n);
+}
+static void waits(void)
+{
+	puts("## what waits in the cache");
+	start(90);
+	int fd = DIRECT();
+	put(fd, 100, 512, 512); see(fd, 0, 2048); put(fd, 101, 1024, block - 1024); see(fd, block - 2048, 4096);
+	T(ioctl(fd, BLKFLSBUF, 0)); see(fd, 0, 2048);
+	put(fd, 102, 512, block); see(fd, 0, 2048); see(fd, block, 1024);
+	put(fd, 103, 512, 3 * (ll)block + 512); see(fd, block, 1024); see(fd, 3 * (ll)block, 2048);
+	T(fsync(fd)); see(fd, 3 * (ll)block, 2048); T(fsync(fd));
+	put(fd, 104, block, block); see(fd, block, block); T(fdatasync(fd)); flash(block, block);
+	put(fd, 105, 2 * block, block); flash(block, block); flash(2 * (ll)block, block); T(fsync(fd)); flash(block, 2 * block);
+	put(fd, 106, 2048, block - 1024); flash(block - 1024, 1024); flash(block, 1024); T(close(fd)); flash(block - 1024, 2048);
+	fd = BLOCK(O_RDWR);
+	put(fd, 107, 100, 50); T(sync_file_range(fd, 0, 0, 7)); see(fd, 0, 1024); put(fd, 108, 5000, block - 2500); T(sync_file_range(fd, 0, 0, 7)); flash(block - 2500, 5000);
+	T(ioctl(fd, BLKFLSBUF, 0)); flash(block - 2500, 5000); T(fsync(fd)); flash(block - 2500, 5000);
+	uint64_t range[2] = { 512, 1024 };
+	tell("BLKZEROOUT", ioctl(fd, BLKZEROOUT, range)); flash(0, 2048); T(close(fd)); flash(0, 2048);
+	fd = BLOCK(O_RDWR | O_DIRECT | O_SYNC); put(fd, 109, 512, 1024); flash(0, 2048); T(close(fd));
+	fd = BLOCK(O_RDWR | O_DIRECT | O_DSYNC); put(fd, 110, 512, 1024); flash(0, 2048); T(close(fd));
+}
+static void openers(void)
+{
+	int status;
+	puts("## who closes last");
+	start(91);
+	int fd = DIRECT(), second = BLOCK(O_RDONLY), copy;
+	put(fd, 111, 512, 0); T(close(fd)); see(second, 0, 4096); T(close(second)); flash(0, 1024);
+	fd = DIRECT(); second = BLOCK(O_RDONLY);
+	put(fd, 112, 512, 0); T(fsync(second)); flash(0, 1024); put(fd, 113, 512, 512); T(close(second)); flash(0, 1024); T(close(fd)); flash(0, 1024);
+	fd = DIRECT(); copy = dup(fd);
+	put(fd, 114, 512, 0); T(close(fd)); flash(0, 1024); put(copy, 115, 512, 512); T(dup2(open("/dev/null", O_RDONLY), copy) == copy); flash(0, 1024); close(copy);
+	fd = DIRECT();
+	put(fd, 116, 512, 0);
+	int go[2];
+	if (pipe(go)) return;
+	pid_t child = fork();
+	if (!child) { close(go[1]); char c; if (read(go[0], &c, 1)) {} put(fd, 117, 512, 1024); flash(0, 2048); _exit(0); }
+	close(go[0]); T(close(fd)); flash(0, 2048); close(go[1]); waitpid(child, &status, 0); flash(0, 2048);
+	child = fork();
+	if (!child) { fd = DIRECT(); put(fd, 118, 512, 512); flash(0, 2048); raise(SIGKILL); }
+	waitpid(child, &status, 0); tell("killed by", WTERMSIG(status)); flash(0, 2048);
+	fd = DIRECT(); T(fsync(fd)); put(fd, 119, 512, 512); second = open(char_node, O_RDWR); T(close(second)); flash(0, 1024);
+	fcntl(fd, F_SETFD, FD_CLOEXEC); child = fork(); if (!child) { execl("/proc/self/exe", "blkprobe", char_node, "look", (char *)0); _exit(9); }
+	waitpid(child, &status, 0); T(close(fd)); flash(0, 1024);
+}
+static void behind_it(void)
+{
+	puts("## the flash changes behind the cache");
+	start(92);
+	int fd = DIRECT(), c = open(char_node, O_RDWR);
+	struct erase_info_user e = { 0, block };
+	put(fd, 120, 512, 512); T(ioctl(c, MEMERASE, &e)); see(fd, 0, 2048); T(fsync(fd)); see(fd, 0, 4096); flash(0, block);
+	put(fd, 121, 512, 0); T(ioctl(c, MEMERASE, &e)); fill(122, 4096); tell("program", pwrite(c, bytes, 4096, 4096)); see(fd, 4096, 4096); see(fd, 0, 4096);
+	put(fd, 123, 512, 4096); see(fd, 4096, 4096); flash(block - 4096, 8192); put(fd, 124, 512, block); flash(0, block); see(fd, 4096, 4096);
+	e.start = block; e.length = 2 * block;
+	T(ioctl(c, MEMERASE, &e)); see(fd, block, 4096); see(fd, 2 * (ll)block, 4096); fill(125, 2 * block); tell("program", pwrite(c, bytes, 2 * block, block)); flash(block, 2 * block);
+	get(fd, "block", 4096, 2 * (ll)block - 2048); T(fsync(fd)); flash(block, block); see(fd, 2 * (ll)block - 2048, 4096); flash(2 * (ll)block, block); T(close(fd));
+	fd = DIRECT(); put(fd, 126, 512, 0); e.start = 0; e.length = block; T(ioctl(c, MEMERASE, &e)); T(close(fd)); flash(0, block);
+	close(c);
+}
+static void locked_behind_it(void)
+{
+	puts("## locked behind the cache");
+	struct erase_info_user whole = { 0, size }, one = { 0, block };
+	int c = open(char_node, O_RDWR);
+	/* Only what locks each block apart, or all at once. */
+	if (ioctl(c, MEMLOCK, &one) && ioctl(c, MEMLOCK, &whole)) { puts("no locks"); close(c); return; }
+	int by_block = ioctl(c, MEMISLOCKED, &one) > 0; one.start = block; by_block &= ioctl(c, MEMISLOCKED, &one) == 0; one.start = 0;
+	struct erase_info_user *lock = by_block ? &one : &whole;
+	ioctl(c, MEMUNLOCK, &whole);
+	start(93);
+	int fd = DIRECT();
+	put(fd, 130, 512, 0); T(ioctl(c, MEMLOCK, lock)); see(fd, 0, 1024); T(fsync(fd)); T(fsync(fd)); see(fd, 0, 1024); put(fd, 131, 512, 512); see(fd, 0, 1024);
+	put(fd, 132, 512, 2 * (ll)block); see(fd, 2 * (ll)block, 1024); T(fsync(fd)); T(ioctl(c, MEMUNLOCK, &whole)); put(fd, 133, 512, 2 * (ll)block); see(fd, 0, 2048); T(fsync(fd)); see(fd, 2 * (ll)block, 1024);
+	put(fd, 134, 512, 0); T(ioctl(c, MEMLOCK, lock)); T(close(fd)); flash(0, 1024);
+	fd = DIRECT(); see(fd, 0, 1024); T(fsync(fd)); put(fd, 135, 512, 512); see(fd, 0, 1024); T(fsync(fd)); T(close(fd)); T(ioctl(c, MEMUNLOCK, &whole)); flash(0, 1024);
+	close(c);
+}
+static void spare_bytes(int c, unsigned at)
+{
+	u8 oob[1024] = { 0 };
+	struct mtd_oob_buf spare = { at, info.oobsize, oob };
+	T(ioctl(c, MEMREADOOB, &spare));
+	printf("    spare %08x\n", sum(oob, info.oobsize));
+}
+static void bad_behind_it(void)
+{
+	puts("## spare area and bad blocks behind the cache");
+	u8 oob[1024];
+	loff_t at = 0;
+	start(94);
+	int fd = DIRECT(), c = open(char_node, O_RDWR);
+	struct mtd_oob_buf spare = { page, info.oobsize, oob };
+	put(fd, 140, 512, 512);
+	memset(oob, 0xff, sizeof oob); memset(oob + (info.oobsize > 16 ? 2 : 6), 0x3c, 2);
+	T(ioctl(c, MEMWRITEOOB, &spare)); spare_bytes(c, page); see(fd, page, page); T(fsync(fd)); spare_bytes(c, page); flash(page, page);
+	put(fd, 141, 512, 512); T(ioctl(c, MEMSETBADBLOCK, &at)); see(fd, 0, 4096); T(fsync(fd)); T(fsync(fd)); see(fd, 0, 4096); T(ioctl(c, MEMGETBADBLOCK, &at));
+	spare_bytes(c, 0);
+	put(fd, 142, 512, 0); see(fd, 0, 1024); put(fd, 143, 512, block); see(fd, 0, 1024); see(fd, block, 1024); put(fd, 144, 512, block); see(fd, block, 1024); T(fsync(fd)); see(fd, block, 1024);
+	put(fd, 145, 512, 0); T(close(fd)); flash(0, 1024);
+	fd = BLOCK(O_RDWR);
+	put(fd, 146, 512, 0); T(sync_file_range(fd, 0, 0, 7)); see(fd, 0, 512); put(fd, 147, 3 * 4096, block); T(fsync(fd)); T(fsync(fd)); T(close(fd)); flash(block, 4 * 4096);
+	close(c);
+}
+static void neighbours(void)
+{
+	char mine[64], other[64];
+	int number = atoi(char_node + 8) + 1;
+	puts("## another device on the same chip");
+	strcpy(mine, block_node);
+	snprintf(other, sizeof other, "/dev/mtdblock%d", number);
+	if (!has(other)) { puts("none"); return; }
+	start(95);
+	int fd = DIRECT();
+	put(fd, 150, 512, 0);
+	strcpy(block_node, other);
+	int second = DIRECT();
+	strcpy(block_node, mine);
+	put(second, 151, 512, 0); see(fd, 0, 1024); get(second, "other", 1024, 0);
+	const char *own = char_node; char theirs[64]; snprintf(theirs, sizeof theirs, "/dev/mtd%d", number); char_node = theirs; flash(0, 1024); T(fsync(fd)); flash(0, 1024);
+	put(second, 152, 512, block); flash(0, 1024); flash(block, 1024); T(close(second)); flash(block, 1024);
+	char_node = own; flash(0, 1024); T(close(fd));
+}
+static void cache(void)
+{
+	waits(); openers(); behind_it(); locked_behind_it();
+	if (info.oobsize) bad_behind_it();
+	neighbours();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2 || strncmp(argv[1], "/dev/mtd", 8)) return 2;
@@ -355,6 +507,10 @@ int main(int argc, char **argv)
 	if (fd < 0 || ioctl(fd, MEMGETINFO, &info) || !has(block_node)) { perror(char_node); return 1; }
 	block = info.erasesize; page = info.writesize; size = info.size;
 	close(fd);
+	if (argc > 2) {
+		if (!strcmp(argv[2], "cache")) cache(); else flash(0, 1024);
+		return 0;
+	}
 	fd = BLOCK(O_RDWR);
 	numbers(fd);
 	if (!(info.flags & MTD_WRITEABLE)) { read_only_device(fd); return 0; }
