@@ -3,6 +3,7 @@
 use crate::guest_memory::Window;
 use crate::sys::{self, Kernel};
 use chardev::{EccStats, Registry};
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use flash::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
 use image::board::CHIPS_MAX;
@@ -18,6 +19,10 @@ pub struct Files<'a> {
     pub chip: usize,
     /// Bytes that may be written without a look at the files.
     pub trust: &'static AtomicU32,
+    /// Number of the block device that this is done for; `NO_BLOCK_DEVICE` for others.
+    pub caller: u32,
+    /// Something waits in the cache of some block device of the chip.
+    pub cached: bool,
 }
 
 /// The board's live device table.
@@ -91,7 +96,7 @@ impl Files<'_> {
     }
 
     /// EFAULT is the guest's mistake; anything else is told to the person, once.
-    fn failed(&self, area: Area, tried: &str, errno: i32, guest: bool) -> MediumError {
+    pub fn failed(&self, area: Area, tried: &str, errno: i32, guest: bool) -> MediumError {
         if guest && errno == libc::EFAULT {
             return MediumError::Guest;
         }
@@ -99,41 +104,39 @@ impl Files<'_> {
         MediumError::Store
     }
 
-    fn read_at(
+    /// pread or pwrite of all bytes.
+    fn transfer(
         &self,
+        number: libc::c_long,
         area: Area,
         offset: u64,
         address: usize,
         length: usize,
         guest: bool,
     ) -> Result<(), MediumError> {
-        let (fd, offset) = self.place(area, offset);
+        let (tried, nothing) = match number {
+            libc::SYS_pread64 => ("read", libc::ENODATA),
+            _ => ("write", libc::ENOSPC),
+        };
         let mut done = 0;
         while done < length {
-            match sys::pread(fd, address + done, length - done, offset + done as u64) {
-                Ok(0) => return Err(self.failed(area, "read", libc::ENODATA, false)),
-                Ok(count) => done += count,
-                Err(errno) => return Err(self.failed(area, "read", errno, guest)),
+            let (mut fd, mut at) = self.place(area, offset + done as u64);
+            let mut count = length - done;
+            let mut copy = None;
+            if self.cached {
+                (copy, count) = self.others_copy(area, offset + done as u64, count);
             }
-        }
-        Ok(())
-    }
-
-    fn write_at(
-        &self,
-        area: Area,
-        offset: u64,
-        address: usize,
-        length: usize,
-        guest: bool,
-    ) -> Result<(), MediumError> {
-        let (fd, offset) = self.place(area, offset);
-        let mut done = 0;
-        while done < length {
-            match sys::pwrite(fd, address + done, length - done, offset + done as u64) {
-                Ok(0) => return Err(self.failed(area, "write", libc::ENOSPC, false)),
+            if let Some((copy, place)) = copy {
+                (fd, at) = (copy, place);
+            }
+            let moved = sys::transfer_at(number, fd, address + done, count, at);
+            if copy.is_some() {
+                sys::close(fd);
+            }
+            match moved {
+                Ok(0) => return Err(self.failed(area, tried, nothing, false)),
                 Ok(count) => done += count,
-                Err(errno) => return Err(self.failed(area, "write", errno, guest)),
+                Err(errno) => return Err(self.failed(area, tried, errno, guest)),
             }
         }
         Ok(())
@@ -242,14 +245,13 @@ fn tell(board: &Board, chip: usize, area: Area, tried: &str, errno: i32) {
 impl Medium for Files<'_> {
     fn read(&mut self, area: Area, offset: u64, to: Sink<'_>) -> Result<(), MediumError> {
         match to {
-            Sink::Bytes(bytes) => self.read_at(
-                area,
-                offset,
-                bytes.as_mut_ptr() as usize,
-                bytes.len(),
-                false,
-            ),
-            Sink::Guest { address, length } => self.read_at(area, offset, address, length, true),
+            Sink::Bytes(bytes) => {
+                let (address, length) = (bytes.as_mut_ptr() as usize, bytes.len());
+                self.transfer(libc::SYS_pread64, area, offset, address, length, false)
+            }
+            Sink::Guest { address, length } => {
+                self.transfer(libc::SYS_pread64, area, offset, address, length, true)
+            }
         }
     }
 
@@ -257,9 +259,12 @@ impl Medium for Files<'_> {
         self.look_at(area, from.length())?;
         match from {
             Source::Bytes(bytes) => {
-                self.write_at(area, offset, bytes.as_ptr() as usize, bytes.len(), false)
+                let (address, length) = (bytes.as_ptr() as usize, bytes.len());
+                self.transfer(libc::SYS_pwrite64, area, offset, address, length, false)
             }
-            Source::Guest { address, length } => self.write_at(area, offset, address, length, true),
+            Source::Guest { address, length } => {
+                self.transfer(libc::SYS_pwrite64, area, offset, address, length, true)
+            }
         }
     }
 
@@ -268,18 +273,21 @@ impl Medium for Files<'_> {
             self.look(area)?;
         }
         let bytes = erased_bytes().map_err(|errno| self.failed(area, "erase", errno, false))?;
-        let (fd, offset) = self.place(area, offset);
         // Address and length of each piece, as the system takes them.
         let vector = [[bytes, ERASED_SIZE]; ERASED_PIECES];
         let mut done = 0;
         while done < length {
-            let pieces = ((length - done) / ERASED_SIZE as u64).min(ERASED_PIECES as u64) as usize;
-            let at = offset + done;
-            let written = match pieces {
-                0 => sys::pwrite(fd, bytes, (length - done) as usize, at),
-                _ => sys::pwritev(fd, vector.as_ptr() as usize, pieces, at),
-            };
-            match written {
+            let left = length - done;
+            let pieces = (left / ERASED_SIZE as u64).min(ERASED_PIECES as u64) as usize;
+            if self.cached || pieces == 0 {
+                let piece = left.min(ERASED_SIZE as u64) as usize;
+                let at = offset + done;
+                self.transfer(libc::SYS_pwrite64, area, at, bytes, piece, false)?;
+                done += piece as u64;
+                continue;
+            }
+            let (fd, at) = self.place(area, offset + done);
+            match sys::pwritev(fd, vector.as_ptr() as usize, pieces, at) {
                 Ok(0) => return Err(self.failed(area, "write", libc::ENOSPC, false)),
                 Ok(count) => done += count as u64,
                 Err(errno) => return Err(self.failed(area, "write", errno, false)),
@@ -298,6 +306,18 @@ impl Medium for Files<'_> {
 
     fn and(&self, new: &mut [u8], old: &[u8]) {
         crate::neon::and(new, old);
+    }
+
+    fn kept(&self) -> Range<u64> {
+        self.kept_of(self.caller)
+    }
+
+    fn keep(&mut self, range: Range<u64>) {
+        crate::block_cache::keep(self, range);
+    }
+
+    fn end_keep(&mut self, undo: bool) -> Result<(), MediumError> {
+        crate::block_cache::end(self, undo)
     }
 }
 

@@ -106,21 +106,29 @@ fn transfer_one(
     world::with_session(fd, descriptor, |session| {
         let position = at.unwrap_or(session.file.position);
         let unaligned = !(position | address as u64 | length).is_multiple_of(SECTOR_SIZE);
-        if block && unaligned && length != 0 && is_set(fd, libc::O_DIRECT) {
+        let writes_block = block && direction == Direction::Write;
+        let flags = if writes_block || block && unaligned && length != 0 {
+            sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0) as i32
+        } else {
+            0
+        };
+        let direct = flags & libc::O_DIRECT != 0;
+        if direct && unaligned && length != 0 {
             return Err(Errno::EINVAL);
         }
         let result = match (direction, block) {
             (Direction::Read, false) => chardev::read(session, position, address, length),
             (Direction::Read, true) => chardev::block::read(session, position, address, length),
             (Direction::Write, false) => chardev::write(session, position, address, length),
-            (Direction::Write, true) => chardev::block::write(session, position, address, length)
-                .and_then(|count| {
-                    // What is synchronous tells at once what the flash refused.
-                    if chardev::block::has_failed(session.file) && is_set(fd, libc::O_DSYNC) {
-                        chardev::block::sync(session)?;
-                    }
-                    Ok(count)
-                }),
+            (Direction::Write, true) => chardev::block::write(
+                session, position, address, length, direct,
+            )
+            .and_then(|count| {
+                if count > 0 && flags & libc::O_DSYNC != 0 {
+                    chardev::block::flush(session)?;
+                }
+                Ok(count)
+            }),
         };
         crate::trace::transfer(session, operation, position, length, &result);
         let count = result?;
@@ -132,10 +140,6 @@ fn transfer_one(
 }
 
 const SECTOR_SIZE: u64 = chardev::block::SECTOR_SIZE;
-
-fn is_set(fd: i32, flag: i32) -> bool {
-    sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags as i32 & flag != 0)
-}
 
 /// Where a guest's memory ends: above lies the page of the kernel's helpers.
 const MEMORY_END: u64 = 0xffff_0000;
@@ -198,6 +202,8 @@ fn check_vector(vector: usize, count: usize) -> Result<u64, Errno> {
 /// RWF_HIPRI is all that a driver without iterators takes; the block device takes all that Linux 6.1 knows.
 const FLAGS_CHAR: i32 = 1;
 const FLAGS_BLOCK: i32 = 0x1f;
+/// RWF_DSYNC and RWF_SYNC.
+const FLAGS_SYNC: i32 = 0x6;
 
 #[inline(never)]
 fn transfer_segments(
@@ -258,13 +264,17 @@ fn transfer_segments(
             Err(errno) => return Err(errno),
         }
     }
+    if flags & FLAGS_SYNC != 0 && direction == Direction::Write {
+        sync(fd).transpose()?;
+    }
     Ok(total as isize)
 }
 
 #[inline(never)]
 fn skip_read(fd: i32, descriptor: Descriptor, length: u64) -> Result<(), Errno> {
-    world::with_device(fd, descriptor, |device, file| {
-        file.position = file.position.saturating_add(length).min(device.size);
+    world::with_session(fd, descriptor, |session| {
+        let end = session.file.position.saturating_add(length);
+        session.file.position = end.min(session.device.size);
     })
 }
 

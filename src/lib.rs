@@ -21,6 +21,7 @@ mod answers;
 mod attributes;
 mod backing;
 mod begin;
+mod block_cache;
 mod block_copies;
 mod calls;
 mod children;

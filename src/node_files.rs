@@ -11,13 +11,13 @@ const F_SETLEASE: i32 = 1024;
 pub fn is_open(directory: &PathText, index: u32) -> bool {
     [NodeKind::Char, NodeKind::CharReadOnly, NodeKind::Block]
         .into_iter()
-        .any(|kind| {
-            let name = paths::node_name(Node { kind, index });
-            let path = name.and_then(|name| {
-                PathBuffer::of(&[directory.as_bytes(), paths::NODE_DIRECTORY, name.bytes()])
-            });
-            path.is_some_and(|path| is_file_open(&path))
-        })
+        .any(|kind| is_node_open(directory, Node { kind, index }))
+}
+
+/// The same of one node.
+#[inline(never)]
+pub fn is_node_open(directory: &PathText, node: Node) -> bool {
+    paths::node_path(directory, node, b"").is_some_and(|path| is_file_open(&path))
 }
 
 fn is_file_open(path: &PathBuffer) -> bool {

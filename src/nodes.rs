@@ -3,23 +3,19 @@
 //! Must not know: what happens on the descriptor afterwards.
 
 use crate::backing::block_settings;
+use crate::block_cache::NO_BLOCK_DEVICE;
 use crate::descriptors::{self, Node, NodeKind};
 use crate::paths::{self, PathBuffer};
 use crate::sys::{self, Kernel};
 use crate::world::{State, any_file, device_of, with_state};
 use chardev::block::BLOCK_SIZE_SET;
-use chardev::{Access, OpenRequest};
+use chardev::{Access, OpenFile, OpenRequest};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use image::{DeviceView, Os};
 use mtd_abi::errno::Errno;
 
 pub fn node_path(state: &mut State, node: Node) -> Option<PathBuffer> {
-    let board = state.board(true)?;
-    PathBuffer::of(&[
-        board.directory().as_bytes(),
-        paths::NODE_DIRECTORY,
-        paths::node_name(node)?.bytes(),
-    ])
+    paths::node_path(&state.board(true)?.directory(), node, b"")
 }
 
 /// The node file, made if it is missing; the configuration stands in where nothing can be made.
@@ -105,6 +101,15 @@ pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
         }
         let path = node_path(state, node).ok_or(Errno::ENAMETOOLONG)?;
         crate::unseen::take_over(state, node, &path);
+        if node.kind == NodeKind::Block {
+            // What the last opener has left is flushed before there is another.
+            state.with_chip(
+                &view,
+                NO_BLOCK_DEVICE,
+                &mut OpenFile::default(),
+                &mut |_| (),
+            )?;
+        }
         Ok(path)
     })?;
     if flags & libc::O_PATH != 0 {

@@ -6,6 +6,7 @@ use crate::descriptors::{Node, NodeKind};
 use crate::{readable, sys};
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use image::PathText;
 
 /// Longer names are never ours: buffers of this size live on the stacks of guest threads.
 pub const PATH_MAX: usize = 1024;
@@ -496,6 +497,17 @@ pub fn classify(path: &[u8]) -> Option<Virtual> {
 }
 
 /// Directory, inside the private directory of a board, that holds the node files.
+/// The file of a node in a board's directory, or one beside it.
+#[inline(never)]
+pub fn node_path(board: &PathText, node: Node, suffix: &[u8]) -> Option<PathBuffer> {
+    PathBuffer::of(&[
+        board.as_bytes(),
+        NODE_DIRECTORY,
+        node_name(node)?.bytes(),
+        suffix,
+    ])
+}
+
 pub const NODE_DIRECTORY: &[u8] = b"/.mtdshim/node/";
 /// Name prefix of memory files that stand in for node files where the board's directory cannot be written.
 pub const NODE_MEMORY: &[u8] = b"mtdshim-node:";

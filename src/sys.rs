@@ -105,25 +105,25 @@ pub fn close(fd: i32) {
     let _ = call!(libc::SYS_close, fd);
 }
 
-/// Both directions take guest addresses: a bad one is EFAULT.
 pub fn pread(fd: i32, address: usize, length: usize, offset: u64) -> Result<usize, i32> {
-    retry(|| {
-        call!(
-            libc::SYS_pread64,
-            fd,
-            address,
-            length,
-            0,
-            offset as u32,
-            (offset >> 32) as u32
-        )
-    })
+    transfer_at(libc::SYS_pread64, fd, address, length, offset)
 }
 
 pub fn pwrite(fd: i32, address: usize, length: usize, offset: u64) -> Result<usize, i32> {
+    transfer_at(libc::SYS_pwrite64, fd, address, length, offset)
+}
+
+/// pread or pwrite, by number. Both take guest addresses: a bad one is EFAULT.
+pub fn transfer_at(
+    number: libc::c_long,
+    fd: i32,
+    address: usize,
+    length: usize,
+    offset: u64,
+) -> Result<usize, i32> {
     retry(|| {
         call!(
-            libc::SYS_pwrite64,
+            number,
             fd,
             address,
             length,

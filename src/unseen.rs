@@ -9,8 +9,8 @@
 use crate::descriptors::{Descriptor, MARK, Node, NodeKind};
 use crate::paths::{self, PathBuffer};
 use crate::sys::{self, Kernel};
-use crate::world::{State, device_of};
-use chardev::{FileMode, OpenFile, Session};
+use crate::world::State;
+use chardev::{FileMode, OpenFile};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use image::os::Os;
 
@@ -177,20 +177,15 @@ fn program(state: &mut State, node: Node, position: u64, bytes: &[u8]) -> Option
         writable: true,
     };
     let (address, length) = (bytes.as_ptr() as usize, bytes.len() as u64);
-    let written = state.with_chip_and(&view, &mut file, |chip, registry, view, file| {
-        let device = device_of(view, chip.geometry);
-        let session = &mut Session {
-            device,
-            chip,
-            registry,
-            file,
-        };
-        match node.kind {
-            NodeKind::Block => chardev::block::write(session, position, address, length),
+    let caller = crate::block_cache::caller(node);
+    let mut written = Err(mtd_abi::errno::Errno::EIO);
+    let _ = state.with_chip(&view, caller, &mut file, &mut |session| {
+        written = match node.kind {
+            NodeKind::Block => chardev::block::write(session, position, address, length, false),
             _ => chardev::write(session, position, address, length),
-        }
+        };
     });
-    (written == Ok(Ok(length)) && !chardev::block::has_failed(&file)).then_some(())
+    (written == Ok(length) && !chardev::block::has_failed(&file)).then_some(())
 }
 
 fn tell(node: Node, taken: Option<u64>) {

@@ -3,6 +3,7 @@
 //! Must not know: what an ioctl means, what a chip does.
 
 use crate::backing::{self, Files, Table};
+use crate::block_cache::{self, NO_BLOCK_DEVICE};
 use crate::cut_files;
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
 use crate::guest_memory::Window;
@@ -199,22 +200,15 @@ impl State {
         }
     }
 
-    /// Calls `body` with the chip of a device, under the chip's lock.
-    fn with_chip<R>(
+    /// Calls `body` with a device and its chip, under the chip's lock, for the open file of a node.
+    #[inline(never)]
+    pub fn with_chip(
         &mut self,
         view: &DeviceView,
-        body: impl FnOnce(Chip<'_>) -> R,
-    ) -> Result<R, Errno> {
-        self.with_chip_and(view, &mut (), |chip, _, _, ()| body(chip))
-    }
-
-    /// The same with what a session needs besides the chip; `extra` is something of the caller's.
-    pub fn with_chip_and<R, X>(
-        &mut self,
-        view: &DeviceView,
-        extra: &mut X,
-        body: impl for<'c> FnOnce(Chip<'c>, &'c Table<'c>, &'c DeviceView, &'c mut X) -> R,
-    ) -> Result<R, Errno> {
+        caller: u32,
+        file: &mut OpenFile,
+        body: &mut dyn FnMut(&mut Session<'_>),
+    ) -> Result<(), Errno> {
         self.open_chip(view.chip)?;
         let State {
             window,
@@ -224,7 +218,7 @@ impl State {
             ..
         } = self;
         let board = board.as_ref().ok_or(Errno::ENODEV)?;
-        on_chip(window, known, board, chips, view, extra, body)
+        on_chip(window, known, board, chips, view, caller, file, body)
     }
 
     /// The bad blocks of a device are counted once, when it is first used.
@@ -237,13 +231,14 @@ impl State {
         if counted.counted.load(Relaxed) != 0 {
             return Ok(());
         }
-        let view_copy = *view;
-        let (bad, reserved) = self.with_chip(view, |chip| {
+        let (mut bad, mut reserved) = (0, 0);
+        let file = &mut OpenFile::default();
+        self.with_chip(view, NO_BLOCK_DEVICE, file, &mut |session| {
+            let chip = &mut session.chip;
             let step = u64::from(chip.geometry.erasesize.max(1));
-            let (mut bad, mut reserved) = (0, 0);
             if chip.geometry.is_nand() {
-                let mut at = view_copy.offset;
-                while at < view_copy.offset + view_copy.size {
+                let mut at = view.offset;
+                while at < view.offset + view.size {
                     match (chip.is_reserved(at), chip.is_bad(at)) {
                         (Ok(true), _) => reserved += 1,
                         (_, Ok(true)) => bad += 1,
@@ -252,7 +247,6 @@ impl State {
                     at += step;
                 }
             }
-            (bad, reserved)
         })?;
         if let Some(stats) = self
             .board
@@ -302,16 +296,19 @@ fn last_or_read<'a>(
     last.as_ref().map(|(view, _)| view).ok_or(Errno::ENODEV)
 }
 
-/// Calls `body` with an open chip under its lock, and with what a session needs besides.
-fn on_chip<R, X>(
+/// Calls `body` with an open chip under its lock.
+#[allow(clippy::too_many_arguments)]
+#[inline(never)]
+fn on_chip(
     window: &mut Window,
     known: &mut Known,
     board: &Board,
     chips: &[Late<ChipFiles>],
     view: &DeviceView,
-    extra: &mut X,
-    body: impl for<'c> FnOnce(Chip<'c>, &'c Table<'c>, &'c DeviceView, &'c mut X) -> R,
-) -> Result<R, Errno> {
+    caller: u32,
+    file: &mut OpenFile,
+    body: &mut dyn FnMut(&mut Session<'_>),
+) -> Result<(), Errno> {
     let files = chips
         .get(view.chip)
         .and_then(Late::as_ref)
@@ -325,22 +322,34 @@ fn on_chip<R, X>(
         files,
         chip: view.chip,
         trust: backing::trust(view.chip),
+        caller,
+        cached: ledger.is_cached(),
     };
-    let chip = Chip {
-        geometry: &files.geometry,
-        ledger: &ledger,
-        code: files.code.as_ref(),
-        medium: &mut medium,
-        scratch,
-    };
+    if medium.cached {
+        medium.end_orphans(&ledger, scratch);
+    }
     let table = Table {
         board,
         chip: view.chip,
     };
-    let result = body(chip, &table, view, extra);
+    body(&mut Session {
+        device: device_of(view, &files.geometry),
+        chip: Chip {
+            geometry: &files.geometry,
+            ledger: &ledger,
+            code: files.code.as_ref(),
+            medium: &mut medium,
+            scratch,
+        },
+        registry: &table,
+        file,
+    });
+    if medium.cached {
+        medium.void_kept(&ledger);
+    }
     *known = ledger.known();
     files.lock().release(&Kernel);
-    Ok(result)
+    Ok(())
 }
 
 /// One call on an open flash file: board, chip, lock, position; then `body`; then the position is stored.
@@ -349,6 +358,20 @@ pub fn with_session<R>(
     descriptor: Descriptor,
     body: impl FnOnce(&mut Session<'_>) -> R,
 ) -> Result<R, Errno> {
+    // What lies below is there once, for whatever `body` is.
+    let (mut body, mut result) = (Some(body), None);
+    on_open_file(fd, descriptor, &mut |session| {
+        result = body.take().map(|body| body(session));
+    })?;
+    result.ok_or(Errno::ENODEV)
+}
+
+#[inline(never)]
+fn on_open_file(
+    fd: i32,
+    descriptor: Descriptor,
+    body: &mut dyn FnMut(&mut Session<'_>),
+) -> Result<(), Errno> {
     let mut file = descriptors::open_file(descriptor);
     with_state(|state| {
         let chip = state.view(descriptor.node.index)?.chip;
@@ -363,23 +386,8 @@ pub fn with_session<R>(
         } = state;
         let board = board.as_ref().ok_or(Errno::ENODEV)?;
         let view = last.as_ref().map(|(view, _)| view).ok_or(Errno::ENODEV)?;
-        let result = on_chip(
-            window,
-            known,
-            board,
-            chips,
-            view,
-            &mut file,
-            |chip, registry, view, file| {
-                let device = device_of(view, chip.geometry);
-                body(&mut Session {
-                    device,
-                    chip,
-                    registry,
-                    file,
-                })
-            },
-        );
+        let caller = block_cache::caller(descriptor.node);
+        let result = on_chip(window, known, board, chips, view, caller, &mut file, body);
         descriptors::settle(fd, descriptor, &file);
         result
     })
@@ -510,10 +518,6 @@ pub fn before_close(fd: i32) {
     crate::unseen::take_over_behind(fd, &descriptor);
     with_state(|state| {
         if let Ok(view) = state.device(descriptor.node.index) {
-            if descriptor.node.kind == NodeKind::Block {
-                // Nothing waits to be written; only the gathering of neighbouring writes ends.
-                let _ = state.with_chip(&view, |mut chip| chip.end_replace());
-            }
             state.record_stamp(view.chip);
         }
     });

@@ -363,7 +363,7 @@ impl Bench<'_> {
                 let _ = block::read(session, position, address, length);
             }),
             1 => self.call(board, &mut block_file, Effect::Anything, |session| {
-                let _ = block::write(session, position, address, length);
+                let _ = block::write(session, position, address, length, length & 1 == 0);
             }),
             2 => self.call(board, &mut block_file, Effect::Anything, |session| {
                 let _ = block::sync(session);

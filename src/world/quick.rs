@@ -6,6 +6,7 @@
 
 use super::{STATE, State};
 use crate::backing::{self, Files};
+use crate::block_cache::NO_BLOCK_DEVICE;
 use crate::calls::{Direction, is_memory};
 use crate::descriptors::{self, OwnPosition, Position};
 use crate::guest_memory::Window;
@@ -228,6 +229,9 @@ fn store_with_care(
     else {
         return false;
     };
+    if ledger.is_cached() {
+        return false;
+    }
     let trust = backing::trust(chip);
     let mut medium = Files {
         window,
@@ -235,6 +239,8 @@ fn store_with_care(
         files,
         chip,
         trust,
+        caller: NO_BLOCK_DEVICE,
+        cached: false,
     };
     let mut chip = Chip {
         geometry: &files.geometry,

@@ -29,8 +29,8 @@ def client(beginning, claim, configuration, node):
 
 
 SMALL_CHIP = SMALL_NAND.replace("bad_blocks = [1, 5]\n", "")
-client("a write to mtdblock reaches", "block_at_once", SMALL_NOR, "/dev/mtd1")
-client("what is written to mtdblock after", "block_past_a_failure", SMALL_CHIP, "/dev/mtd1")
+client("the page cache of mtdblock", "block_at_once", SMALL_NOR, "/dev/mtd3")
+client("an eraseblock that is written through", "block_twice", SMALL_NOR.replace("mtdparts", "keep_master = true\nmtdparts"), "/dev/mtd0")
 client("mmap of mtdblock gives a copy", "block_map", SMALL_NOR, "/dev/mtd1")
 client("two opens of mtdblock", "block_oddities", SMALL_NOR, "/dev/mtd1")
 client("MEMWRITE with an unknown mode", "memwrite_mode", SMALL_CHIP, "/dev/mtd0")

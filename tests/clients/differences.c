@@ -35,25 +35,29 @@ static void erase(int fd, unsigned first, unsigned count)
 	CLAIM(!ioctl(fd, MEMERASE, &e));
 }
 
+static int holds_at(int fd, const char *text, off_t at)
+{
+	ssize_t n = strlen(text);
+	return pread(fd, other, n, at) == n && !memcmp(other, text, n);
+}
 static void block_at_once(void)
 {
 	int c = open_char(O_RDWR), b = open_block(O_RDWR);
-	erase(c, 0, 1);
-	CLAIM(pwrite(b, "block", 5, 100) == 5 && pread(c, other, 5, 100) == 5 && !memcmp(other, "block", 5));
+	erase(c, 0, 2);
+	/* Below the page cache at once, and so on the flash with the next block. */
+	CLAIM(pwrite(b, "block", 5, 100) == 5 && !holds_at(c, "block", 100));
+	CLAIM(pwrite(b, "other", 5, info.erasesize) == 5 && holds_at(c, "block", 100) && !holds_at(c, "other", info.erasesize));
 	CLAIM(pread(b, other, 4096, 0) == 4096);
 	erase(c, 0, 1);
-	CLAIM(pread(b, other, 5, 100) == 5 && other[0] == 0xff);
+	CLAIM(holds_at(b, "\xff\xff", 100) && holds_at(b, "other", info.erasesize));
 }
-static void block_past_a_failure(void)
+static void block_twice(void)
 {
-	int c = open_char(O_RDWR), b = open_block(O_RDWR);
-	loff_t bad = info.erasesize;
-	CLAIM(!ioctl(c, MEMSETBADBLOCK, &bad));
-	memset(bytes, 0x3c, 3 * info.erasesize);
-	CLAIM(pwrite(b, bytes, 3 * info.erasesize, 0) == (ssize_t)(3 * info.erasesize));
-	CLAIM(fsync(b) == -1 && errno == EIO);
-	CLAIM(fsync(b) == 0);
-	CLAIM(pread(c, other, info.erasesize, 2 * info.erasesize) == (ssize_t)info.erasesize && !memcmp(other, bytes, info.erasesize));
+	int c = open_char(O_RDWR), whole = open_block(O_RDWR), part = open("/dev/mtdblock1", O_RDWR);
+	erase(c, 0, 1);
+	CLAIM(pwrite(whole, "whole", 5, 0) == 5 && !holds_at(c, "whole", 0) && !holds_at(part, "whole", 0));
+	CLAIM(pwrite(part, "part", 4, 8192) == 4 && holds_at(c, "whole", 0) && !holds_at(c, "part", 8192));
+	CLAIM(!fsync(part) && holds_at(c, "part", 8192) && !fsync(whole) && holds_at(whole, "part", 8192) && holds_at(whole, "whole", 0));
 }
 static void block_map(void)
 {
@@ -77,11 +81,13 @@ static void block_oddities(void)
 	mprotect(pages + 4096, 4096, PROT_NONE);
 	CLAIM(pread(b, pages + 4096 - 256, 512, 0) == -1 && errno == EFAULT);
 }
-static void mark_bad(void)
+static void mark(loff_t block)
 {
-	loff_t fifth = 5 * info.erasesize;
-	CLAIM(!ioctl(open_char(O_RDWR), MEMSETBADBLOCK, &fifth));
+	block *= info.erasesize;
+	CLAIM(!ioctl(open_char(O_RDWR), MEMSETBADBLOCK, &block));
 }
+static void mark_bad(void) { mark(5); }
+static void mark_first(void) { mark(0); }
 static void memwrite_mode(void)
 {
 	struct mtd_write_req w = { .start = 0, .len = info.writesize, .usr_data = (uintptr_t)bytes, .mode = 7 };
@@ -140,8 +146,8 @@ static void walks(void)
 }
 
 static const struct { const char *name; void (*claim)(void); } rows[] = {
-	{ "block_at_once", block_at_once }, { "block_past_a_failure", block_past_a_failure }, { "block_map", block_map },
-	{ "block_oddities", block_oddities }, { "mark_bad", mark_bad }, { "memwrite_mode", memwrite_mode }, { "memread_refused", memread_refused },
+	{ "block_at_once", block_at_once }, { "block_twice", block_twice }, { "block_map", block_map },
+	{ "block_oddities", block_oddities }, { "mark_bad", mark_bad }, { "mark_first", mark_first }, { "memwrite_mode", memwrite_mode }, { "memread_refused", memread_refused },
 	{ "raw_write", raw_write }, { "without_privilege", without_privilege }, { "freopen_kinds", freopen_kinds }, { "walks", walks },
 };
 

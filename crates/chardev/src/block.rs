@@ -1,9 +1,8 @@
 //! What /dev/mtdblockN answers: a block device of 512-byte sectors over an mtd device.
 //!
-//! The kernel gathers writes in its page cache and in one eraseblock of mtdblock, and rewrites the flash at fsync and
-//! close. Here every write reaches the image at once, so nothing can be lost with a process; wear is counted as if
-//! neighbouring writes had been gathered, and what could not be written is told when the kernel would tell it. Reads of
-//! the char device therefore see a write earlier than on Linux (a line in the README's table).
+//! Below the kernel's page cache lies mtdblock's own, of one eraseblock, which is written to the flash by a flush (fsync), when
+//! another block is written, and at the last close: that one is here (`Chip::replace`). The page cache is not: it may write
+//! back, and forget, at any moment, and here it does so at once.
 
 use crate::{FileMode, Session, errno_of};
 use flash::{FlashError, OpMode, Sink, Source};
@@ -16,7 +15,7 @@ pub const SECTOR_SIZE: u64 = 512;
 const BLOCK_SIZE_MAX: u32 = 4096;
 /// 128 KiB, in sectors.
 const READ_AHEAD_SECTORS: u32 = 256;
-const MAX_SECTORS: u16 = 255;
+const MAX_SECTORS: u64 = 255;
 
 /// Whole sectors only.
 pub fn capacity(device_size: u64) -> u64 {
@@ -44,7 +43,13 @@ pub fn read(
         return read_run(session, position, guest_sink(address, length)).map(|()| length);
     }
     let mut done = 0;
-    let mut run_max = u64::MAX;
+    // What waits in mtdblock's cache is read without a look at the flash.
+    let kept = session.chip.medium.kept();
+    let mut run_max = if kept.is_empty() {
+        u64::MAX
+    } else {
+        CACHE_PAGE
+    };
     while done < length {
         let (at, left) = (position + done, length - done);
         let head = CACHE_PAGE - at % CACHE_PAGE;
@@ -83,12 +88,14 @@ fn read_run(session: &mut Session<'_>, at: u64, to: Sink<'_>) -> Result<(), Errn
     }
 }
 
+/// `direct`: past the page cache, so that what is lost is told at once.
 #[inline(never)]
 pub fn write(
     session: &mut Session<'_>,
     position: u64,
     address: usize,
     length: u64,
+    direct: bool,
 ) -> Result<u64, Errno> {
     if !session.file.writable {
         return Err(Errno::EBADF);
@@ -99,42 +106,55 @@ pub fn write(
     if length == 0 {
         return Ok(0);
     }
-    let length = length.min(capacity(session.device.size).saturating_sub(position));
+    let mut length = length.min(capacity(session.device.size).saturating_sub(position));
     if length == 0 {
         return Err(Errno::ENOSPC);
     }
     // The buffer is looked at before the page is read.
     let readable = session.chip.medium.check_readable(address, length as usize);
     readable.map_err(|_| Errno::EFAULT)?;
-    let length = session.loadable(position, length)?;
+    if !direct {
+        length = session.loadable(position, length)?;
+    }
     let from = Source::Guest {
         address,
         length: length as usize,
     };
-    session.replace(position, from)?;
+    // The pages of the page cache, or those of the caller.
+    let phase = if direct { address as u64 } else { position };
+    if session.replace(position, from, phase)? {
+        return Ok(length);
+    }
+    if direct {
+        return Err(Errno::EIO);
+    }
+    session.file.mode = WRITE_FAILED;
     Ok(length)
 }
 
-/// A block device has no file modes; these note what the next fsync tells.
+/// A block device has no file modes; this notes what the next fsync tells.
 const WRITE_FAILED: FileMode = FileMode::Raw;
-/// The cache of a locked block stays full and is tried again, so every fsync tells it.
-const WRITE_REFUSED: FileMode = FileMode::OtpUser;
 
 /// What could not be written through this file is still to be told.
 pub fn has_failed(file: &crate::OpenFile) -> bool {
     file.mode != FileMode::Normal
 }
 
-/// fsync: what was gathered is on the flash, so the next write erases anew; and the error of an earlier write is told.
+/// What fsync, and a synchronous write, do to the flash: the error of an earlier write is told, or else what waits is written.
 /// (BLKFLSBUF empties only the page cache, which is not here, and leaves mtdblock's.)
-pub fn sync(session: &mut Session<'_>) -> Result<(), Errno> {
-    let failed = has_failed(session.file);
-    if session.file.mode == WRITE_FAILED {
+pub fn flush(session: &mut Session<'_>) -> Result<(), Errno> {
+    if has_failed(session.file) {
         session.file.mode = FileMode::Normal;
+        return Err(Errno::EIO);
     }
-    session.chip.end_replace();
+    session.chip.flush(false).map_err(|_| Errno::EIO)
+}
+
+/// fsync.
+pub fn sync(session: &mut Session<'_>) -> Result<(), Errno> {
+    let flushed = flush(session);
     store_synced(session)?;
-    if failed { Err(Errno::EIO) } else { Ok(()) }
+    flushed
 }
 
 fn store_synced(session: &mut Session<'_>) -> Result<(), Errno> {
@@ -145,36 +165,16 @@ fn store_synced(session: &mut Session<'_>) -> Result<(), Errno> {
 #[inline(never)]
 pub fn ioctl(session: &mut Session<'_>, command: u32, argument: usize) -> Result<i32, Errno> {
     let size = capacity(session.device.size);
-    let read_only = u32::from(session.is_block_read_only());
-    match command {
-        BLKGETSIZE64 => session.copy_out(argument, &size.to_le_bytes()),
-        BLKGETSIZE => session.copy_out(argument, &((size / SECTOR_SIZE) as u32).to_le_bytes()),
-        BLKSSZGET | BLKPBSZGET | BLKIOMIN => {
-            session.copy_out(argument, &(SECTOR_SIZE as u32).to_le_bytes())
-        }
-        BLKBSZGET => {
-            let bytes = session.soft_block_size().to_le_bytes();
-            session.copy_out(argument, &bytes)
-        }
-        BLKROGET => session.copy_out(argument, &read_only.to_le_bytes()),
+    let done = match command {
+        BLKBSZSET | BLKRAGET | BLKFRAGET if argument == 0 => Err(Errno::EINVAL),
         BLKROSET => session
             .copy_in(argument)
             .map(|flag| session.set_block_read_only(u32::from_le_bytes(flag) != 0)),
-        BLKBSZSET | BLKRAGET | BLKFRAGET if argument == 0 => Err(Errno::EINVAL),
         BLKBSZSET => session.set_soft_block_size(argument),
-        BLKRAGET | BLKFRAGET => {
-            let bytes = session.read_ahead().to_le_bytes();
-            session.copy_out(argument, &bytes)
-        }
         BLKRASET | BLKFRASET => {
             session.set_read_ahead(argument as u32);
             Ok(())
         }
-        BLKIOOPT | BLKALIGNOFF | BLKDISCARDZEROES => {
-            session.copy_out(argument, &0u32.to_le_bytes())
-        }
-        BLKROTATIONAL => session.copy_out(argument, &0u16.to_le_bytes()),
-        BLKSECTGET => session.copy_out(argument, &MAX_SECTORS.to_le_bytes()),
         BLKFLSBUF => store_synced(session),
         // No partition table is ever looked for.
         BLKRRPART => Err(Errno::EINVAL),
@@ -182,9 +182,25 @@ pub fn ioctl(session: &mut Session<'_>, command: u32, argument: usize) -> Result
         BLKDISCARD | BLKSECDISCARD if !session.file.writable => Err(Errno::EBADF),
         BLKDISCARD | BLKSECDISCARD => Err(Errno::EOPNOTSUPP),
         BLKZEROOUT => session.zero_out(argument),
-        _ => Err(Errno::ENOTTY),
-    }
-    .map(|()| 0)
+        _ => {
+            // What only tells a number, of so many bytes.
+            let (number, width) = match command {
+                BLKGETSIZE64 => (size, 8),
+                BLKGETSIZE => (size / SECTOR_SIZE, 4),
+                BLKSSZGET | BLKPBSZGET | BLKIOMIN => (SECTOR_SIZE, 4),
+                BLKBSZGET => (session.soft_block_size().into(), 4),
+                BLKROGET => (session.is_block_read_only().into(), 4),
+                BLKRAGET | BLKFRAGET => (session.read_ahead().into(), 4),
+                BLKIOOPT | BLKALIGNOFF | BLKDISCARDZEROES => (0, 4),
+                BLKROTATIONAL => (0, 2),
+                BLKSECTGET => (MAX_SECTORS, 2),
+                _ => return Err(Errno::ENOTTY),
+            };
+            let bytes = number.to_le_bytes();
+            session.copy_out(argument, bytes.get(..width).unwrap_or(&[]))
+        }
+    };
+    done.map(|()| 0)
 }
 
 impl Session<'_> {
@@ -225,20 +241,29 @@ impl Session<'_> {
         }
     }
 
-    /// Bad and locked blocks, and blocks that cannot be loaded, keep what they hold; a later call tells of it.
-    fn replace(&mut self, at: u64, from: Source<'_>) -> Result<(), Errno> {
-        match self.chip.replace(self.device.offset + at, from) {
-            Ok(()) => Ok(()),
-            Err(FlashError::Io) => {
-                self.file.mode = WRITE_FAILED;
-                Ok(())
+    /// Whether all of it reached mtdblock. What comes to a unit while another cannot be written, or that cannot be loaded itself,
+    /// is lost up to the end of its page of memory, of which `phase` is the first byte: so much is asked for at a time.
+    fn replace(&mut self, at: u64, from: Source<'_>, phase: u64) -> Result<bool, Errno> {
+        let size = u64::from(self.device.erasesize.max(1));
+        let (mut done, mut is_whole) = (0, true);
+        while done < from.length() {
+            let here = at + done;
+            let start = here - here % size;
+            let unit = self.device.offset + start..self.device.offset + start + size;
+            let length = (start + size - here).min(from.length() - done);
+            let part = from
+                .part(done as usize, length as usize)
+                .ok_or(Errno::EINVAL)?;
+            match self.chip.replace(unit, self.device.offset + here, part) {
+                Ok(()) => done += length,
+                Err(FlashError::Io | FlashError::ReadOnly) => {
+                    is_whole = false;
+                    done += CACHE_PAGE - (phase + done) % CACHE_PAGE;
+                }
+                Err(error) => return Err(errno_of(error)),
             }
-            Err(FlashError::ReadOnly) => {
-                self.file.mode = WRITE_REFUSED;
-                Ok(())
-            }
-            Err(error) => Err(errno_of(error)),
         }
+        Ok(is_whole)
     }
 
     /// Nothing can be partitioned, so nothing can be removed.
@@ -274,7 +299,9 @@ impl Session<'_> {
         let zeros = [0; SECTOR_SIZE as usize];
         let mut at = start;
         while at < end {
-            self.replace(at, Source::Bytes(&zeros))?;
+            if !self.replace(at, Source::Bytes(&zeros), 0)? {
+                return Err(Errno::EIO);
+            }
             at += SECTOR_SIZE;
         }
         Ok(())

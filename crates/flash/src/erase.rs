@@ -91,7 +91,7 @@ impl Chip<'_> {
         }
     }
 
-    fn check_erasable(&self, block: u32) -> Result<(), FlashError> {
+    pub(crate) fn check_erasable(&self, block: u32) -> Result<(), FlashError> {
         let flags = self.ledger.flags(block)?;
         // Asked now, so that damage is found before anything is erased.
         self.ledger.wear(block)?;
@@ -142,21 +142,12 @@ impl Chip<'_> {
     }
 
     /// What drivers keep of a block goes with its bytes.
-    fn forget_cached(&mut self, at: u64, length: u64) {
+    pub(crate) fn forget_cached(&mut self, at: u64, length: u64) {
         let inside = |place: u64| (at..at.saturating_add(length)).contains(&place);
         if let Some((page, _)) = self.ledger.cached_page()
             && inside(page.saturating_mul(u64::from(self.geometry.writesize)))
         {
             self.ledger.set_cached_page(None);
-        }
-        let cached = self.ledger.cached_block();
-        if cached.is_some()
-            && self
-                .geometry
-                .pieces(at, length)
-                .any(|piece| Some(piece.block.index) == cached)
-        {
-            self.ledger.set_cached_block(None);
         }
     }
 }

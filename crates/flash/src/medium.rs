@@ -2,6 +2,8 @@
 //!
 //! Must not know: files, pointers, flash rules.
 
+use core::ops::Range;
+
 use crate::FlashError;
 
 /// One of the byte stores of a chip.
@@ -120,6 +122,9 @@ impl<'a> Source<'a> {
 }
 
 /// The four operations, and one on memory. A transfer is whole or an error; `offset` and length lie inside the area.
+///
+/// And the second view that a write-back cache needs: the medium always holds what its owner has written, while everybody else
+/// works on a copy of what was there before, until the owner ends that. Of a medium with one user nothing need be kept.
 pub trait Medium {
     fn read(&mut self, area: Area, offset: u64, to: Sink<'_>) -> Result<(), MediumError>;
     /// Replaces bytes: no flash rule is applied here.
@@ -130,6 +135,17 @@ pub trait Medium {
     /// `and_into`, for who can do it faster than on every processor.
     fn and(&self, new: &mut [u8], old: &[u8]) {
         and_into(new, old);
+    }
+
+    /// The range of the main area that is the caller's own; empty when there is none.
+    fn kept(&self) -> Range<u64> {
+        0..0
+    }
+    /// From now on this range, and the spare area of its pages, is the caller's own. Stays undone where nothing can be kept.
+    fn keep(&mut self, _range: Range<u64>) {}
+    /// Everybody sees the same again: what the caller made of it or, with `undo`, what the others did.
+    fn end_keep(&mut self, _undo: bool) -> Result<(), MediumError> {
+        Ok(())
     }
 }
 

@@ -255,7 +255,14 @@ fn operate(bench: &mut Bench, random: &mut Random) -> Result<(), FlashError> {
                         .max(1),
             )
         }),
-        3 => bench.with(|chip| chip.replace(at, Source::Bytes(&data))),
+        3 => {
+            let unit = at / block * block..at / block * block + block;
+            let length = data.len().min((unit.end - at) as usize);
+            let from = Source::Bytes(&data[..length]);
+            bench
+                .with(|chip| chip.replace(unit, at, from))
+                .and(bench.with(|chip| chip.flush(true)))
+        }
         4 if geometry.is_nand() => {
             let oob = pattern(random.next(), geometry.oobsize as usize);
             let ops = WriteOps {

@@ -1,69 +1,94 @@
-//! What the block device's write-back leaves on the chip: bytes replaced, as if the eraseblock had been erased and
-//! programmed anew. Neighbouring writes to one block count as one erase: mtdblock gathers them in its cache.
+//! The block device's write-back cache: one unit, the size of an eraseblock, is loaded, changed in memory, and erased and
+//! programmed as a whole when it is flushed.
 //!
-//! Source: `mtdblock.c` (`do_cached_write`, `erase_write`).
+//! Nothing waits in memory here: the medium holds what a flush will leave, and keeps for everybody else what the chip has until
+//! then. Whatever the ledger permits of the unit's blocks is void meanwhile, as it may be true of one of both only.
+//! Source: `mtdblock.c` (`do_cached_write`, `write_cached_data`).
+
+use core::ops::Range;
 
 use crate::chip::Chip;
-use crate::geometry::Piece;
 use crate::{Area, FlashError, Kind, LockScheme, Source};
 
 impl Chip<'_> {
-    /// Replaces bytes. Blocks that are bad (Io), locked (ReadOnly) or cannot be loaded (Io) keep what they hold, the
-    /// others are written all the same; that block protect refuses is not noticed.
-    pub fn replace(&mut self, at: u64, from: Source<'_>) -> Result<(), FlashError> {
+    /// Replaces bytes of a unit. Io or ReadOnly: nothing was changed, as what another unit waits with could not be written, or
+    /// this one not be loaded.
+    pub fn replace(
+        &mut self,
+        unit: Range<u64>,
+        at: u64,
+        from: Source<'_>,
+    ) -> Result<(), FlashError> {
         self.check_range(at, from.length())?;
+        self.check_range(unit.start, unit.end.saturating_sub(unit.start))?;
         match self.geometry.kind {
             Kind::Rom => return Err(FlashError::ReadOnly),
             Kind::Ram | Kind::Dataflash => return self.store_bytes(at, from),
             Kind::Nor | Kind::Nand | Kind::MlcNand => {}
         }
         self.check_source(&from)?;
-        let geometry = self.geometry;
-        let mut result = Ok(());
-        for piece in geometry.pieces(at, from.length()) {
-            let part = from.part(
-                piece.start().saturating_sub(at) as usize,
-                (piece.to - piece.from) as usize,
-            );
-            match self.replace_in_block(&piece, part.ok_or(FlashError::Invalid)?) {
-                Err(refusal @ (FlashError::Io | FlashError::ReadOnly)) => result = Err(refusal),
-                other => other?,
+        let is_nand = self.geometry.is_nand();
+        let first_visit = self.medium.kept() != unit;
+        if first_visit {
+            self.flush(false)?;
+            if is_nand {
+                self.check_readable(&unit)?;
+            }
+            self.medium.keep(unit.clone());
+            if self.medium.kept() != unit {
+                // Nothing can wait: this is the flush.
+                if !self.erase_unit(&unit)? {
+                    return Ok(());
+                }
             }
         }
-        result
-    }
-
-    /// The cache was flushed (fsync, close): the next write to the same block erases it again.
-    pub fn end_replace(&mut self) {
-        if self.ledger.cached_block().is_some() {
-            self.ledger.set_cached_block(None);
+        if !is_nand {
+            self.forget_clean(at, from.length());
+            return Ok(self.medium.write(Area::Main, at, from)?);
         }
-    }
-
-    fn replace_in_block(&mut self, piece: &Piece, from: Source<'_>) -> Result<(), FlashError> {
-        let flags = self.ledger.flags(piece.block.index)?;
-        let locked = self.geometry.lock == LockScheme::PerBlock && flags.locked;
-        if locked {
-            return Err(FlashError::ReadOnly);
-        }
-        if self.geometry.is_nand() && (flags.bad || flags.reserved) {
-            return Err(FlashError::Io);
-        }
-        let open = self.unlocked_part(piece.start(), from.length())?;
-        if open != (0..from.length()) {
-            return Ok(());
-        }
-        let first_visit = self.ledger.cached_block() != Some(piece.block.index);
-        if self.geometry.is_nand() {
-            self.replace_pages(piece, &from, first_visit)?;
-        } else {
-            self.forget_clean(piece.start(), from.length());
-            self.medium.write(Area::Main, piece.start(), from)?;
-        }
-        if first_visit {
-            self.ledger.count_erase(piece.block.index)?;
-            self.ledger.set_cached_block(Some(piece.block.index));
+        for piece in self.geometry.pieces(at, from.length()) {
+            let result = self.replace_pages(&piece, &from, first_visit);
+            if result.is_err() || first_visit {
+                let block = piece.block.index;
+                self.ledger.promise_sound(block, result.is_ok());
+            }
+            result?;
         }
         Ok(())
+    }
+
+    /// What waits is on the chip. A bad block loses it, and what is under block protection without a word; a locked one goes on
+    /// waiting, unless nobody is there any more who could wait.
+    pub fn flush(&mut self, is_last: bool) -> Result<(), FlashError> {
+        let kept = self.medium.kept();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let erased = self.erase_unit(&kept);
+        if erased == Err(FlashError::ReadOnly) && !is_last {
+            return Err(FlashError::ReadOnly);
+        }
+        let is_written = erased == Ok(true);
+        if is_written {
+            self.forget_cached(kept.start, kept.end.saturating_sub(kept.start));
+        }
+        self.medium.end_keep(!is_written)?;
+        erased.map(|_| ())
+    }
+
+    /// Erases, as far as the ledger goes, a unit that is programmed anew. Whether that changes anything.
+    fn erase_unit(&self, unit: &Range<u64>) -> Result<bool, FlashError> {
+        let length = unit.end.saturating_sub(unit.start);
+        let is_open = self.geometry.lock == LockScheme::PerBlock
+            || self.unlocked_part(unit.start, length)? == (0..length);
+        for piece in self.geometry.pieces(unit.start, length) {
+            let block = piece.block.index;
+            self.check_erasable(block)?;
+            if is_open {
+                self.ledger.count_erase(block)?;
+                self.ledger.end_promise(block);
+            }
+        }
+        Ok(is_open)
     }
 }

@@ -35,7 +35,7 @@ fn has_no_code(geometry: &Geometry) -> bool {
 #[inline(always)]
 pub fn reads_straight(geometry: &Geometry, ledger: &Ledger<'_>, at: u64, length: u32) -> bool {
     if has_no_code(geometry) {
-        return at.saturating_add(u64::from(length)) <= geometry.size;
+        return !ledger.is_cached() && at.saturating_add(u64::from(length)) <= geometry.size;
     }
     geometry.writesize > KEPT_PAGE_MAX
         && block_of(geometry, at, length).is_some_and(|(block, _)| ledger.is_sound_still(block))

@@ -1,5 +1,6 @@
 //! For tests only: a chip in memory, with faults that can be asked for.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::vec::Vec;
 
@@ -111,6 +112,9 @@ pub struct TestMedium {
     pub changes_left: Option<u32>,
     /// Another thread of the guest changes its bytes as soon as some were taken.
     pub restless: bool,
+    /// What waits in the one write-back cache, and main and spare area as the others see them meanwhile.
+    pub kept: Range<u64>,
+    pub others: (Vec<u8>, Vec<u8>),
 }
 
 pub const GUEST: usize = 0x10_0000;
@@ -127,6 +131,8 @@ impl TestMedium {
             writes: 0,
             erases: 0,
             changes_left: None,
+            kept: 0..0,
+            others: Default::default(),
             restless: false,
         }
     }
@@ -214,6 +220,24 @@ impl Medium for TestMedium {
     }
 
     fn sync(&mut self) -> Result<(), MediumError> {
+        Ok(())
+    }
+
+    fn kept(&self) -> Range<u64> {
+        self.kept.clone()
+    }
+
+    fn keep(&mut self, range: Range<u64>) {
+        self.kept = range;
+        self.others = (self.main.clone(), self.oob.clone());
+    }
+
+    fn end_keep(&mut self, undo: bool) -> Result<(), MediumError> {
+        let (main, oob) = core::mem::take(&mut self.others);
+        if undo {
+            (self.main, self.oob) = (main, oob);
+        }
+        self.kept = 0..0;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 mod word;
 
 use core::cell::Cell;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{FlashError, Geometry};
@@ -91,6 +92,11 @@ impl Known {
 /// The block-protect word of a chip that protects nothing.
 const UNPROTECTED: u32 = word::encode(0, BLOCK_PROTECT, Kind::BlockProtect);
 
+/// The word of a chip whose block devices' caches are empty.
+const UNCACHED: u32 = word::encode(NONE, CACHED_BLOCK, Kind::CachedBlock);
+/// Of a block in such a cache: it will be sound when it is flushed.
+const PROMISED: u32 = 2;
+
 pub struct Ledger<'a> {
     words: &'a [AtomicU32],
     /// What is asked for again and again.
@@ -129,7 +135,7 @@ impl<'a> Ledger<'a> {
         self.store(BLOCK_PROTECT, Kind::BlockProtect, 0);
         self.store(CACHED_PAGE_LOW, Kind::CachedPage, 0);
         self.store(CACHED_PAGE_HIGH, Kind::CachedPage, 0);
-        self.store(CACHED_BLOCK, Kind::CachedBlock, NONE);
+        self.set_cached(false);
         for word in 0..OTP_LOCK_WORDS {
             self.store(OTP_LOCKS + word, Kind::OtpLock, 0);
         }
@@ -232,19 +238,23 @@ impl<'a> Ledger<'a> {
     /// Every page of the block that was programmed since its erase was programmed once, with its code: reading it there is
     /// nothing to correct. Void with the epoch, as everything that is only known.
     pub(crate) fn is_sound(&self, block: u32) -> bool {
+        self.soundness(block) == 1
+    }
+
+    fn soundness(&self, block: u32) -> u32 {
         let (Some(epoch), index) = (self.epoch(), place(block, SOUND)) else {
-            return false;
+            return 0;
         };
         let raw = self.raw(index).unwrap_or(0);
         let mut known = self.known.get();
         if known.sound != (index, raw) {
             if word::decode(raw, index, Kind::Sound { epoch }).is_none() {
-                return false;
+                return 0;
             }
             known.sound = (index, raw);
             self.known.set(known);
         }
-        word::value(raw) == 1
+        word::value(raw)
     }
 
     /// The same, told at once of a block that was asked for just before.
@@ -261,9 +271,13 @@ impl<'a> Ledger<'a> {
     }
 
     pub(crate) fn set_sound(&self, block: u32, sound: bool) {
+        self.set_soundness(block, sound.into());
+    }
+
+    fn set_soundness(&self, block: u32, soundness: u32) {
         let index = place(block, SOUND);
         match self.epoch() {
-            Some(epoch) if sound => self.store(index, Kind::Sound { epoch }, 1),
+            Some(epoch) if soundness > 0 => self.store(index, Kind::Sound { epoch }, soundness),
             _ => self.store_raw(index, 0),
         }
     }
@@ -352,14 +366,35 @@ impl<'a> Ledger<'a> {
         self.store(CACHED_PAGE_HIGH, Kind::CachedPage, high);
     }
 
-    /// The block that the block device's write-back cache holds. A damaged word only costs one count of wear.
-    pub(crate) fn cached_block(&self) -> Option<u32> {
-        self.load(CACHED_BLOCK, Kind::CachedBlock)
-            .filter(|&block| block != NONE)
+    /// Something may wait in the write-back cache of a block device. True of a damaged word: who looks will see.
+    #[inline(always)]
+    pub fn is_cached(&self) -> bool {
+        self.raw(CACHED_BLOCK) != Some(UNCACHED)
     }
 
-    pub(crate) fn set_cached_block(&self, block: Option<u32>) {
-        self.store(CACHED_BLOCK, Kind::CachedBlock, block.unwrap_or(NONE));
+    pub fn set_cached(&self, cached: bool) {
+        self.store_raw(CACHED_BLOCK, if cached { 0 } else { UNCACHED });
+    }
+
+    /// Nothing more is known of these blocks.
+    pub fn void(&self, geometry: &Geometry, range: &Range<u64>) {
+        for piece in geometry.pieces(range.start, range.end.saturating_sub(range.start)) {
+            self.set_clean_from(piece.block.index, None);
+            if self.is_sound(piece.block.index) {
+                self.set_sound(piece.block.index, false);
+            }
+        }
+    }
+
+    /// Once it is flushed, the block will be sound; or it will not. A process that dies meanwhile ends the epoch, and the promise.
+    pub(crate) fn promise_sound(&self, block: u32, sound: bool) {
+        self.set_soundness(block, if sound { PROMISED } else { 0 });
+    }
+
+    /// It was flushed.
+    pub(crate) fn end_promise(&self, block: u32) {
+        self.set_clean_from(block, None);
+        self.set_sound(block, self.soundness(block) == PROMISED);
     }
 
     /// The first damaged word at or after a place. `clean_from`, the caches and the epoch heal by themselves and

@@ -34,8 +34,14 @@ impl Chip<'_> {
         ooboffs: u32,
     ) -> Done {
         let mut outcome = Outcome::default();
-        let result = match (oob, self.code.filter(|_| mode != OpMode::Raw)) {
-            (None, None) if !self.geometry.keeps_a_page() => {
+        // What is kept is the caller's own, not what the chip has.
+        let mut code = self.code.filter(|_| mode != OpMode::Raw);
+        let is_kept = self.medium.kept().contains(&at);
+        if is_kept {
+            code = None;
+        }
+        let result = match (oob, code) {
+            (None, None) if is_kept || !self.geometry.keeps_a_page() => {
                 self.read_straight(at, &mut data, &mut outcome)
             }
             (None, code) => self.read_data(at, &mut data, code, &mut outcome),

@@ -1,6 +1,8 @@
 //! Rewriting pages of a block for the block device: old data is read with ECC, the new laid over it, the code computed
 //! again. The erase that mtdblock does takes the user's OOB bytes of the whole block with it.
 
+use core::ops::Range;
+
 use super::pages::{Pages, Span};
 use super::write::compute_codes;
 use crate::chip::{Buffers, Chip, buffers, fetch, front};
@@ -18,11 +20,7 @@ impl Chip<'_> {
         let pages = Pages::of(self.geometry)?;
         let code = self.code;
         let whole = piece.from == 0 && piece.to == piece.block.length;
-        // The first visit loads the block, even one that is replaced as a whole, sector after sector, and rewrites it;
-        // later ones find its other pages as they should be.
-        if first_visit {
-            self.check_block_readable(&pages, piece, code)?;
-        }
+        // The first visit rewrites the block; later ones find its other pages as they should be.
         let (mut cursor, end) = if first_visit && !whole {
             (piece.block.start, piece.block.end())
         } else {
@@ -41,17 +39,14 @@ impl Chip<'_> {
         Ok(())
     }
 
-    /// Loading the block fails before anything is changed when a page cannot be corrected.
-    fn check_block_readable(
-        &mut self,
-        pages: &Pages,
-        piece: &Piece,
-        code: Option<&Code>,
-    ) -> Result<(), FlashError> {
-        let mut cursor = piece.block.start;
-        while code.is_some() && cursor < piece.block.end() {
-            let span = pages.span(cursor, piece.block.end());
-            if !self.is_clean(cursor, span.length()) && self.load(pages, &span, code)?.failed > 0 {
+    /// Loading a block, even one that is replaced as a whole, sector after sector, fails when a page cannot be corrected.
+    pub(crate) fn check_readable(&mut self, unit: &Range<u64>) -> Result<(), FlashError> {
+        let pages = Pages::of(self.geometry)?;
+        let code = self.code;
+        let mut cursor = unit.start;
+        while code.is_some() && cursor < unit.end {
+            let span = pages.span(cursor, unit.end);
+            if !self.is_clean(cursor, span.length()) && self.load(&pages, &span, code)?.failed > 0 {
                 return Err(FlashError::Io);
             }
             cursor = span.to.max(cursor.saturating_add(1));

@@ -1,3 +1,4 @@
+use core::ops::Range;
 use std::vec::Vec;
 
 use crate::testing::{Bench, GUEST, nand_geometry, nand_geometry_of, pattern};
@@ -403,7 +404,9 @@ fn numbers_without_sense_are_refused_not_panicked_on() {
                 let _ = bench.with(|chip| chip.read(at, Sink::Bytes(&mut data), OpMode::Place));
                 let _ = bench.with(|chip| chip.erase(at, 0x2_0000));
                 let _ = bench.with(|chip| chip.mark_bad(at));
-                let _ = bench.with(|chip| chip.replace(at, Source::Bytes(&data)));
+                let _ = bench.with(|chip| {
+                    chip.replace(at..at.saturating_add(4096), at, Source::Bytes(&data))
+                });
                 for mode in [OpMode::Place, OpMode::Auto, OpMode::Raw] {
                     for ooboffs in [0, 3, u32::MAX] {
                         let _ = write_oob(&mut bench, at, Some(&data), &oob, mode);
@@ -433,6 +436,8 @@ fn the_block_device_rewrites_a_block_with_fresh_codes() {
         let geometry = nand_geometry_of(writesize, oobsize, ecc);
         let mut bench = Bench::new(geometry);
         let block = geometry.erasesize as usize;
+        let (unit, next) = (0..block as u64, block as u64..2 * block as u64);
+        let next_spare = (geometry.oob_file_size() / 8) as usize;
         let mut expected = pattern(2, block);
         bench.program(0, &expected).unwrap();
         // One flip is set right by the write-back, as by any read.
@@ -443,7 +448,7 @@ fn the_block_device_rewrites_a_block_with_fresh_codes() {
             let new = pattern(at as u64 + 50, 512);
             expected[at..at + 512].copy_from_slice(&new);
             assert_eq!(
-                bench.with(|chip| chip.replace(at as u64, Source::Bytes(&new))),
+                bench.with(|chip| chip.replace(unit.clone(), at as u64, Source::Bytes(&new))),
                 Ok(())
             );
         }
@@ -453,17 +458,24 @@ fn the_block_device_rewrites_a_block_with_fresh_codes() {
             read == expected && outcome.corrected == 0 && outcome.failed == 0,
             "{ecc:?} {outcome:?}"
         );
+        assert_eq!(bench.words.ledger().wear(0), Ok(0));
+        let change = |bench: &mut Bench, unit: &Range<u64>| {
+            bench.with(|chip| chip.replace(unit.clone(), unit.start, Source::Bytes(&[0; 512])))
+        };
+        change(&mut bench, &next).unwrap();
         assert_eq!(
             bench.words.ledger().wear(0),
             Ok(1),
-            "neighbouring writes are one erase"
+            "another block flushes, and neighbouring writes are one erase"
         );
-        bench.with(|chip| chip.end_replace());
-        bench
-            .with(|chip| chip.replace(0, Source::Bytes(&[0; 512])))
-            .unwrap();
-        assert_eq!(bench.words.ledger().wear(0), Ok(2));
+        assert!(bench.words.ledger().is_sound(0));
+        bench.with(|chip| chip.flush(false)).unwrap();
+        assert_eq!(bench.words.ledger().wear(1), Ok(1));
         bench.check_clean_promise();
+        let before = (bench.medium.main.clone(), bench.medium.oob.clone());
+        change(&mut bench, &next).unwrap();
+        change(&mut bench, &unit).unwrap();
+        change(&mut bench, &next).unwrap();
         bench.words.ledger().set_flags(
             1,
             BlockFlags {
@@ -471,8 +483,11 @@ fn the_block_device_rewrites_a_block_with_fresh_codes() {
                 ..BlockFlags::default()
             },
         );
-        let result = bench.with(|chip| chip.replace(block as u64, Source::Bytes(&[0; 512])));
-        assert_eq!(result, Err(FlashError::Io));
+        assert_eq!(change(&mut bench, &unit), Err(FlashError::Io));
+        assert_eq!(change(&mut bench, &unit), Ok(()));
+        bench.with(|chip| chip.flush(true)).unwrap();
+        assert!(bench.medium.main[block..] == before.0[block..]);
+        assert!(bench.medium.oob[next_spare..] == before.1[next_spare..]);
     }
 }
 

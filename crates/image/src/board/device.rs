@@ -3,6 +3,7 @@
 //! Numbers and rules are the kernel's (`mtdcore.c`, `mtdpart.c`): the lowest free index, nothing refused for
 //! alignment or overlap, WRITEABLE dropped instead.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use flash::Geometry;
@@ -32,6 +33,8 @@ const BBT_BLOCKS: usize = 15;
 const THRESHOLD: usize = 16;
 const COUNTED: usize = 17;
 const BLOCK_SETTINGS: usize = 18;
+const KEPT_START: usize = 19;
+const KEPT_LENGTH: usize = 21;
 const NAME: usize = 24;
 const UEVENT: usize = NAME + MTD_NAME_BYTES / 4;
 const _: () = assert!(UEVENT + FILE_NAME_BYTES / 4 <= DEVICE_WORDS);
@@ -211,6 +214,26 @@ impl<'a> DeviceTable<'a> {
         })
     }
 
+    /// What of a chip waits in the write-back cache of a device's block device; empty if nothing does.
+    pub fn kept(&self, index: usize, chip: usize) -> Range<u64> {
+        let words = self.device_words(index).unwrap_or(&[]);
+        let start = get_u64(words, KEPT_START);
+        match get(words, KEPT_LENGTH) {
+            length if get(words, CHIP) as usize == chip => start..start + u64::from(length),
+            _ => 0..0,
+        }
+    }
+
+    /// The length last: what it stands for is whole then.
+    pub fn set_kept(&self, index: usize, range: &Range<u64>) {
+        let words = self.device_words(index).unwrap_or(&[]);
+        put(words, KEPT_LENGTH, 0);
+        put_u64(words, KEPT_START, range.start);
+        if let Some(length) = words.get(KEPT_LENGTH) {
+            length.store((range.end - range.start) as u32, Ordering::Release);
+        }
+    }
+
     pub fn uevent(&self, index: usize) -> Place {
         get_text(self.device_words(index).unwrap_or(&[]), UEVENT)
     }
@@ -235,6 +258,7 @@ impl<'a> DeviceTable<'a> {
             BBT_BLOCKS,
             COUNTED,
             BLOCK_SETTINGS,
+            KEPT_LENGTH,
         ] {
             put(words, counter, 0);
         }

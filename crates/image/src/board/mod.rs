@@ -18,6 +18,7 @@ mod words;
 mod tests;
 
 use core::ffi::CStr;
+use core::ops::Range;
 use core::sync::atomic::AtomicU32;
 
 use mtd_abi::flag;
@@ -196,6 +197,15 @@ impl Board {
     #[inline(always)]
     pub fn bitflip_threshold(&self, index: u32) -> Option<&AtomicU32> {
         self.words().devices().bitflip_threshold(index as usize)
+    }
+
+    /// What of a chip waits in the write-back cache of mtdblockN. Under the chip's lock.
+    pub fn kept(&self, index: u32, chip: usize) -> Range<u64> {
+        self.words().devices().kept(index as usize, chip)
+    }
+
+    pub fn set_kept(&self, index: u32, range: &Range<u64>) {
+        self.words().devices().set_kept(index as usize, range);
     }
 
     /// Also of an index that is not in use.

@@ -1,0 +1,97 @@
+"""What waits in mtdblock's cache of one eraseblock: where its bytes are, whoever dies. When it reaches the flash, recordings say (`blkcache`)."""
+import shutil
+
+from boards import SMALL_NAND, SMALL_NOR, image
+from harness import case, holds, same
+
+BOARDS = {"nor": (SMALL_NOR, 0x40000), "nand": (SMALL_NAND.replace("bad_blocks = [1, 5]\n", ""), 0)}
+OLD, NEW, LATE = (bytes([byte]) * 4096 for byte in b"onl")
+DEVICE = {"nor": 1, "nand": 0}
+
+
+def start(lab, chip, name="board"):
+    board = lab.board(BOARDS[chip][0], name)
+    for file, data in (("old", OLD), ("new", NEW), ("late", LATE)):
+        lab.make_file(file, data)
+    sh(lab, board, chip, "dd if=old of=$char bs=4096").ok()
+    return board
+
+
+def sh(lab, board, chip, script):
+    """`$block` and `$char` are the device's nodes. What dd says is not looked at."""
+    number = DEVICE[chip]
+    names = f"block=/dev/mtdblock{number} char=/dev/mtd{number}; look() {{ dd if=$char of=$1 bs=512 count=8; }}; "
+    return lab.guest(board, ["busybox", "sh", "-c", names + script])
+
+
+def seen(lab, name):
+    return (lab.work / name).read_bytes()[:4096]
+
+
+def stored(board, chip):
+    at = BOARDS[chip][1]
+    return image(board, chip)[at:at + 4096]
+
+
+def on_both(name):
+    def register(body):
+        for chip in BOARDS:
+            case(f"mtdblock {chip}: {name}")(lambda lab, chip=chip: body(lab, chip))
+        return body
+    return register
+
+
+@on_both("what a killed program wrote is in the image, and the next one sees it in the flash")
+def killed(lab, chip):
+    board = start(lab, chip)
+    result = sh(lab, board, chip, "exec 3<>$block; dd if=new bs=4096 >&3; look early; kill -9 $$")
+    holds(result.status != 0, "it was killed\n" + result.transcript())
+    same(OLD, seen(lab, "early"), "the flash while the block device was open")
+    same(NEW, stored(board, chip), "the image after the kill")
+    sh(lab, board, chip, "look later").ok()
+    same(NEW, seen(lab, "later"), "the flash after the kill")
+    # What is programmed now is not lost with what waited.
+    sh(lab, board, chip, "flash_erase -q $char 0 1; dd if=late of=$char bs=1024; look last").ok()
+    same((LATE, LATE), (seen(lab, "last"), stored(board, chip)), "the flash, and the image")
+
+
+@on_both("a child goes on with the cache of its parent, and the last of them flushes it")
+def inherited(lab, chip):
+    board = start(lab, chip)
+    sh(lab, board, chip, "exec 3<>$block; dd if=new bs=4096 >&3; (while [ ! -e go ]; do sleep 0.05; done; look early; dd if=late bs=4096 >&3) & "
+       "exec 3>&-; touch go; wait; look later").ok()
+    same(OLD, seen(lab, "early"), "the flash after the parent had closed")
+    same(OLD[:0], (lab.work / "go").read_bytes(), "the parent came so far")
+    at = BOARDS[chip][1]
+    same(NEW + LATE, image(board, chip)[at:at + 8192], "the image")
+    same(NEW, seen(lab, "later"), "the flash after the child had ended")
+
+
+@on_both("another process works on the flash behind the cache, and the flush overwrites what it did")
+def overwritten(lab, chip):
+    board = start(lab, chip)
+    sh(lab, board, chip, "exec 3<>$block; dd if=new bs=4096 >&3; flash_erase -q $char 0 1; dd if=late of=$char bs=1024; look early; "
+       "dd if=$block of=own bs=4096 count=1; dd if=/dev/null conv=fsync >&3; look later").ok()
+    same(LATE, seen(lab, "early"), "the flash before the flush")
+    same((NEW, NEW), (seen(lab, "own"), seen(lab, "later")), "the block device before it, and the flash after")
+
+
+@on_both("without the files that processes share, what waited is on the flash")
+def forgotten(lab, chip):
+    board = start(lab, chip)
+    sh(lab, board, chip, "exec 3<>$block; dd if=new bs=4096 >&3; kill -9 $$")
+    shutil.rmtree(board.file(".mtdshim"))
+    sh(lab, board, chip, "look later; flash_erase -q $char 0 1; dd if=late of=$char bs=1024; look last").ok()
+    same((NEW, LATE), (seen(lab, "later"), seen(lab, "last")), "the flash, then, and written anew")
+
+
+@case("mtdblock nand: what a killed program wrote to a block that became bad is not there for the next one")
+def bad(lab):
+    board = start(lab, "nand")
+    lab.guest(board, ["differences", "mark_first", "/dev/mtd0"]).ok()
+    sh(lab, board, "nand", "exec 3<>$block; dd if=late bs=4096 >&3; look early; kill -9 $$")
+    same(LATE, stored(board, "nand"), "the image after the kill")
+    sh(lab, board, "nand", "look later").ok()
+    erased = b"\xff" * 4096
+    same((erased, erased), (seen(lab, "early"), seen(lab, "later")), "the flash before the kill, and after")
+    same(erased, stored(board, "nand"), "the image when somebody has looked")
