@@ -22,8 +22,10 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/fs.h>
 #include <mtd/mtd-user.h>
 #include "fuzzmodel.h"
+#include "fuzzblock.h"
 
 /* ---- operations ---- */
 static void let_go(int s)
@@ -404,10 +406,12 @@ static void op_child(uint32_t limit, int fresh)
 	fflush(stdout);
 	for (int i = 0; i < SLOTS; i++) if (slots[i].fd != CLOSED_FD && !(fresh && slots[i].cloexec)) m->ofds[slots[i].ofd].refs++;
 	memcpy(m->inherited, slots, sizeof slots);
+	if (!fresh && block_fd >= 0) m->block_refs++;
 	pid_t pid = fork();
 	if (pid == 0 && !fresh) {
 		run(number + 1, until);
 		for (int i = 0; i < SLOTS; i++) let_go(i);
+		block_let_go();
 		_exit(0);
 	}
 	if (pid == 0) {
@@ -450,8 +454,9 @@ static void perform(uint32_t limit)
 	else if (what < 865) op_request(s, 1);
 	else if (what < 905) op_bad_block(s);
 	else if (what < 930) op_mode(s);
-	else if (what < 950) op_lock(s);
-	else if (what < 997) op_query(s);
+	else if (what < 935) op_lock(s);
+	else if (what < 965) op_query(s);
+	else if (what < 997) op_block();
 	else if (what < 999 || below(8)) op_child(limit, 0);
 	else op_child(limit, 1);
 }
@@ -542,6 +547,8 @@ int main(int argc, char **argv)
 		else if (m->inherited[i].fd != CLOSED_FD && fcntl(m->inherited[i].fd, F_GETFD) >= 0) { describe("exec"); mismatch("descriptor %d survived", i); }
 	run(first, last);
 	for (int i = 0; i < SLOTS; i++) let_go(i);
+	if (!child && block_fd >= 0) close(block_fd);
+	block_let_go();
 	if (child) return 0;
 	verify_all();
 	printf("%llu operations\n", (unsigned long long)m->done);

@@ -20,9 +20,11 @@ static struct model {
 	uint32_t marked, mark_calls, stats_unknown; /* a partition, as nandsim's flash is one, counts each call that marks a block */
 	uint32_t kept_page; /* one that was read in part, whose corrected data some drivers give even to RAW reads */
 	uint64_t done;
+	uint32_t block_refs, cached; /* the block device: open files, and one more than the eraseblock that waits */
 	struct ofd ofds[OFDS];
 	struct slot inherited[SLOTS];
 	uint8_t bad[1024], data[SIZE_MAX_MODEL];
+	uint8_t cache[BUFFER];
 	struct page pages[PAGES_MAX];
 } *m;
 static struct slot slots[SLOTS];
