@@ -21,8 +21,8 @@ pub struct Files<'a> {
     pub trust: &'static AtomicU32,
     /// Number of the block device that this is done for; `NO_BLOCK_DEVICE` for others.
     pub caller: u32,
-    /// Something waits in the cache of some block device of the chip.
-    pub cached: bool,
+    /// Below which number the block devices are that something of the chip waits in the caches of.
+    pub cached: u32,
 }
 
 /// The board's live device table.
@@ -123,7 +123,7 @@ impl Files<'_> {
             let (mut fd, mut at) = self.place(area, offset + done as u64);
             let mut count = length - done;
             let mut copy = None;
-            if self.cached {
+            if self.cached > 0 {
                 (copy, count) = self.others_copy(area, offset + done as u64, count);
             }
             if let Some((copy, place)) = copy {
@@ -279,7 +279,7 @@ impl Medium for Files<'_> {
         while done < length {
             let left = length - done;
             let pieces = (left / ERASED_SIZE as u64).min(ERASED_PIECES as u64) as usize;
-            if self.cached || pieces == 0 {
+            if self.cached > 0 || pieces == 0 {
                 let piece = left.min(ERASED_SIZE as u64) as usize;
                 let at = offset + done;
                 self.transfer(libc::SYS_pwrite64, area, at, bytes, piece, false)?;

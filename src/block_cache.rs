@@ -11,7 +11,6 @@ use crate::paths::node_path;
 use crate::{node_files, sys};
 use core::ops::Range;
 use flash::{Area, Chip, Ledger, MediumError, Scratch};
-use image::board::DEVICES_MAX;
 
 pub const NO_BLOCK_DEVICE: u32 = u32::MAX;
 
@@ -60,7 +59,7 @@ impl Files<'_> {
         length: usize,
     ) -> (Option<(i32, u64)>, usize) {
         let mut end = offset + length as u64;
-        for index in (0..DEVICES_MAX as u32).filter(|&index| index != self.caller) {
+        for index in (0..self.cached).filter(|&index| index != self.caller) {
             let main = self.kept_of(index);
             let (kept, base) = match area {
                 Area::Main => (main, 0),
@@ -102,11 +101,13 @@ impl Files<'_> {
     #[cold]
     #[inline(never)]
     pub fn void_kept(&self, ledger: &Ledger<'_>) {
-        let mut cached = false;
-        for index in 0..DEVICES_MAX as u32 {
+        let mut cached = 0;
+        for index in 0..self.cached {
             let kept = self.kept_of(index);
-            cached |= !kept.is_empty();
-            ledger.void(&self.files.geometry, &kept);
+            if !kept.is_empty() {
+                cached = index + 1;
+                ledger.void(&self.files.geometry, &kept);
+            }
         }
         ledger.set_cached(cached);
     }
@@ -117,7 +118,7 @@ impl Files<'_> {
     pub fn end_orphans(&mut self, ledger: &Ledger<'_>, scratch: &mut Scratch) {
         let caller = self.caller;
         let directory = self.board.directory();
-        for index in (0..DEVICES_MAX as u32).filter(|&index| index != caller) {
+        for index in (0..self.cached).filter(|&index| index != caller) {
             if !self.kept_of(index).is_empty()
                 && !node_files::is_node_open(&directory, block_node(index))
             {
@@ -164,13 +165,13 @@ pub fn keep(files: &mut Files<'_>, range: Range<u64>) {
         return;
     }
     // Who keeps a block that another device waits with, through a partition and the whole chip, has flushed it.
-    for index in 0..DEVICES_MAX as u32 {
+    for index in 0..files.cached {
         if files.kept_of(index).contains(&range.start) {
             files.board.set_kept(index, &(0..0));
         }
     }
-    files.files.ledger().set_cached(true);
-    files.cached = true;
+    files.cached = files.cached.max(files.caller + 1);
+    files.files.ledger().set_cached(files.cached);
     files.board.set_kept(files.caller, &range);
 }
 

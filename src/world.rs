@@ -18,7 +18,7 @@ use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use flash::{Chip, Known, Ledger};
-use image::board::CHIPS_MAX;
+use image::board::{CHIPS_MAX, DEVICES_MAX};
 use image::{Board, ChipFiles, DeviceView, Os};
 use mtd_abi::errno::Errno;
 
@@ -323,9 +323,9 @@ fn on_chip(
         chip: view.chip,
         trust: backing::trust(view.chip),
         caller,
-        cached: ledger.is_cached(),
+        cached: ledger.cached().min(DEVICES_MAX as u32),
     };
-    if medium.cached {
+    if medium.cached > 0 {
         medium.end_orphans(&ledger, scratch);
     }
     let table = Table {
@@ -344,7 +344,7 @@ fn on_chip(
         registry: &table,
         file,
     });
-    if medium.cached {
+    if medium.cached > 0 {
         medium.void_kept(&ledger);
     }
     *known = ledger.known();

@@ -240,7 +240,7 @@ fn store_with_care(
         chip,
         trust,
         caller: NO_BLOCK_DEVICE,
-        cached: false,
+        cached: 0,
     };
     let mut chip = Chip {
         geometry: &files.geometry,

@@ -135,7 +135,7 @@ impl<'a> Ledger<'a> {
         self.store(BLOCK_PROTECT, Kind::BlockProtect, 0);
         self.store(CACHED_PAGE_LOW, Kind::CachedPage, 0);
         self.store(CACHED_PAGE_HIGH, Kind::CachedPage, 0);
-        self.set_cached(false);
+        self.set_cached(0);
         for word in 0..OTP_LOCK_WORDS {
             self.store(OTP_LOCKS + word, Kind::OtpLock, 0);
         }
@@ -372,8 +372,15 @@ impl<'a> Ledger<'a> {
         self.raw(CACHED_BLOCK) != Some(UNCACHED)
     }
 
-    pub fn set_cached(&self, cached: bool) {
-        self.store_raw(CACHED_BLOCK, if cached { 0 } else { UNCACHED });
+    /// Below which number the block devices are whose caches it may wait in.
+    pub fn cached(&self) -> u32 {
+        self.raw(CACHED_BLOCK)
+            .filter(|&raw| raw != UNCACHED)
+            .unwrap_or(0)
+    }
+
+    pub fn set_cached(&self, below: u32) {
+        self.store_raw(CACHED_BLOCK, if below > 0 { below } else { UNCACHED });
     }
 
     /// Nothing more is known of these blocks.
