@@ -2,9 +2,10 @@
 
 use crate::calls::Answer;
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
-use crate::paths::{self, PATH_MAX, PathBuffer, Virtual, parent_of, split};
-use crate::{readable, shadow, sys, text_files, world};
-use core::ffi::c_char;
+use crate::paths::{self, PATH_MAX, PathBuffer, Virtual, split};
+use crate::{directories, readable, shadow, sys, text_files, world};
+use core::ffi::{CStr, c_char};
+use image::os::Os;
 use mtd_abi::errno::Errno;
 
 /// Links followed by hand at most, as the kernel does.
@@ -54,7 +55,8 @@ pub fn find(directory: i32, path: &[u8]) -> Option<Ours> {
         world::has_board();
     }
     let as_directory = path.last() == Some(&b'/');
-    let absolute = paths::absolute(directory, path)?;
+    let mut absolute = PathBuffer::new();
+    absolute.make_absolute(directory, path)?;
     let what = classify(absolute.bytes())?;
     Some(Ours {
         what,
@@ -96,25 +98,29 @@ pub fn find_linked(directory: i32, path: &[u8], follow: bool) -> Option<Ours> {
 /// Asked after the real call has said ENOENT: does the name lead to ours through symbolic links? `follow`: also through one
 /// that is itself the name.
 pub fn find_through_links(directory: i32, path: &[u8], follow: bool) -> Option<Ours> {
-    let mut current = paths::absolute(directory, path)?;
+    if is_just_missing(directory, path) == Some(true) {
+        return None;
+    }
+    let (mut current, mut next) = (PathBuffer::new(), PathBuffer::new());
+    current.make_absolute(directory, path)?;
     for _ in 0..LINKS_MAX {
         let mut buffer = [0; PATH_MAX];
-        match sys::readlink(current.c_str(), &mut buffer) {
-            Ok(target) if follow => {
-                let parent = parent_of(current.bytes());
-                current = join(parent, target)?;
-            }
-            _ => {
-                // A directory on the way may be a link itself.
-                let (parent, name) = split(current.bytes())?;
-                let resolved = resolve_directory(parent)?;
-                let joined = join(resolved.bytes(), name)?;
-                if joined.bytes() == current.bytes() {
-                    return None;
-                }
-                current = joined;
+        let (parent, name) = split(current.bytes())?;
+        let linked = sys::readlink(current.c_str(), &mut buffer);
+        if let Ok(target) = linked
+            && follow
+        {
+            next.join([&[], parent], target)?;
+        } else {
+            // A directory on the way may be a link itself.
+            next.set(&[parent, b"/"])?;
+            let resolved = resolve_directory(next.c_str(), &mut buffer)?;
+            next.join([&[], resolved], name)?;
+            if next.bytes() == current.bytes() {
+                return None;
             }
         }
+        core::mem::swap(&mut current, &mut next);
         if let Some(what) = classify(current.bytes()) {
             return Some(Ours {
                 what,
@@ -126,25 +132,29 @@ pub fn find_through_links(directory: i32, path: &[u8], follow: bool) -> Option<O
     None
 }
 
-fn join(directory: &[u8], target: &[u8]) -> Option<PathBuffer> {
-    if target.first() == Some(&b'/') {
-        return paths::absolute(sys::AT_FDCWD, target);
+/// What nearly all names are that are not found: no link, in a directory that holds nothing of ours.
+#[inline(never)]
+fn is_just_missing(directory: i32, path: &[u8]) -> Option<bool> {
+    let (parent, name) = split(path).unwrap_or((b".", path));
+    let whole = path.first() == Some(&b'/') || directory == sys::AT_FDCWD;
+    if !whole || !paths::are_certain() || matches!(name, b"" | b"." | b"..") {
+        return None;
     }
-    let joined = PathBuffer::of(&[directory, b"/", target])?;
-    paths::absolute(sys::AT_FDCWD, joined.bytes())
+    let mut buffer = PathBuffer::new();
+    buffer.set(&[path])?;
+    if sys::readlink(buffer.c_str(), &mut [0]).is_ok() {
+        return None;
+    }
+    buffer.set(&[parent])?;
+    let status = sys::Kernel.stat(buffer.c_str()).ok()?;
+    Some(directories::is_known(&status))
 }
 
-fn resolve_directory(path: &[u8]) -> Option<PathBuffer> {
-    let path = PathBuffer::of(&[if path.is_empty() { b"/" } else { path }])?;
-    let fd = sys::openat(
-        sys::AT_FDCWD,
-        path.c_str(),
-        libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC,
-        0,
-    )
-    .ok()?;
-    let mut buffer = [0; PATH_MAX];
-    let resolved = paths::descriptor_path(fd, &mut buffer).and_then(|path| PathBuffer::of(&[path]));
+fn resolve_directory<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let fd = sys::openat(sys::AT_FDCWD, path, flags, 0).ok()?;
+    directories::is_plain(fd);
+    let resolved = paths::descriptor_path(fd, buffer);
     sys::close(fd);
     resolved
 }
@@ -212,9 +222,9 @@ pub fn create_through_link(directory: i32, path: &[u8], flags: i32) -> Answer<i3
     if flags & libc::O_CREAT == 0 || flags & libc::O_EXCL != 0 {
         return None;
     }
-    let absolute = paths::absolute(directory, path)?;
-    let mut buffer = [0; PATH_MAX];
-    if let Err(errno) = sys::readlink(absolute.c_str(), &mut buffer) {
+    let mut absolute = PathBuffer::new();
+    absolute.make_absolute(directory, path)?;
+    if let Err(errno) = sys::readlink(absolute.c_str(), &mut [0]) {
         // A shell that redirects to a device makes a file where there is none.
         crate::trace::missing(directory, path, "open", errno);
         return None;
@@ -359,8 +369,11 @@ fn descriptor_name(fd: i32, buffer: &mut [u8]) -> Option<PathBuffer> {
     if let Some(name) = text_files::guest_name(real) {
         return PathBuffer::of(&[name]);
     }
-    let mapped = shadow::guest_name(real);
-    (mapped.bytes() != real).then_some(mapped)
+    let [tree, name] = shadow::guest_name(real);
+    if tree.is_empty() {
+        return None;
+    }
+    PathBuffer::of(&[tree, name])
 }
 
 /// realpath: None if the real one must be asked.

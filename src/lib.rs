@@ -28,6 +28,7 @@ mod children;
 mod copies;
 mod cut_files;
 mod descriptors;
+mod directories;
 mod files;
 mod globbing;
 mod guest_memory;

@@ -90,6 +90,40 @@ impl PathBuffer {
         }
     }
 
+    /// Becomes the absolute name of `path`, see `absolute`.
+    #[inline(never)]
+    pub fn make_absolute(&mut self, directory: i32, path: &[u8]) -> Option<()> {
+        if is_simple(path) {
+            return self.set(&[path]);
+        }
+        if path.first() == Some(&b'/') {
+            return self.join([&[]; 2], path);
+        }
+        let mut buffer = [0; PATH_MAX];
+        let base = if directory == sys::AT_FDCWD {
+            sys::getcwd(&mut buffer).ok()?
+        } else {
+            // Directories below -L are seen with it before their name.
+            crate::root_names::guest_name(descriptor_path(directory, &mut buffer)?)
+        };
+        self.join(crate::shadow::guest_name(base), path)
+    }
+
+    /// Becomes what `target` means in an absolute directory, whose name may come in two parts.
+    #[inline(never)]
+    pub fn join(&mut self, [base, rest]: [&[u8]; 2], target: &[u8]) -> Option<()> {
+        self.truncate(0);
+        let mut add = |path: &[u8]| {
+            path.split(|&byte| byte == b'/')
+                .try_for_each(|component| self.push_component(component))
+        };
+        if target.first() != Some(&b'/') {
+            add(base)?;
+            add(rest)?;
+        }
+        add(target)
+    }
+
     /// Appends one component to an absolute path, with the meaning of "." and "..".
     pub fn push_component(&mut self, component: &[u8]) -> Option<()> {
         match component {
@@ -202,6 +236,11 @@ fn look_for_host_flash() {
     UNCERTAIN.fetch_and(!NOT_ASKED, Relaxed);
 }
 
+/// Whether it is known that neither rules nor flash of the host make names ours that do not look it.
+pub fn are_certain() -> bool {
+    UNCERTAIN.load(Relaxed) == 0
+}
+
 pub fn host_has_flash() -> bool {
     if UNCERTAIN.load(Relaxed) & NOT_ASKED != 0 {
         look_for_host_flash();
@@ -215,7 +254,7 @@ pub fn host_has_flash() -> bool {
 fn can_be_told(path: *const c_char) -> bool {
     !crate::answers::are_elsewhere()
         && !host_has_flash()
-        && UNCERTAIN.load(Relaxed) == 0
+        && are_certain()
         && readable::is_readable(path as usize)
         && readable::is_readable_behind(path as usize)
 }
@@ -261,8 +300,11 @@ pub unsafe fn is_elsewhere_at_once(path: *const c_char, directory: i32, maps_roo
         (front & LETTER != 0)
             & (ours == 0)
             & (maps_root | crate::root_names::is_outside(Front(front)))
+    } else if directory == sys::AT_FDCWD {
+        crate::shadow::is_away()
     } else {
-        (directory == sys::AT_FDCWD) & crate::shadow::is_away()
+        // Without a name it is the descriptor itself that is meant.
+        front as u8 != 0 && crate::directories::is_plain(directory)
     };
     // SAFETY: the name is there, and `SHORT` bytes can be read whatever its length.
     is_away && unsafe { never_climbs(path) }
@@ -327,26 +369,8 @@ pub fn is_among(list: &[u8], word: &[u8]) -> bool {
 
 /// Makes a path absolute and removes ".", ".." and "//". Symbolic links are not followed.
 pub fn absolute(directory: i32, path: &[u8]) -> Option<PathBuffer> {
-    if is_simple(path) {
-        return PathBuffer::of(&[path]);
-    }
     let mut result = PathBuffer::new();
-    if path.first() != Some(&b'/') {
-        let mut buffer = [0; PATH_MAX];
-        let base = if directory == sys::AT_FDCWD {
-            sys::getcwd(&mut buffer).ok()?
-        } else {
-            // Directories below -L are seen with it before their name.
-            crate::root_names::guest_name(descriptor_path(directory, &mut buffer)?)
-        };
-        let base = crate::shadow::guest_name(base);
-        for component in base.iter_components() {
-            result.push_component(component)?;
-        }
-    }
-    for component in path.split(|&byte| byte == b'/') {
-        result.push_component(component)?;
-    }
+    result.make_absolute(directory, path)?;
     Some(result)
 }
 
@@ -536,15 +560,4 @@ pub fn node_of_file(path: &[u8]) -> Option<Node> {
     let name = name.strip_prefix(b"memfd:").unwrap_or(name);
     let name = name.strip_prefix(NODE_MEMORY)?;
     parse_node(name).or_else(|| crate::answers::node_of_file(name))
-}
-
-/// Splitting that also serves names that were mapped back.
-pub trait Components {
-    fn iter_components(&self) -> impl Iterator<Item = &[u8]>;
-}
-
-impl Components for PathBuffer {
-    fn iter_components(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes().split(|&byte| byte == b'/')
-    }
 }

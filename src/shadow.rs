@@ -5,7 +5,7 @@
 //! The texts of attributes are not read from it (see `text_files`).
 
 use crate::descriptors::{Node, NodeKind};
-use crate::paths::{self, Components, PATH_MAX, PathBuffer};
+use crate::paths::{self, PATH_MAX, PathBuffer};
 use crate::{attributes, sys};
 use chardev::text;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
@@ -155,7 +155,8 @@ fn resolve_in(mut real: PathBuffer, path: &[u8]) -> Option<PathBuffer> {
     let flags = libc::O_PATH | libc::O_CLOEXEC;
     let fd = sys::openat(sys::AT_FDCWD, real.c_str(), flags, 0).ok()?;
     let mut buffer = [0; PATH_MAX];
-    let resolved = paths::descriptor_path(fd, &mut buffer).map(guest_name);
+    let resolved =
+        paths::descriptor_path(fd, &mut buffer).and_then(|path| PathBuffer::of(&guest_name(path)));
     sys::close(fd);
     resolved
 }
@@ -167,20 +168,21 @@ pub fn real_path(path: &[u8]) -> Option<PathBuffer> {
     Some(real)
 }
 
-/// The guest's name of something in a tree; any other path unchanged.
-pub fn guest_name(real: &[u8]) -> PathBuffer {
-    let position = real.windows(TREE.len()).position(|window| window == TREE);
-    let mapped = position.and_then(|start| {
-        let behind = real.get(start + TREE.len()..)?;
-        let slash = behind
-            .iter()
-            .position(|&byte| byte == b'/')
-            .unwrap_or(behind.len());
-        PathBuffer::of(&[b"/sys", behind.get(slash..)?])
-    });
-    mapped
-        .or_else(|| PathBuffer::of(&[real]))
-        .unwrap_or_else(PathBuffer::new)
+/// The guest's name, in two parts, of something in a tree; any other path unchanged.
+pub fn guest_name(real: &[u8]) -> [&[u8]; 2] {
+    match in_tree(real) {
+        Some(name) => [b"/sys", name],
+        None => [&[], real],
+    }
+}
+
+/// What a name in a tree says behind the tree's own.
+#[inline(never)]
+fn in_tree(real: &[u8]) -> Option<&[u8]> {
+    let position = real.windows(TREE.len()).position(|window| window == TREE)?;
+    let behind = real.get(position + TREE.len()..)?;
+    let slash = behind.iter().position(|&byte| byte == b'/');
+    behind.get(slash.unwrap_or(behind.len())..)
 }
 
 pub fn open(path: &[u8], flags: i32) -> Result<i32, Errno> {
@@ -225,13 +227,12 @@ pub fn entered(result: i32) -> i32 {
 fn find_out() -> bool {
     let mut buffer = [0; PATH_MAX];
     let is_ours =
-        |path: &[u8]| contains_tree(path) || path.starts_with(b"/dev") && crate::answers::any();
+        |path: &[u8]| in_tree(path).is_some() || path.starts_with(b"/dev") && crate::answers::any();
     let path = sys::getcwd(&mut buffer).unwrap_or(b"/");
     let inside = is_ours(path);
     let state = match path {
         _ if inside => IN_TREE,
-        [b'/', b'd' | b'p' | b's', ..] | [b'/'] => OUTSIDE,
-        [b'/', ..] => AWAY,
+        path if holds_nothing(path) => AWAY,
         _ => OUTSIDE,
     };
     INSIDE.store(state, Relaxed);
@@ -251,8 +252,12 @@ pub fn is_away() -> bool {
     INSIDE.load(Relaxed) == AWAY
 }
 
-fn contains_tree(path: &[u8]) -> bool {
-    path.windows(TREE.len()).any(|window| window == TREE)
+/// Whether nothing below a directory is ours, by its real name.
+#[inline(never)]
+pub fn holds_nothing(path: &[u8]) -> bool {
+    let is_top = |top: &&[u8]| path.starts_with(top);
+    let tops: [&[u8]; 3] = [b"/dev", b"/proc", b"/sys"];
+    path.starts_with(b"/") && path.len() > 1 && !tops.iter().any(is_top) && in_tree(path).is_none()
 }
 
 /// Whether names relative to `directory` may be ours although they do not look it.
@@ -267,7 +272,7 @@ pub fn current_directory() -> Option<PathBuffer> {
     }
     let mut buffer = [0; PATH_MAX];
     let path = sys::getcwd(&mut buffer).ok()?;
-    contains_tree(path).then(|| guest_name(path))
+    in_tree(path).and_then(|_| PathBuffer::of(&guest_name(path)))
 }
 
 /// The tree of the device table as it is now, made if it does not exist.
@@ -281,10 +286,4 @@ fn tree() -> Option<PathBuffer> {
         crate::sysfs_tree::build(&path)?;
     }
     Some(path)
-}
-
-impl Components for [u8] {
-    fn iter_components(&self) -> impl Iterator<Item = &[u8]> {
-        self.split(|&byte| byte == b'/')
-    }
 }

@@ -199,7 +199,8 @@ unsafe extern "C" fn visit(
     // SAFETY: nftw passes a C string, and a place that lives during the call; the function was the guest's argument.
     unsafe {
         let real = core::ffi::CStr::from_ptr(path).to_bytes();
-        let name = shadow::guest_name(real);
+        let name =
+            paths::PathBuffer::of(&shadow::guest_name(real)).unwrap_or_else(paths::PathBuffer::new);
         // The walk itself goes on using its own place.
         let shorter = real.len() as c_int - name.bytes().len() as c_int;
         let mut own = match place.as_ref() {

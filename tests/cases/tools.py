@@ -280,6 +280,15 @@ def relative(lab):
     same("\n".join(wanted) + "\n", result.out, "what a shell finds\n" + result.err)
 
 
+@case("names: a directory that held nothing of ours, and is replaced by a link to /dev, is looked at anew")
+def replaced_directory(lab):
+    script = "mkdir d d/e; for i in 1 2 3; do [ -c d/mtd0 ]; [ -c d/e/mtd0 ]; [ -c $PWD/d/mtd0 ]; done; rm -r d; ln -s /dev d; "
+    script += "for name in d/mtd0 d/./mtd0 $PWD/d/mtd0; do [ -c $name ] && echo found; done; rm d; mkdir d; [ -e d/mtd0 ] || echo gone; "
+    script += "ln -s $PWD/none f; [ -c f ]; ln -s /dev/mtd1 none; [ -c f ] && echo f"
+    result = lab.guest(lab.board(SMALL_NOR), [SYSROOT / "bin/dash", "-c", script], env={"PATH": "/bin"})
+    same("found\nfound\nfound\ngone\nf\n", result.out, "what a shell finds\n" + result.err)
+
+
 @case("bad blocks: marks are written and looked for in the pages that the chip's maker uses")
 def mark_pages(lab):
     block_pages, spare = 64, 64
