@@ -28,7 +28,7 @@ impl ReadDone {
 }
 
 impl Session<'_> {
-    fn oob_available(&self, mode: OpMode) -> u64 {
+    pub(crate) fn oob_available(&self, mode: OpMode) -> u64 {
         match mode {
             OpMode::Auto => u64::from(self.device.geometry.oobavail()),
             OpMode::Place | OpMode::Raw => u64::from(self.device.geometry.oobsize),
@@ -60,8 +60,13 @@ impl Session<'_> {
         if u64::from(ooboffs) >= available {
             return Err(Errno::EINVAL);
         }
+        // Mostly the bytes of one page.
+        let size = self.device.size;
+        if at < size && size >> u32::BITS == 0 && u64::from(ooboffs) + ooblen <= available {
+            return Ok(());
+        }
         let page = |at: u64| self.device.geometry.page_at(at);
-        let pages = page(self.device.size).saturating_sub(page(at));
+        let pages = page(size).saturating_sub(page(at));
         // An unsigned difference: right behind the last page an offset makes it huge, so that the page which follows a
         // partition can be reached.
         let room = (pages * available) as u32;

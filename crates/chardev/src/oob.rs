@@ -226,13 +226,12 @@ impl Session<'_> {
         let geometry = self.device.geometry;
         let (length, mut ooblen) = self.step(request);
         if length > 0 && ooblen > 0 {
-            let first = geometry.page_at(request.start);
-            let last = geometry.page_at(request.start + length - 1);
-            let per_page = match mode {
-                OpMode::Auto => geometry.oobavail(),
-                OpMode::Place | OpMode::Raw => geometry.oobsize,
-            };
-            ooblen = ooblen.min((last - first + 1) * u64::from(per_page));
+            let per_page = self.oob_available(mode);
+            if ooblen > per_page {
+                let first = geometry.page_at(request.start);
+                let last = geometry.page_at(request.start + length - 1);
+                ooblen = ooblen.min((last - first + 1) * per_page);
+            }
         }
         (length, ooblen)
     }

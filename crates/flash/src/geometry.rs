@@ -493,7 +493,8 @@ pub(crate) fn divides(value: u64, unit: u32) -> bool {
 
 fn block_in(offset: u64, inner: u64, erasesize: u32, first: u32) -> Option<Block> {
     let number = u32::try_from(quotient(inner, erasesize)?).ok()?;
-    let start = offset.checked_add(u64::from(number).checked_mul(u64::from(erasesize))?)?;
+    // Not above `offset + inner`, the address asked for.
+    let start = offset.wrapping_add(u64::from(number) * u64::from(erasesize));
     Some(Block {
         index: first.checked_add(number)?,
         start,

@@ -103,6 +103,22 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// This and the first bytes of another one, if they lie behind it.
+    pub fn followed_by(&self, other: &Source<'_>, count: usize) -> Option<Source<'a>> {
+        match (*self, *other) {
+            (
+                Source::Guest { address, length },
+                Source::Guest {
+                    address: behind, ..
+                },
+            ) if address.wrapping_add(length) == behind => {
+                let length = length.checked_add(count)?;
+                Some(Source::Guest { address, length })
+            }
+            _ => None,
+        }
+    }
+
     /// A piece of the source; nothing when it reaches past the end.
     pub fn part(&self, offset: usize, length: usize) -> Option<Source<'a>> {
         match self {

@@ -245,7 +245,10 @@ impl<'a> Ledger<'a> {
         let (Some(epoch), index) = (self.epoch(), place(block, SOUND)) else {
             return 0;
         };
-        let raw = self.raw(index).unwrap_or(0);
+        // Zero is right in no epoch.
+        let Some(raw) = self.raw(index).filter(|&raw| raw != 0) else {
+            return 0;
+        };
         let mut known = self.known.get();
         if known.sound != (index, raw) {
             if word::decode(raw, index, Kind::Sound { epoch }).is_none() {

@@ -271,6 +271,44 @@ fn a_fault_in_the_source_changes_nothing() {
 }
 
 #[test]
+fn spare_bytes_behind_the_data_come_with_it() {
+    for used in [false, true] {
+        let mut benches = [(); 2].map(|()| Bench::new(nand_geometry()));
+        let bytes = pattern(8, 2 * 2048 + 100);
+        for (bench, gap) in benches.iter_mut().zip([0, 1]) {
+            if used {
+                bench.program(2048, &pattern(9, 2048)).unwrap();
+            }
+            bench.medium.guest = bytes.clone();
+            bench.medium.guest.splice(2 * 2048..2 * 2048, vec![7; gap]);
+            let part = |at, length| Source::Guest {
+                address: GUEST + at,
+                length,
+            };
+            let ops = WriteOps {
+                mode: OpMode::Place,
+                data: Some(part(0, 2 * 2048)),
+                oob: Some(part(2 * 2048 + gap, 100)),
+                ooboffs: 0,
+            };
+            let (outcome, result) = bench.with(|chip| chip.write_oob(2048, ops));
+            assert_eq!(
+                (outcome.retlen, outcome.oobretlen, result),
+                (2 * 2048, 100, Ok(()))
+            );
+        }
+        let [joint, apart] = &benches;
+        assert!(joint.medium.main == apart.medium.main, "{used}");
+        assert!(joint.medium.oob == apart.medium.oob, "{used}");
+        assert_eq!(
+            joint.medium.oob[64..104],
+            bytes[2 * 2048..2 * 2048 + 40],
+            "{used}: where no code is"
+        );
+    }
+}
+
+#[test]
 fn flips_up_to_the_strength_are_counted_and_corrected() {
     for strength in 1..=8u8 {
         let mut bench = Bench::new(nand_geometry_of(2048, 64, Ecc::Bch { strength }));

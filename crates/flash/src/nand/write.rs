@@ -76,14 +76,36 @@ impl Chip<'_> {
         while cursor < end {
             let span = pages.span(cursor, end);
             self.empty_spare(&pages, &span)?;
+            let mut is_fetched = false;
             if let Some((oob, placement)) = &oob {
                 let share = placement.share(ooblen.saturating_sub(outcome.oobretlen), span.pages());
-                self.compose_oob(&pages, &span, placement, oob, outcome.oobretlen, share)?;
+                // One call fetches whole pages with the spare bytes that lie behind them, as nandwrite has them.
+                let both = data.followed_by(oob, share as usize);
+                let whole = span.data_bytes(&pages);
+                if let Some(both) = both.filter(|_| length as usize == whole) {
+                    let Buffers { data, .. } = buffers(self.scratch)?;
+                    if let Some(data) = data.get_mut(..whole + share as usize) {
+                        fetch(self.medium, &both, 0, data)?;
+                        is_fetched = true;
+                    }
+                }
+                let behind = if is_fetched { whole } else { 0 };
+                self.compose_oob(
+                    &pages,
+                    &span,
+                    placement,
+                    oob,
+                    outcome.oobretlen,
+                    share,
+                    behind,
+                )?;
                 outcome.oobretlen += share;
             }
             let is_claimed =
                 self.claim_pages(pages.start(span.first), span.data_bytes(&pages) as u64);
-            self.compose(&pages, &span, at, data, is_claimed)?;
+            if !is_fetched {
+                self.compose(&pages, &span, at, data, is_claimed)?;
+            }
             if let Some(code) = code {
                 let Buffers { data, oob, .. } = buffers(self.scratch)?;
                 let spare = front(oob, span.oob_bytes(&pages))?;
@@ -94,8 +116,8 @@ impl Chip<'_> {
                     spare,
                 )?;
             }
-            if !is_claimed {
-                self.commit_over(&pages, &span)?;
+            if is_fetched || !is_claimed {
+                self.commit(&pages, &span, is_claimed)?;
             }
             self.commit_oob(&pages, &span, is_claimed)?;
             cursor = span.to.max(cursor.saturating_add(1));
@@ -151,7 +173,7 @@ impl Chip<'_> {
             to: start,
         };
         self.empty_spare(&pages, &span)?;
-        self.compose_oob(&pages, &span, &placement, oob, 0, length)?;
+        self.compose_oob(&pages, &span, &placement, oob, 0, length, 0)?;
         let is_claimed = self.claim_pages(start, pages.writesize);
         if !is_claimed {
             self.forget_clean(start, pages.writesize);
@@ -199,7 +221,8 @@ impl Chip<'_> {
         }
     }
 
-    /// Spreads `share` bytes of the user's OOB, from `offset` on, over the spare areas of a span.
+    /// Spreads `share` bytes of the user's OOB, from `offset` on, over the spare areas of a span. Unless they lie in the scratch area
+    /// `behind` so much data they are fetched.
     fn compose_oob(
         &mut self,
         pages: &Pages,
@@ -208,17 +231,25 @@ impl Chip<'_> {
         oob: &Source<'_>,
         offset: u64,
         share: u64,
+        behind: usize,
     ) -> Result<(), FlashError> {
         if share == 0 {
             return Ok(());
         }
         let Buffers {
+            data,
             oob: spare,
             old_oob,
             ..
         } = buffers(self.scratch)?;
-        let user = front(old_oob, share as usize)?;
-        fetch(self.medium, oob, offset, user)?;
+        let mut user = front(old_oob, share as usize)?;
+        if behind == 0 {
+            fetch(self.medium, oob, offset, user)?;
+        } else {
+            user = data
+                .get_mut(behind..behind + share as usize)
+                .ok_or(FlashError::Invalid)?;
+        }
         placement.scatter(
             user,
             front(spare, span.oob_bytes(pages))?,
@@ -226,19 +257,23 @@ impl Chip<'_> {
         )
     }
 
-    /// Programs the data that was composed over what is there.
-    fn commit_over(&mut self, pages: &Pages, span: &Span) -> Result<(), FlashError> {
+    /// Programs the data that was composed.
+    fn commit(&mut self, pages: &Pages, span: &Span, is_claimed: bool) -> Result<(), FlashError> {
         let (start, length) = (pages.start(span.first), span.data_bytes(pages) as u64);
-        self.forget_sound(start, length);
-        self.forget_clean(start, length);
+        if !is_claimed {
+            self.forget_sound(start, length);
+            self.forget_clean(start, length);
+        }
         let Buffers { data, old, .. } = buffers(self.scratch)?;
         let from = (span.from.saturating_sub(start)) as usize;
         let data = data
             .get_mut(from..from.saturating_add(span.length() as usize))
             .ok_or(FlashError::Invalid)?;
-        let old = front(old, data.len())?;
-        self.medium.read(Area::Main, span.from, Sink::Bytes(old))?;
-        self.medium.and(data, old);
+        if !is_claimed {
+            let old = front(old, data.len())?;
+            self.medium.read(Area::Main, span.from, Sink::Bytes(old))?;
+            self.medium.and(data, old);
+        }
         Ok(self
             .medium
             .write(Area::Main, span.from, Source::Bytes(data))?)
