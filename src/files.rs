@@ -233,28 +233,23 @@ pub fn create_through_link(directory: i32, path: &[u8], flags: i32) -> Answer<i3
 }
 
 fn open_ours(ours: &Ours, flags: i32) -> Answer<i32> {
-    let is_file = |result: Result<i32, Errno>| {
-        Some(if ours.as_directory {
-            Err(Errno::ENOTDIR)
-        } else {
-            result
-        })
-    };
     match ours.what {
-        Virtual::Node(node) if ours.as_directory => {
-            let _ = node;
-            Some(Err(Errno::ENOTDIR))
-        }
+        Virtual::Sys | Virtual::Absent => {}
+        _ if ours.as_directory => return Some(Err(Errno::ENOTDIR)),
+        _ => {}
+    }
+    match ours.what {
         Virtual::Node(node) if node.kind == NodeKind::Answered => {
             Some(crate::answers::open(ours.path.bytes(), node, flags))
         }
         Virtual::Node(node) => Some(open_node(node, flags)),
         Virtual::Absent => Some(Err(ours.is_missing("open"))),
         Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
-            is_file(text_files::open_proc(ours.what, flags))
+            Some(text_files::open_proc(ours.what, flags))
         }
         Virtual::Sys => match shadow::attribute(ours.path.bytes()) {
-            Some(attribute) => is_file(text_files::open_attribute(&attribute, flags)),
+            Some(_) if ours.as_directory => Some(Err(Errno::ENOTDIR)),
+            Some(attribute) => Some(text_files::open_attribute(&attribute, flags)),
             None => Some(shadow::open(ours.path.bytes(), flags)),
         },
     }

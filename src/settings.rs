@@ -52,22 +52,26 @@ fn make_absolute(name: &CStr) -> Option<()> {
     Some(())
 }
 
-/// Every program comes by here, and most find a name that is absolute already, or none.
+/// Every program comes by here, and most find a name that is absolute already, or none. Whether there is one.
 #[inline(never)]
-fn look_at(name: &CStr) {
+fn look_at(name: &CStr) -> bool {
     // SAFETY: the guest's own environment.
-    let is_relative = unsafe {
+    let first = unsafe {
         let value = getenv(name.as_ptr());
-        !value.is_null() && !matches!(*value.cast::<u8>(), 0 | b'/')
+        if value.is_null() { 0 } else { *value.cast() }
     };
-    if is_relative {
+    if !matches!(first, 0 | b'/') {
         make_absolute(name);
     }
+    first != 0
 }
 
 /// When the library is loaded.
 #[inline(always)]
 pub fn make_files_absolute() {
     look_at(BOARD);
-    look_at(TRACE);
+    if !look_at(TRACE) {
+        // What a program sets itself is for those that it starts.
+        crate::trace::leave_off();
+    }
 }

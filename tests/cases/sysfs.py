@@ -90,3 +90,12 @@ def mistakes(lab):
 def mtdinfo(lab):
     listing = lab.guest(lab.board(PARENT_NOR + RAM), [str(SYSROOT / "usr/sbin/mtdinfo"), "-a"]).ok().out
     same(["u-boot", "rest", "mtdram test device"], [line.split(None, 1)[1] for line in listing.splitlines() if line.startswith("Name:")], "names")
+
+
+@case("sysfs: a text that is named as a directory is refused, and nothing of it stays open")
+def texts_as_directories(lab):
+    loop = "for i in 1 2 3 4 5; do true < $name/; done; ls /proc/$$/fd | wc -l"
+    board = lab.board(SMALL_NOR)
+    for name in (f"{MTD0}/size", "/proc/mtd"):
+        result = shell(lab, board, f"name={name}; {loop}; {loop}").ok()
+        holds(len(set(result.out.split())) == 1 and result.err.count("can't open") == 10, f"{name}: after five tries and ten: {result.transcript()}")

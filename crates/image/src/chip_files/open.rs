@@ -208,7 +208,7 @@ fn check_side(
     let mut bytes = [0; FIXED_HEADER_WORDS * 4];
     let mut header = [0; FIXED_HEADER_WORDS];
     if status.size >= bytes.len() as u64 {
-        pread_exact(os, fd, &mut bytes, 0).map_err(failed)?;
+        os.pread(fd, &mut bytes, 0).map_err(failed)?;
     }
     for (word, value) in header.iter_mut().zip(bytes.as_chunks::<4>().0) {
         *word = u32::from_ne_bytes(*value);
