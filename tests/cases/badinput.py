@@ -1,6 +1,7 @@
 """Images, configurations and disks that are not as they should be: a plain message that names the file, and no byte lost."""
 import contextlib
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -336,6 +337,15 @@ def name_at_the_edge(lab):
     result = lab.guest(lab.board(SMALL_NOR), ["badpaths", "edge"], options=("-strace",)).ok()
     asked = sum("futex" in line for line in result.err.splitlines())
     holds(1 <= asked <= 3, f"asked {asked} times\n{result.transcript()}")
+
+
+@case("guest: the library's own descriptors lie in the room that a process begins with, above what programs count up to")
+def own_descriptors(lab):
+    # Linux lets a process with threads wait for a larger table, more than most programs take.
+    words = ["nanddump", "-l", "2048", "-f", "/dev/null", "/dev/mtd0"]
+    text = lab.guest(lab.board(SMALL_NAND), words, options=("-strace",)).ok().err
+    numbers = [int(number) for number in re.findall(r"F_DUPFD_CLOEXEC,\d+\) = (\d+)", text)]
+    holds(len(numbers) >= 5 and min(numbers) >= 40 and max(numbers) < 64, f"{numbers}")
 
 
 @case("guest: /proc/mtd of an empty board has only its header")
