@@ -223,6 +223,7 @@ impl Chip<'_> {
 
     /// Spreads `share` bytes of the user's OOB, from `offset` on, over the spare areas of a span. Unless they lie in the scratch area
     /// `behind` so much data they are fetched.
+    #[allow(clippy::too_many_arguments)]
     fn compose_oob(
         &mut self,
         pages: &Pages,
