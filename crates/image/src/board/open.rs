@@ -208,18 +208,21 @@ fn out_of_memory(path: &PathText) -> Problem {
     )
 }
 
+#[cold]
+#[inline(never)]
+fn unreadable(place: &Place, errno: i32) -> Problem {
+    Problem::of_errno(
+        &place.conf,
+        "read the configuration",
+        errno,
+        "give read permission",
+    )
+}
+
 fn compile_into(os: &impl Os, place: &Place, mapping: &Mapping) -> Result<(), Problem> {
-    let failed = |errno| {
-        Problem::of_errno(
-            &place.conf,
-            "read the configuration",
-            errno,
-            "give read permission",
-        )
-    };
     let fd = os
         .open(place.conf.as_cstr(), OpenMode::ReadOnly)
-        .map_err(failed)?;
+        .map_err(|errno| unreadable(place, errno))?;
     let result = compile_text(os, place, mapping, fd);
     os.close(fd);
     result
@@ -227,14 +230,7 @@ fn compile_into(os: &impl Os, place: &Place, mapping: &Mapping) -> Result<(), Pr
 
 #[inline(never)]
 fn compile_text(os: &impl Os, place: &Place, mapping: &Mapping, fd: Fd) -> Result<(), Problem> {
-    let failed = |errno| {
-        Problem::of_errno(
-            &place.conf,
-            "read the configuration",
-            errno,
-            "give read permission",
-        )
-    };
+    let failed = |errno| unreadable(place, errno);
     let status = os.fstat(fd).map_err(failed)?;
     if status.size > CONF_BYTES_MAX {
         let what = format_args!("the configuration is longer than {CONF_BYTES_MAX} bytes");
