@@ -1,8 +1,11 @@
 """What waits in mtdblock's cache of one eraseblock: where its bytes are, whoever dies. When it reaches the flash, recordings say (`blkcache`)."""
+import json
 import shutil
+import threading
+import time
 
 from boards import SMALL_NAND, SMALL_NOR, image
-from harness import case, holds, same
+from harness import HOST_TOOL, case, holds, same
 
 BOARDS = {"nor": (SMALL_NOR, 0x40000), "nand": (SMALL_NAND.replace("bad_blocks = [1, 5]\n", ""), 0)}
 OLD, NEW, LATE = (bytes([byte]) * 4096 for byte in b"onl")
@@ -95,3 +98,31 @@ def bad(lab):
     erased = b"\xff" * 4096
     same((erased, erased), (seen(lab, "early"), seen(lab, "later")), "the flash before the kill, and after")
     same(erased, stored(board, "nand"), "the image when somebody has looked")
+
+
+@case("mtdblock: the host tool shows the flash as the last close has left it, and lets alone what is open still")
+def on_the_host(lab):
+    board = start(lab, "nand")
+    look = [HOST_TOOL, "ls", board.path]
+    lab.guest(board, ["differences", "mark_first", "/dev/mtd0"]).ok()
+    sh(lab, board, "nand", "exec 3<>$block; dd if=late bs=4096 >&3; kill -9 $$")
+    same(LATE, stored(board, "nand"), "the image after the kill")
+    lab.host(look).ok()
+    same(b"\xff" * 4096, stored(board, "nand"), "a bad block, after the host tool has looked")
+    board = start(lab, "nor", "other")
+
+    def wear():
+        devices = json.loads(lab.host([HOST_TOOL, "ls", board.path, "--json"]).ok().out)
+        return next(device["wear_max"] for device in devices if device["mtd"] == 1)
+    sh(lab, board, "nor", "dd if=new of=$block bs=4096").ok()
+    same("1", str(wear()), "erases, when the writer has ended")
+    guest = threading.Thread(target=sh, args=(lab, board, "nor", "exec 3<>$block; dd if=late bs=4096 >&3; touch go; "
+                                              "while [ ! -e stop ]; do sleep 0.05; done; look early"))
+    guest.start()
+    while guest.is_alive() and not (lab.work / "go").exists():
+        time.sleep(0.02)
+    same("1", str(wear()), "erases, while the block device is open")
+    lab.make_file("stop", b"")
+    guest.join()
+    same(NEW, seen(lab, "early"), "the flash, looked at by the host tool before")
+    same("2", str(wear()), "erases, in the end")

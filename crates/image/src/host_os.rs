@@ -66,6 +66,20 @@ fn status_of(stat: &libc::stat) -> FileStatus {
     }
 }
 
+/// Whether somebody else may have a file open: a lease for writing is granted when nobody has.
+pub fn is_open_elsewhere(path: &CStr) -> bool {
+    let fd = match HostOs.open(path, OpenMode::ReadWrite) {
+        Ok(fd) => fd,
+        Err(errno) => return errno != libc::ENOENT,
+    };
+    // SAFETY: no pointer is given. The lease goes with the descriptor.
+    let answer = checked(i64::from(unsafe {
+        libc::fcntl(fd, libc::F_SETLEASE, libc::F_WRLCK)
+    }));
+    HostOs.close(fd);
+    answer.is_err()
+}
+
 fn record_lock(fd: Fd, command: i32, kind: i32, offset: u64) -> Result<libc::flock, i32> {
     // SAFETY: flock is plain data for which zero bytes are valid.
     let mut lock: libc::flock = unsafe { core::mem::zeroed() };

@@ -9,6 +9,7 @@ use image::chip_files::ChipPaths;
 use image::host_os::HostOs;
 use image::{ChipConfig, ChipFiles};
 
+use super::settle::Cache;
 use super::{HostMedium, Store, problem};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +73,19 @@ impl OpenChip {
         &mut self,
         body: impl FnOnce(&mut Chip<'_>) -> Result<T, FlashError>,
     ) -> Result<T> {
+        self.run_for(None, body)
+    }
+
+    /// The last close of a block device.
+    pub fn flush(&mut self, cache: Cache<'_>) -> Result<()> {
+        self.run_for(Some(cache), |chip| chip.flush(true))
+    }
+
+    fn run_for<T>(
+        &mut self,
+        cache: Option<Cache<'_>>,
+        body: impl FnOnce(&mut Chip<'_>) -> Result<T, FlashError>,
+    ) -> Result<T> {
         let is_locked = self.access == Access::Change;
         if is_locked {
             self.files.acquire(&HostOs).map_err(|error| {
@@ -83,7 +97,7 @@ impl OpenChip {
             })?;
         }
         let ledger = self.files.ledger();
-        let mut medium = HostMedium::of(&self.files);
+        let mut medium = HostMedium::of(&self.files, cache);
         let mut chip = Chip {
             geometry: &self.config.geometry,
             ledger: &ledger,

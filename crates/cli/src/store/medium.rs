@@ -1,13 +1,17 @@
 //! The files of a chip as the store that `flash` works on. There is no guest: its addresses are always refused.
 
-use flash::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
+use std::ops::Range;
+
+use flash::{Area, Geometry, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
 use image::ChipFiles;
 use image::host_os::HostOs;
 use image::os::{errno_text, pread_exact, pwrite_all};
 
+use super::settle::Cache;
+
 const ERASE_CHUNK: usize = 1 << 16;
 
-pub struct HostMedium {
+pub struct HostMedium<'a> {
     image_fd: i32,
     oob_fd: i32,
     side_fd: i32,
@@ -15,10 +19,13 @@ pub struct HostMedium {
     otp_factory_offset: u64,
     /// What failed last, in words.
     pub failure: Option<String>,
+    /// What this is done for, if it is to end one.
+    cache: Option<Cache<'a>>,
+    geometry: Geometry,
 }
 
-impl HostMedium {
-    pub fn of(files: &ChipFiles) -> HostMedium {
+impl<'a> HostMedium<'a> {
+    pub fn of(files: &ChipFiles, cache: Option<Cache<'a>>) -> HostMedium<'a> {
         HostMedium {
             image_fd: files.image_fd,
             oob_fd: files.oob_fd,
@@ -26,6 +33,8 @@ impl HostMedium {
             otp_user_offset: files.otp_user_offset,
             otp_factory_offset: files.otp_factory_offset,
             failure: None,
+            cache,
+            geometry: files.geometry,
         }
     }
 
@@ -49,7 +58,7 @@ impl HostMedium {
     }
 }
 
-impl Medium for HostMedium {
+impl Medium for HostMedium<'_> {
     fn read(&mut self, area: Area, offset: u64, to: Sink<'_>) -> Result<(), MediumError> {
         let Sink::Bytes(bytes) = to else {
             return Err(MediumError::Guest);
@@ -84,9 +93,33 @@ impl Medium for HostMedium {
     fn sync(&mut self) -> Result<(), MediumError> {
         Ok(())
     }
+
+    fn kept(&self) -> Range<u64> {
+        self.cache.as_ref().map_or(0..0, Cache::kept)
+    }
+
+    fn end_keep(&mut self, undo: bool) -> Result<(), MediumError> {
+        let Some(cache) = self.cache.take() else {
+            return Ok(());
+        };
+        let kept = cache.kept();
+        let length = kept.end - kept.start;
+        let spare = |at| self.geometry.page_at(at) * u64::from(self.geometry.oobsize);
+        let spare = spare(kept.start)..spare(kept.end);
+        if undo && let Ok(main) = cache.old(length, 0) {
+            self.write(Area::Main, kept.start, Source::Bytes(&main))?;
+            if let Ok(oob) = cache.old(spare.end - spare.start, length)
+                && !spare.is_empty()
+            {
+                self.write(Area::Oob, spare.start, Source::Bytes(&oob))?;
+            }
+        }
+        cache.end();
+        Ok(())
+    }
 }
 
-impl GuestMemory for HostMedium {
+impl GuestMemory for HostMedium<'_> {
     fn copy_in(&mut self, _address: usize, _to: &mut [u8]) -> Result<(), GuestFault> {
         Err(GuestFault)
     }

@@ -5,6 +5,7 @@
 mod chip;
 mod find;
 mod medium;
+mod settle;
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -52,7 +53,9 @@ impl Store {
         let c_path = CString::new(path.as_os_str().as_bytes())?;
         let board = Board::open(&HostOs, &c_path).map_err(problem)?;
         let directory = PathBuf::from(std::ffi::OsStr::from_bytes(board.directory().as_bytes()));
-        Ok(Store { board, directory })
+        let store = Store { board, directory };
+        settle::settle(&store);
+        Ok(store)
     }
 
     pub fn chips(&self) -> Vec<(usize, ChipConfig)> {
