@@ -98,7 +98,7 @@ pub fn find_linked(directory: i32, path: &[u8], follow: bool) -> Option<Ours> {
 /// Asked after the real call has said ENOENT: does the name lead to ours through symbolic links? `follow`: also through one
 /// that is itself the name.
 pub fn find_through_links(directory: i32, path: &[u8], follow: bool) -> Option<Ours> {
-    if is_just_missing(directory, path) == Some(true) {
+    if is_just_missing(directory, path).is_some() {
         return None;
     }
     let (mut current, mut next) = (PathBuffer::new(), PathBuffer::new());
@@ -107,18 +107,17 @@ pub fn find_through_links(directory: i32, path: &[u8], follow: bool) -> Option<O
         let mut buffer = [0; PATH_MAX];
         let (parent, name) = split(current.bytes())?;
         let linked = sys::readlink(current.c_str(), &mut buffer);
-        if let Ok(target) = linked
-            && follow
-        {
-            next.join([&[], parent], target)?;
-        } else {
+        let (base, target) = match linked {
+            Ok(target) if follow => (parent, target),
             // A directory on the way may be a link itself.
-            next.set(&[parent, b"/"])?;
-            let resolved = resolve_directory(next.c_str(), &mut buffer)?;
-            next.join([&[], resolved], name)?;
-            if next.bytes() == current.bytes() {
-                return None;
+            _ => {
+                next.set(&[parent, b"/"])?;
+                (resolve_directory(next.c_str(), &mut buffer)?, name)
             }
+        };
+        next.join([&[], base], target)?;
+        if next.bytes() == current.bytes() {
+            return None;
         }
         core::mem::swap(&mut current, &mut next);
         if let Some(what) = classify(current.bytes()) {
@@ -132,22 +131,20 @@ pub fn find_through_links(directory: i32, path: &[u8], follow: bool) -> Option<O
     None
 }
 
-/// What nearly all names are that are not found: no link, in a directory that holds nothing of ours.
+/// What nearly all names are that are not found: no link, in a directory that holds nothing of ours. None: that is not sure.
 #[inline(never)]
-fn is_just_missing(directory: i32, path: &[u8]) -> Option<bool> {
-    let (parent, name) = split(path).unwrap_or((b".", path));
-    let whole = path.first() == Some(&b'/') || directory == sys::AT_FDCWD;
-    if !whole || !paths::are_certain() || matches!(name, b"" | b"." | b"..") {
+fn is_just_missing(directory: i32, path: &[u8]) -> Option<()> {
+    let is_whole = path.first() == Some(&b'/') || directory == sys::AT_FDCWD;
+    if !is_whole || !paths::are_certain() || matches!(path.last(), None | Some(b'/' | b'.')) {
         return None;
     }
     let mut buffer = PathBuffer::new();
     buffer.set(&[path])?;
-    if sys::readlink(buffer.c_str(), &mut [0]).is_ok() {
-        return None;
-    }
+    sys::readlink(buffer.c_str(), &mut [0]).err()?;
+    let parent = split(path).map_or(b".".as_slice(), |(parent, _)| parent);
     buffer.set(&[parent])?;
     let status = sys::Kernel.stat(buffer.c_str()).ok()?;
-    Some(directories::is_known(&status))
+    directories::is_known(&status).then_some(())
 }
 
 fn resolve_directory<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {

@@ -94,10 +94,9 @@ family! {
     sendmsg; __sendmsg
 }
 family! {
-    quick (!descriptors::has_own())
     fn sendmmsg_any(socket: c_int, messages: *mut c_void, count: c_uint, flags: c_int) -> c_int |next| {
         descriptors::share();
         next(socket, messages, count, flags)
     }
-    sendmmsg; __sendmmsg
+    sendmmsg, __sendmmsg
 }

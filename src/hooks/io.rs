@@ -114,7 +114,7 @@ family! {
         }
         next(fd, vector, count)
     }
-    readv(READ), writev(WRITE)
+    writev(WRITE); readv(READ)
 }
 family! {
     fn positioned_vector_any(fd: c_int, vector: *const c_void, count: c_int, offset: off64_t) -> ssize_t |next, mark| {

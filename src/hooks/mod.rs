@@ -37,7 +37,7 @@ macro_rules! real {
 /// Symbols with one body. `next` in `|next, mark|` is the next definition of the symbol that was called, and `mark` the
 /// number that the symbol has in brackets. Where `quick (test)` is given and holds, a call goes to the next definition
 /// without a frame: the test is a few instructions, and this is all that most calls of the guest ever meet. Names behind a
-/// semicolon are second names that programs hardly ever use; they go without the test.
+/// semicolon are hardly ever used by programs; they go without the test.
 macro_rules! family {
     (
         fn $family:ident $arguments:tt -> $result:ty
