@@ -124,18 +124,6 @@ pub(crate) fn deliver(
     Ok(())
 }
 
-pub(crate) fn is_equal(left: &[u8], right: &[u8]) -> bool {
-    let (left_words, left_rest) = left.as_chunks::<4>();
-    let (right_words, right_rest) = right.as_chunks::<4>();
-    let word = |bytes: &[u8; 4]| u32::from_ne_bytes(*bytes);
-    left.len() == right.len()
-        && left_words
-            .iter()
-            .zip(right_words)
-            .all(|(left, right)| word(left) == word(right))
-        && left_rest == right_rest
-}
-
 pub(crate) fn is_erased(bytes: &[u8]) -> bool {
     // Mostly told by the first byte, or of a spare area the last. Then many words at a time: an emulator counts the rounds.
     let (lines, rest) = bytes.as_chunks::<32>();

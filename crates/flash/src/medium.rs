@@ -103,17 +103,16 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// This and the first bytes of another one, if they lie behind it.
-    pub fn followed_by(&self, other: &Source<'_>, count: usize) -> Option<Source<'a>> {
-        match (*self, *other) {
+    /// Where this begins and how long it is with so many bytes of another one, if they lie behind it in the guest's memory.
+    pub(crate) fn with_behind(&self, other: &Source<'_>, count: usize) -> Option<(usize, usize)> {
+        match (self, other) {
             (
                 Source::Guest { address, length },
                 Source::Guest {
                     address: behind, ..
                 },
-            ) if address.wrapping_add(length) == behind => {
-                let length = length.checked_add(count)?;
-                Some(Source::Guest { address, length })
+            ) if address.wrapping_add(*length) == *behind => {
+                Some((*address, length.saturating_add(count)))
             }
             _ => None,
         }
@@ -165,15 +164,9 @@ pub trait Medium {
     }
 }
 
-/// Programming: a bit once cleared stays cleared.
+/// Programming: a bit once cleared stays cleared. Small rather than fast.
 pub fn and_into(new: &mut [u8], old: &[u8]) {
-    // Whole words first, as in `is_erased`.
-    let (new_words, new_rest) = new.as_chunks_mut::<4>();
-    let (old_words, old_rest) = old.as_chunks::<4>();
-    for (new, old) in new_words.iter_mut().zip(old_words) {
-        *new = (u32::from_ne_bytes(*new) & u32::from_ne_bytes(*old)).to_ne_bytes();
-    }
-    for (new, old) in new_rest.iter_mut().zip(old_rest) {
+    for (new, old) in new.iter_mut().zip(old) {
         *new &= old;
     }
 }

@@ -2,9 +2,7 @@
 //!
 //! Source: `spi-nor/core.c`, `mtdram.c`, the CFI command sets.
 
-use crate::chip::{
-    Buffers, Chip, DATA_CHUNK, Done, Outcome, buffers, fetch, front, is_equal, is_erased,
-};
+use crate::chip::{Buffers, Chip, DATA_CHUNK, Done, Outcome, buffers, fetch, front, is_erased};
 use crate::{Area, CommandSet, FlashError, Kind, LockScheme, MediumError, Source};
 
 /// Bytes of the bus that CFI chips commonly hang on, and of their write buffer.
@@ -152,7 +150,7 @@ impl Chip<'_> {
                 result = Err(FlashError::Io);
             }
             self.medium.and(data, old);
-            if is_equal(data, old) {
+            if data == old {
                 return result;
             }
         }

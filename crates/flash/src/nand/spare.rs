@@ -15,17 +15,12 @@ pub(super) struct Placement {
 
 impl Placement {
     pub fn new(geometry: &Geometry, mode: OpMode, ooboffs: u32) -> Placement {
-        // Only that mode asks for it.
-        let layout = if mode == OpMode::Auto {
-            geometry.oob_layout().unwrap_or_default()
-        } else {
-            OobLayout::default()
-        };
-        let available = if mode == OpMode::Auto {
-            layout.available()
-        } else {
-            geometry.oobsize
-        };
+        // Only one mode asks for the layout.
+        let (mut layout, mut available) = (OobLayout::default(), geometry.oobsize);
+        if mode == OpMode::Auto {
+            layout = geometry.oob_layout().unwrap_or_default();
+            available = layout.available();
+        }
         Placement {
             layout,
             mode,

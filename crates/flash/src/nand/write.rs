@@ -43,11 +43,6 @@ impl Chip<'_> {
         }
         let end = at.saturating_add(length);
         self.forget_kept_page(at, end);
-        if oob.is_none() && self.geometry.ecc_strength() == 0 {
-            self.program_bytes(at, *data)?;
-            outcome.retlen = length;
-            return Ok(());
-        }
         let oob = oob.map(|oob| (oob, Placement::new(self.geometry, mode, ooboffs)));
         let ooblen = oob.as_ref().map_or(0, |(oob, _)| oob.length());
         if let Some((_, placement)) = &oob
@@ -80,12 +75,13 @@ impl Chip<'_> {
             if let Some((oob, placement)) = &oob {
                 let share = placement.share(ooblen.saturating_sub(outcome.oobretlen), span.pages());
                 // One call fetches whole pages with the spare bytes that lie behind them, as nandwrite has them.
-                let both = data.followed_by(oob, share as usize);
                 let whole = span.data_bytes(&pages);
-                if let Some(both) = both.filter(|_| length as usize == whole) {
+                if let Some((address, count)) = data.with_behind(oob, share as usize)
+                    && length as usize == whole
+                {
                     let Buffers { data, .. } = buffers(self.scratch)?;
-                    if let Some(data) = data.get_mut(..whole + share as usize) {
-                        fetch(self.medium, &both, 0, data)?;
+                    if let Some(data) = data.get_mut(..count) {
+                        self.medium.copy_in(address, data)?;
                         is_fetched = true;
                     }
                 }
