@@ -289,6 +289,20 @@ def replaced_directory(lab):
     same("found\nfound\nfound\ngone\nf\n", result.out, "what a shell finds\n" + result.err)
 
 
+@case("names: one that is missing costs two system calls more, one that is there none")
+def missing_is_cheap(lab):
+    board = lab.board(SMALL_NOR)
+    there = lab.make_file("there", b"x")
+    lab.guest(board, ["busybox", "cat", "/proc/mtd"]).ok()  # compiled before anything is counted
+
+    def calls(name, times):
+        script = f"cd {there.parent}; i=0; while [ $i -lt {times} ]; do [ -e {name} ]; i=$((i+1)); done"
+        return len(lab.guest(board, [SYSROOT / "bin/dash", "-c", script], options=("-strace",)).err.splitlines())
+    for name, most in ((there.parent / "nothing", 3), ("nothing", 3), ("there", 1), (there, 1)):
+        more = calls(name, 50) - calls(name, 10)
+        holds(more == most * 40, f"{more} system calls for {name}, forty times")
+
+
 @case("bad blocks: marks are written and looked for in the pages that the chip's maker uses")
 def mark_pages(lab):
     block_pages, spare = 64, 64
