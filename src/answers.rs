@@ -274,8 +274,8 @@ pub fn ioctl(fd: i32, number: u32, argument: usize) -> Result<i32, Errno> {
 /// On flash, before flash itself is asked.
 #[cold]
 pub fn before_flash(node: Node, number: u32, argument: usize) -> Option<Result<i32, Errno>> {
-    let name = PathBuffer::of(&[DEV, paths::node_name(node)?.bytes()])?;
-    command(name.bytes(), number, argument)
+    let name = PathBuffer::of(&[DEV, paths::node_name(node).as_ref()?.bytes()]);
+    command(name.as_ref()?.bytes(), number, argument)
 }
 
 /// On anything else, when nobody answered.

@@ -179,7 +179,7 @@ pub fn node_behind_link(path: &[u8]) -> Option<Node> {
         return None;
     }
     let mut buffer = [0; PATH_MAX];
-    let target = sys::readlink(PathBuffer::of(&[path])?.c_str(), &mut buffer).ok()?;
+    let target = sys::readlink(PathBuffer::of(&[path]).as_ref()?.c_str(), &mut buffer).ok()?;
     paths::node_of_file(target).filter(|node| node.kind != NodeKind::Answered)
 }
 
@@ -199,7 +199,7 @@ pub fn open(directory: i32, path: &[u8], flags: i32) -> Answer<i32> {
     if let Some(node) = node_behind_link(path) {
         return Some(open_node(node, flags));
     }
-    find(directory, path).and_then(|ours| open_ours(&ours, flags))
+    open_ours(find(directory, path).as_ref()?, flags)
 }
 
 /// Second chance, after the real open failed with ENOENT.
@@ -207,7 +207,7 @@ pub fn open_through_links(directory: i32, path: &[u8], flags: i32) -> Answer<i32
     if flags & libc::O_NOFOLLOW != 0 {
         return None;
     }
-    find_through_links(directory, path, true).and_then(|ours| open_ours(&ours, flags))
+    open_ours(find_through_links(directory, path, true).as_ref()?, flags)
 }
 
 /// Asked before the real open when it may create: through a link to a node of ours it would make a file on the host. Also
@@ -281,12 +281,12 @@ pub fn access(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
             Ok(0)
         });
     }
-    access_ours(&find_linked(directory, path, true)?, mode)
+    access_ours(find_linked(directory, path, true).as_ref()?, mode)
 }
 
 /// The same after the real call failed with ENOENT.
 pub fn access_through_links(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
-    access_ours(&find_through_links(directory, path, true)?, mode)
+    access_ours(find_through_links(directory, path, true).as_ref()?, mode)
 }
 
 #[inline(never)]
@@ -326,7 +326,8 @@ pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
             .copy_from_slice(name.bytes().get(..length)?);
         return Some(Ok(length));
     }
-    let ours = find_linked(directory, path, false)?;
+    let ours = find_linked(directory, path, false);
+    let ours = ours.as_ref()?;
     match ours.what {
         Virtual::Sys => {
             let real = shadow::real_path(ours.path.bytes())?;
@@ -347,7 +348,7 @@ pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
 
 #[inline(never)]
 fn device_name(node: Node) -> Option<PathBuffer> {
-    PathBuffer::of(&[b"/dev/", paths::node_name(node)?.bytes()])
+    PathBuffer::of(&[b"/dev/", paths::node_name(node).as_ref()?.bytes()])
 }
 
 /// The guest's name for a descriptor whose real name is the shim's.
@@ -370,26 +371,26 @@ fn descriptor_name(fd: i32, buffer: &mut [u8]) -> Option<PathBuffer> {
 
 /// realpath: None if the real one must be asked.
 pub fn realpath(path: &[u8]) -> Answer<PathBuffer> {
-    realpath_ours(find_linked(sys::AT_FDCWD, path, true)?)
+    realpath_ours(find_linked(sys::AT_FDCWD, path, true).as_ref()?)
 }
 
 /// The same after the real one failed with ENOENT.
 pub fn realpath_through_links(path: &[u8]) -> Answer<PathBuffer> {
-    realpath_ours(find_through_links(sys::AT_FDCWD, path, true)?)
+    realpath_ours(find_through_links(sys::AT_FDCWD, path, true).as_ref()?)
 }
 
 #[inline(never)]
-fn realpath_ours(ours: Ours) -> Answer<PathBuffer> {
+fn realpath_ours(ours: &Ours) -> Answer<PathBuffer> {
     match ours.what {
         Virtual::Sys => Some(shadow::resolve(ours.path.bytes()).ok_or(Errno::ENOENT)),
         Virtual::Absent => Some(Err(Errno::ENOENT)),
         _ if ours.as_directory => Some(Err(Errno::ENOTDIR)),
-        _ => Some(Ok(ours.path)),
+        _ => PathBuffer::of(&[ours.path.bytes()]).map(Ok),
     }
 }
 
 pub fn node(directory: i32, path: &[u8]) -> Option<Node> {
-    match find(directory, path)?.what {
+    match find(directory, path).as_ref()?.what {
         Virtual::Node(node) => Some(node),
         _ => None,
     }

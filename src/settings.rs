@@ -48,7 +48,10 @@ fn make_absolute(name: &CStr) -> Option<()> {
     }
     let absolute = paths::absolute(sys::AT_FDCWD, file)?;
     let front = value.get(..value.len() - file.len())?;
-    set(name, PathBuffer::of(&[front, absolute.bytes()])?.c_str());
+    set(
+        name,
+        PathBuffer::of(&[front, absolute.bytes()]).as_ref()?.c_str(),
+    );
     Some(())
 }
 

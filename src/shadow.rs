@@ -210,7 +210,8 @@ pub fn access(path: &[u8], mode: i32) -> Result<i32, Errno> {
 
 /// The real name of a directory of ours, for opendir and chdir.
 pub fn directory(directory: i32, path: &[u8]) -> Option<PathBuffer> {
-    let ours = crate::files::find(directory, path)?;
+    let ours = crate::files::find(directory, path);
+    let ours = ours.as_ref()?;
     (ours.what == paths::Virtual::Sys)
         .then(|| real_path(ours.path.bytes()))
         .flatten()

@@ -67,12 +67,11 @@ pub fn of_path(directory: i32, path: &[u8], follow: bool) -> Option<Result<Found
     if let Some(found) = of_named_descriptor(path, follow) {
         return Some(Ok(found));
     }
-    let ours = files::find_linked(directory, path, follow)?;
-    found(&ours)
+    found(files::find_linked(directory, path, follow).as_ref()?)
 }
 
 pub fn of_link(directory: i32, path: &[u8], follow: bool) -> Option<Found> {
-    found(&files::find_through_links(directory, path, follow)?)?.ok()
+    found(files::find_through_links(directory, path, follow).as_ref()?)?.ok()
 }
 
 /// stat of /proc/self/fd/N follows to the file behind the descriptor.

@@ -123,7 +123,8 @@ fn stat_through_links(
     shape: Shape,
     real_stat: &dyn Fn(*const c_char) -> c_int,
 ) -> Option<c_int> {
-    let found = found_through_links(directory, path, follow)?;
+    let found = found_through_links(directory, path, follow);
+    let found = found.as_ref()?;
     let result = real_stat(found.file.c_str().as_ptr());
     if result == 0
         && let Some(stand_in) = &found.appearance
@@ -417,7 +418,8 @@ fn statx_through_links(
     buffer: *mut c_void,
     real_statx: &dyn Fn(*const c_char) -> c_int,
 ) -> Option<c_int> {
-    let found = found_through_links(directory, path, follow)?;
+    let found = found_through_links(directory, path, follow);
+    let found = found.as_ref()?;
     let result = real_statx(found.file.c_str().as_ptr());
     if result == 0
         && let Some(stand_in) = &found.appearance
