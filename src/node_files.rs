@@ -5,6 +5,7 @@ use crate::paths::{self, PathBuffer};
 use crate::sys;
 use image::PathText;
 
+const F_SETSIG: i32 = 10;
 const F_SETLEASE: i32 = 1024;
 
 /// A write lease is only granted on a file that nobody else has open, which is just the question.
@@ -29,6 +30,8 @@ fn is_file_open(path: &PathBuffer) -> bool {
     ) else {
         return false;
     };
+    // Who opens the file just now has the holder of the lease told, by SIGIO if nothing else is said, which would end the guest.
+    let _ = sys::fcntl(fd, F_SETSIG, libc::SIGURG as usize);
     let answer = sys::fcntl(fd, F_SETLEASE, libc::F_WRLCK as usize);
     if answer.is_ok() {
         let _ = sys::fcntl(fd, F_SETLEASE, libc::F_UNLCK as usize);

@@ -5,7 +5,7 @@ import shutil
 
 import harness
 from boards import PARENT, PARENT_NOR, SMALL_NAND, SMALL_NOR
-from harness import TOP, case, holds, same
+from harness import RECORDINGS, TOP, case, holds, same
 
 ROWS = {}
 
@@ -31,6 +31,7 @@ def client(beginning, claim, configuration, node):
 SMALL_CHIP = SMALL_NAND.replace("bad_blocks = [1, 5]\n", "")
 client("the page cache of mtdblock", "block_at_once", SMALL_NOR, "/dev/mtd3")
 client("an eraseblock that is written through", "block_twice", SMALL_NOR.replace("mtdparts", "keep_master = true\nmtdparts"), "/dev/mtd0")
+client("an eraseblock of mtdblock that is several", "block_partly_locked", RECORDINGS / "cfi8m_64k_boot/mtdshim.conf", "/dev/mtd0")
 client("mmap of mtdblock gives a copy", "block_map", SMALL_NOR, "/dev/mtd1")
 client("two opens of mtdblock", "block_oddities", SMALL_NOR, "/dev/mtd1")
 client("MEMWRITE with an unknown mode", "memwrite_mode", SMALL_CHIP, "/dev/mtd0")

@@ -7,4 +7,4 @@ SEED = 20261123
 
 @case("kill -9: what was acknowledged is there, and nothing else changed", serial=True)
 def killed(lab):
-    torture_rounds.rounds(lab, 12, SEED)
+    torture_rounds.rounds(lab, 6, SEED)

@@ -59,6 +59,15 @@ static void block_twice(void)
 	CLAIM(pwrite(part, "part", 4, 8192) == 4 && holds_at(c, "whole", 0) && !holds_at(c, "part", 8192));
 	CLAIM(!fsync(part) && holds_at(c, "part", 8192) && !fsync(whole) && holds_at(whole, "part", 8192) && holds_at(whole, "whole", 0));
 }
+static void block_partly_locked(void)
+{
+	int c = open_char(O_RDWR), b = open_block(O_RDWR);
+	off_t last = info.size - info.erasesize;
+	struct erase_info_user half = { last + info.erasesize / 2, info.erasesize / 8 };
+	CLAIM(pwrite(c, "before", 6, last) == 6 && pwrite(b, "behind", 6, last) == 6 && !ioctl(c, MEMLOCK, &half));
+	CLAIM(fsync(b) == -1 && errno == EIO && holds_at(c, "before", last) && holds_at(b, "behind", last));
+	CLAIM(!ioctl(c, MEMUNLOCK, &half) && !fsync(b) && holds_at(c, "behind", last));
+}
 static void block_map(void)
 {
 	int c = open_char(O_RDWR), b = open_block(O_RDWR);
@@ -146,7 +155,7 @@ static void walks(void)
 }
 
 static const struct { const char *name; void (*claim)(void); } rows[] = {
-	{ "block_at_once", block_at_once }, { "block_twice", block_twice }, { "block_map", block_map },
+	{ "block_at_once", block_at_once }, { "block_twice", block_twice }, { "block_partly_locked", block_partly_locked }, { "block_map", block_map },
 	{ "block_oddities", block_oddities }, { "mark_bad", mark_bad }, { "mark_first", mark_first }, { "memwrite_mode", memwrite_mode }, { "memread_refused", memread_refused },
 	{ "raw_write", raw_write }, { "without_privilege", without_privilege }, { "freopen_kinds", freopen_kinds }, { "walks", walks },
 };

@@ -2,6 +2,7 @@
  * torture DEV run SEED FIRST COUNT      does operations on blocks FIRST..FIRST+COUNT-1 for ever; after each, its number goes to stdout
  * torture DEV verify SEED FIRST COUNT K checks what K finished operations, and perhaps part of one more, must have left; then erases
  *
+ * With "block-run" and "block-verify" it writes through the block device instead, and sometimes flushes it.
  * The sequence depends on SEED alone, so a verifier knows what a runner that was killed had done. Exit 0: all claims hold.
  */
 #define _GNU_SOURCE
@@ -14,11 +15,11 @@
 #include <unistd.h>
 #include <mtd/mtd-user.h>
 
-enum kind { ERASE, PROGRAM, SPARE, BAD };
+enum kind { ERASE, PROGRAM, SPARE, BAD, FLUSH };
 enum { BLOCKS_MAX = 64, PAGES_MAX = 64, TAG = 8, TAG_AT = 2 };
 static struct mtd_info_user info;
 static uint32_t first, count, page_size, pages, seed, good;
-static int fd, nand;
+static int fd, block_fd = -1, nand, by_block;
 static struct block { uint32_t next; int bad; uint32_t data[PAGES_MAX], tag[PAGES_MAX]; } blocks[BLOCKS_MAX];
 struct operation { enum kind kind; uint32_t block, page, number; };
 
@@ -37,6 +38,7 @@ static struct operation plan(uint32_t number)
 {
 	uint32_t r = mix(seed ^ 0x5bd1e995u, number), b = r % count, what = (r >> 8) % 100;
 	struct operation o = { ERASE, b, 0, number };
+	if (by_block) return (struct operation){ what < 5 ? FLUSH : PROGRAM, b, (r >> 16) % pages, number };
 	while (blocks[o.block].bad) o.block = (o.block + 1) % count;
 	struct block *k = &blocks[o.block];
 	/* blocks go bad all along, as long as there are some to work on */
@@ -53,6 +55,7 @@ static void apply(struct operation o)
 	case PROGRAM: k->data[o.page] = o.number; k->next = o.page + 1; break;
 	case SPARE: k->tag[o.page] = o.number; break;
 	case BAD: memset(k, 0, sizeof *k); k->bad = 1; good--; break;
+	case FLUSH: break;
 	}
 }
 static uint64_t at(struct operation o) { return (uint64_t)(first + o.block) * info.erasesize + (uint64_t)o.page * page_size; }
@@ -65,9 +68,10 @@ static int perform(struct operation o)
 	fill(data, page_size, o.number);
 	switch (o.kind) {
 	case ERASE: return ioctl(fd, MEMERASE64, &e);
-	case PROGRAM: return pwrite(fd, data, page_size, at(o)) == (ssize_t)page_size ? 0 : -1;
+	case PROGRAM: return pwrite(by_block ? block_fd : fd, data, page_size, at(o)) == (ssize_t)page_size ? 0 : -1;
 	case SPARE: return ioctl(fd, MEMWRITEOOB64, &s);
 	case BAD: return ioctl(fd, MEMSETBADBLOCK, &where);
+	case FLUSH: return fsync(block_fd);
 	}
 	return -1;
 }
@@ -118,7 +122,7 @@ static int verify(uint32_t done)
 		if (nand && ioctl(fd, MEMGETBADBLOCK, &where) > 0) continue;
 		if (perform(o)) { printf("FAIL erase of block %u\n", first + b); failures++; }
 	}
-	static const char *const names[] = { "erase", "program", "spare", "bad" };
+	static const char *const names[] = { "erase", "program", "spare", "bad", "flush" };
 	printf("%u operations, %d failures, then %s\n", done, failures, names[last.kind]);
 	return failures ? 1 : 0;
 }
@@ -132,11 +136,18 @@ int main(int argc, char **argv)
 	page_size = nand ? info.writesize : 1024;
 	pages = info.erasesize / page_size;
 	if (count > BLOCKS_MAX || pages > PAGES_MAX) return 2;
-	if (!strcmp(argv[2], "verify")) {
+	by_block = !strncmp(argv[2], "block-", 6);
+	if (strstr(argv[2], "verify")) {
 		/* blocks that an earlier round marked are out of the game from the start */
 		for (uint32_t b = 0; b < count && argc > 7; b++) blocks[b].bad = argv[7][b] == '1';
 		for (uint32_t b = 0; b < count; b++) good += !blocks[b].bad;
 		return verify(strtoul(argv[6], 0, 0));
+	}
+	if (by_block) {
+		char name[64];
+		snprintf(name, sizeof name, "/dev/mtdblock%s", argv[1] + strlen("/dev/mtd"));
+		block_fd = open(name, O_RDWR);
+		if (block_fd < 0) { perror(name); return 2; }
 	}
 	char map[BLOCKS_MAX + 1] = "";
 	for (uint32_t b = 0; b < count; b++) {

@@ -66,14 +66,19 @@ fn status_of(stat: &libc::stat) -> FileStatus {
     }
 }
 
+/// `fcntl.h`; the libc crate has it for some systems only.
+const F_SETSIG: i32 = 10;
+
 /// Whether somebody else may have a file open: a lease for writing is granted when nobody has.
 pub fn is_open_elsewhere(path: &CStr) -> bool {
     let fd = match HostOs.open(path, OpenMode::ReadWrite) {
         Ok(fd) => fd,
         Err(errno) => return errno != libc::ENOENT,
     };
-    // SAFETY: no pointer is given. The lease goes with the descriptor.
+    // SAFETY: no pointer is given. The lease goes with the descriptor; who opens the file just now has its holder told by a
+    // signal, which shall not be SIGIO.
     let answer = checked(i64::from(unsafe {
+        libc::fcntl(fd, F_SETSIG, libc::SIGURG);
         libc::fcntl(fd, libc::F_SETLEASE, libc::F_WRLCK)
     }));
     HostOs.close(fd);
