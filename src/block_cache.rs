@@ -166,7 +166,8 @@ pub fn keep(files: &mut Files<'_>, range: Range<u64>) {
     }
     // Who keeps a block that another device waits with, through a partition and the whole chip, has flushed it.
     for index in 0..files.cached {
-        if files.kept_of(index).contains(&range.start) {
+        let kept = files.kept_of(index);
+        if kept.start < range.end && range.start < kept.end {
             files.board.set_kept(index, &(0..0));
         }
     }

@@ -104,6 +104,14 @@ pub fn find_through_links(directory: i32, path: &[u8], follow: bool) -> Option<O
     let (mut current, mut next) = (PathBuffer::new(), PathBuffer::new());
     current.make_absolute(directory, path)?;
     for _ in 0..LINKS_MAX {
+        // Its own spelling first: the quick test does not hear of every change of the current directory.
+        if let Some(what) = classify(current.bytes()) {
+            return Some(Ours {
+                what,
+                path: current,
+                as_directory: false,
+            });
+        }
         let mut buffer = [0; PATH_MAX];
         let (parent, name) = split(current.bytes())?;
         let linked = sys::readlink(current.c_str(), &mut buffer);
@@ -120,13 +128,6 @@ pub fn find_through_links(directory: i32, path: &[u8], follow: bool) -> Option<O
             return None;
         }
         core::mem::swap(&mut current, &mut next);
-        if let Some(what) = classify(current.bytes()) {
-            return Some(Ours {
-                what,
-                path: current,
-                as_directory: false,
-            });
-        }
     }
     None
 }

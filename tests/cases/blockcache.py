@@ -126,3 +126,22 @@ def on_the_host(lab):
     guest.join()
     same(NEW, seen(lab, "early"), "the flash, looked at by the host tool before")
     same("2", str(wear()), "erases, in the end")
+
+
+@case("mtdblock boot NOR: of two block devices over one place, the one with the larger eraseblocks loses nothing that came last")
+def overlapping(lab):
+    board = lab.board("""
+[chip.nor]
+driver = "cfi"
+size = "1M"
+erasesize = "64K"
+erase_regions = "15x64K,8x8K"
+mtdparts = "nor:960K(main),64K(boot),128K@896K(both)"
+""")
+    for file, data in (("new", NEW), ("late", LATE)):
+        lab.make_file(file, data)
+    script = "exec 3<>/dev/mtdblock1 4<>/dev/mtdblock2; dd if=new of=/dev/mtdblock1 bs=4096 seek=2; "
+    script += "dd if=late of=/dev/mtdblock2 bs=4096 seek=18; dd if=/dev/null of=/dev/mtdblock1 conv=fsync; "
+    lab.guest(board, ["busybox", "sh", "-c", script + "dd if=/dev/mtdblock2 of=seen bs=4096 skip=18"]).ok()
+    at = 0xf2000
+    same((LATE, LATE), (seen(lab, "seen"), image(board, "nor")[at:at + 4096]), "the block device, and the image")

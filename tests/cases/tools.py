@@ -303,6 +303,11 @@ def missing_is_cheap(lab):
         holds(more == most * 40, f"{more} system calls for {name}, forty times")
 
 
+@case("names: a relative one is flash's in a directory that the program entered by a bare system call, or nftw for it")
+def unheard(lab):
+    lab.guest(lab.board(SMALL_NOR), ["reopen", "unheard", "mtd1"]).ok()
+
+
 @case("bad blocks: marks are written and looked for in the pages that the chip's maker uses")
 def mark_pages(lab):
     block_pages, spare = 64, 64

@@ -3,16 +3,20 @@
  * reopen formatted DEV: dprintf, vdprintf and their checked forms between writes.
  * reopen threads DEV: one thread writes byte after byte while another forks, which gives the position to the children.
  * reopen aio DEV: asynchronous transfers, here and on a plain file at the same time.
- * reopen openat2 DEV: opens it by that system call, for which C libraries have no name. */
+ * reopen openat2 DEV: opens it by that system call, for which C libraries have no name.
+ * reopen unheard NAME: opens and stats a name relative to /dev, where the program went unheard by any hook of chdir. */
 #define _GNU_SOURCE
 #include <aio.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,6 +134,39 @@ static int aio(const char *name)
 	return pread(fd, &byte, 1, 100) != 1 || byte != '\377';
 }
 
+static const char *unheard_name;
+
+static int is_flash(void)
+{
+	struct mtd_info_user info;
+	struct stat status;
+	int fd = open(unheard_name, O_RDONLY), result = fd >= 0 && !ioctl(fd, MEMGETINFO, &info);
+	close(fd);
+	return result && !lstat(unheard_name, &status) && S_ISCHR(status.st_mode);
+}
+
+static int visited(const char *path, const struct stat *status, int flag, struct FTW *walk)
+{
+	return strcmp(path, "/dev/null") ? 0 : 1 + is_flash();
+}
+
+static void *alone(void *unused)
+{
+	return !unshare(CLONE_FS) && chdir("/usr") ? alone : NULL; /* where that is allowed */
+}
+
+static int unheard(const char *name)
+{
+	pthread_t thread;
+	void *failed;
+	int before;
+	unheard_name = name;
+	if (chdir("/usr") || (before = is_flash(), syscall(SYS_chdir, "/dev")) || !is_flash()) return 1;
+	if (chdir("/usr") || nftw("/dev", visited, 5, FTW_CHDIR | FTW_PHYS) != 2) return 2;
+	if (chdir("/dev") || pthread_create(&thread, NULL, alone, NULL) || pthread_join(thread, &failed) || failed) return 3;
+	return is_flash() ? before : 4;
+}
+
 int main(int argc, char **argv)
 {
 	struct mtd_info_user info;
@@ -139,6 +176,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "formatted")) return formatted(argv[2]) ? 9 : 0;
 	if (!strcmp(argv[1], "threads")) return threads(argv[2]) ? 8 : 0;
 	if (!strcmp(argv[1], "aio")) return aio(argv[2]) * 10;
+	if (!strcmp(argv[1], "unheard")) return unheard(argv[2]);
 	if (!strcmp(argv[1], "openat2")) {
 		unsigned long long how[3] = { O_RDWR };
 		int fd = (int)syscall(437, AT_FDCWD, argv[2], how, sizeof how);
