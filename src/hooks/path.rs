@@ -28,27 +28,30 @@ fn told(directory: c_int, path: *const c_char, mode: c_int, result: c_int) -> c_
     result
 }
 
+/// The answer for a name that is ours.
+#[inline(never)]
+fn access_ours(directory: c_int, path: *const c_char, mode: c_int) -> Option<c_int> {
+    // SAFETY: the guest's own argument to libc.
+    if unsafe { crate::paths::is_elsewhere(path, directory, true) } {
+        return None;
+    }
+    Some(settle(files::access(directory, bytes(path)?, mode)?, -1))
+}
+
 family! {
     fn access_any(path: *const c_char, mode: c_int) -> c_int |next| {
-        match bytes(path).and_then(|path| files::access(sys::AT_FDCWD, path, mode)) {
-            Some(result) => settle(result, -1),
-            None => told(sys::AT_FDCWD, path, mode, next(path, mode)),
-        }
+        access_ours(sys::AT_FDCWD, path, mode)
+            .unwrap_or_else(|| told(sys::AT_FDCWD, path, mode, next(path, mode)))
     }
     access, eaccess, euidaccess
 }
 
 hook! {
     fn faccessat(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
-        match bytes(path).and_then(|path| files::access(directory, path, mode)) {
-            Some(result) => settle(result, -1),
-            None => told(
-                directory,
-                path,
-                mode,
-                real!(faccessat(directory, crate::root_names::map(path, true).or(path), mode, flags)),
-            ),
-        }
+        access_ours(directory, path, mode).unwrap_or_else(|| {
+            let name = crate::root_names::map(path, true);
+            told(directory, path, mode, real!(faccessat(directory, name.or(path), mode, flags)))
+        })
     }
 }
 
@@ -58,6 +61,10 @@ fn readlink_ours(
     buffer: *mut c_char,
     size: size_t,
 ) -> Option<ssize_t> {
+    // SAFETY: the guest's own argument to libc.
+    if unsafe { crate::paths::is_elsewhere(path, directory, true) } {
+        return None;
+    }
     let mut name = [0; crate::paths::PATH_MAX];
     let result = files::readlink(directory, bytes(path)?, &mut name)?;
     Some(match result {
