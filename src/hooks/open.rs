@@ -13,9 +13,10 @@ fn open_with(
     real_open: impl FnOnce() -> c_int,
 ) -> c_int {
     // SAFETY: the guest's own argument to open.
-    let is_elsewhere =
-        flags & libc::O_CREAT == 0 && unsafe { crate::paths::is_elsewhere(path, directory, true) };
-    if !is_elsewhere && let Some(result) = ours(directory, path, flags) {
+    let is_elsewhere = unsafe { crate::paths::is_elsewhere(path, directory, true) };
+    if !(is_elsewhere && flags & libc::O_CREAT == 0)
+        && let Some(result) = ours(directory, path, flags, is_elsewhere)
+    {
         return result;
     }
     let fd = real_open();
@@ -28,11 +29,15 @@ fn open_with(
 
 #[cold]
 #[inline(never)]
-fn ours(directory: c_int, path: *const c_char, flags: c_int) -> Option<c_int> {
+fn ours(directory: c_int, path: *const c_char, flags: c_int, is_elsewhere: bool) -> Option<c_int> {
     // SAFETY: the guest's own argument to open.
     let bytes = unsafe { files::path_bytes(path) }?;
-    let result = files::open(directory, bytes, flags)
-        .or_else(|| files::create_through_link(directory, bytes, flags))?;
+    let by_name = if is_elsewhere {
+        None
+    } else {
+        files::open(directory, bytes, flags)
+    };
+    let result = by_name.or_else(|| files::create_through_link(directory, bytes, flags))?;
     Some(settle(result, -1))
 }
 
