@@ -366,9 +366,9 @@ const F_GETLK64: i32 = 12;
 const F_SETLK64: i32 = 13;
 const F_SETLKW64: i32 = 14;
 
-/// Private descriptors stay above what programs and shells reach by counting up, but below 64: a process begins with room for so
+/// Private descriptors stay above what programs and shells reach by counting up or name, but below 64: a process begins with room for so
 /// many, and Linux makes one that has threads, which every emulator has, wait a dozen milliseconds for more.
-const PRIVATE_FD_BASE: usize = 48;
+const PRIVATE_FD_BASE: usize = 53;
 
 /// The system under the guest.
 #[derive(Clone, Copy)]

@@ -131,6 +131,10 @@ hook! {
 family! {
     fn fcntl_any(fd: c_int, command: c_int, argument: usize) -> c_int |next| {
         let copies = matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC);
+        // To a shell that would save it, what belongs to the shim is not open.
+        if copies && is_private(fd) {
+            return settle(Err(Errno::EBADF), -1);
+        }
         let direct = command == libc::F_SETFL && argument as c_int & libc::O_DIRECT != 0;
         if direct && refuse(fd, Errno::EINVAL, NO_ERROR) == Some(Errno::EINVAL) {
             return settle(Err(Errno::EINVAL), -1);
