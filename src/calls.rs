@@ -107,7 +107,8 @@ fn transfer_one(
         let position = at.unwrap_or(session.file.position);
         let unaligned = !(position | address as u64 | length).is_multiple_of(SECTOR_SIZE);
         let writes_block = block && direction == Direction::Write;
-        let flags = if writes_block || block && unaligned && length != 0 {
+        let is_coded = session.chip.code.is_some();
+        let flags = if writes_block || block && (unaligned && length != 0 || is_coded) {
             sys::fcntl(fd, libc::F_GETFL, 0).unwrap_or(0) as i32
         } else {
             0
@@ -118,7 +119,9 @@ fn transfer_one(
         }
         let result = match (direction, block) {
             (Direction::Read, false) => chardev::read(session, position, address, length),
-            (Direction::Read, true) => chardev::block::read(session, position, address, length),
+            (Direction::Read, true) => {
+                chardev::block::read(session, position, address, length, direct)
+            }
             (Direction::Write, false) => chardev::write(session, position, address, length),
             (Direction::Write, true) => chardev::block::write(
                 session, position, address, length, direct,

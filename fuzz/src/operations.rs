@@ -360,7 +360,7 @@ impl Bench<'_> {
         };
         match reader.byte() % 4 {
             0 => self.call(board, &mut block_file, Effect::Nothing, |session| {
-                let _ = block::read(session, position, address, length);
+                let _ = block::read(session, position, address, length, length & 1 == 0);
             }),
             1 => self.call(board, &mut block_file, Effect::Anything, |session| {
                 let _ = block::write(session, position, address, length, length & 1 == 0);

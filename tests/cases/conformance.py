@@ -72,6 +72,7 @@ def register():
         extra(device, "ptrprobe", "ptrprobe")
         extra(device, "blkprobe", "blkprobe")
         extra(device, "blkcache", "blkprobe", ["cache"])
+        extra(device, "blkany", "blkprobe", ["any"])
         if (device / "proc_mtd.txt").exists():
             case(f"kernel {device.name}: /proc/mtd and sysfs")(sees(device))
 

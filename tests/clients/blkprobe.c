@@ -3,6 +3,7 @@
  * bad blocks, uncorrectable pages, locked blocks.
  *   blkprobe /dev/mtdN
  *   blkprobe /dev/mtdN cache      what waits in mtdblock's one eraseblock, and when it reaches the flash
+ *   blkprobe /dev/mtdN any        the same in any order
  * One line per call. The flash itself is looked at (through the char device) only where the kernel has written it back.
  */
 #define _GNU_SOURCE
@@ -490,6 +491,34 @@ static void neighbours(void)
 	put(second, 152, 512, block); flash(0, 1024); flash(block, 1024); T(close(second)); flash(block, 1024);
 	char_node = own; flash(0, 1024); T(close(fd));
 }
+static unsigned dice;
+static unsigned below(unsigned n) { dice ^= dice << 13; dice ^= dice >> 17; dice ^= dice << 5; return (dice >> 3) % n; }
+/* Any order of the above, on the first four blocks. Pages are programmed only where they have just been erased. */
+static void any_order(unsigned seed)
+{
+	printf("## any order, seed %u\n", seed);
+	dice = seed * 2654435761u | 1;
+	start(seed);
+	int c = open(char_node, O_RDWR), fd = DIRECT(), second = -1, marked = 0;
+	for (unsigned i = 0; i < 250; i++) {
+		unsigned what = below(100), sectors = 1 + below(below(4) ? 4 : 24), at = below(below(3) ? 2 : 4);
+		ll place = at * (ll)block + below(block / 512) * 512;
+		struct erase_info_user e = { at * block, block };
+		if (what < 35) put(fd, seed + i, sectors * 512, place);
+		else if (what < 50) get(fd, "block", sectors * 512, place);
+		else if (what < 64) get(c, "flash", sectors * 512, place / page * page);
+		else if (what < 74) T(ioctl(c, MEMERASE, &e));
+		else if (what < 80) { if (!T(ioctl(c, MEMERASE, &e))) { fill(seed + i, 8192); tell("program", pwrite(c, bytes, 8192, e.start + below(2) * 8192)); } }
+		else if (what < 87) T(fsync(fd));
+		else if (what < 91) { T(close(fd)); fd = DIRECT(); }
+		else if (what < 93) T(ioctl(fd, BLKFLSBUF, 0));
+		else if (what < 96) { if (second < 0) second = BLOCK(O_RDONLY); else { T(fsync(second)); T(close(second)); second = -1; } }
+		else if (what < 98) T(ioctl(c, below(2) ? MEMLOCK : MEMUNLOCK, &e));
+		else if (info.oobsize && marked < 2 && below(3) == 0) { loff_t bad = e.start; marked++; T(ioctl(c, MEMSETBADBLOCK, &bad)); }
+	}
+	T(close(fd)); if (second >= 0) T(close(second)); flash(0, 2 * block); flash(2 * (ll)block, 2 * block);
+	close(c);
+}
 static void cache(void)
 {
 	waits(); openers(); behind_it(); locked_behind_it();
@@ -508,7 +537,9 @@ int main(int argc, char **argv)
 	block = info.erasesize; page = info.writesize; size = info.size;
 	close(fd);
 	if (argc > 2) {
-		if (!strcmp(argv[2], "cache")) cache(); else flash(0, 1024);
+		if (!strcmp(argv[2], "cache")) cache();
+		else if (!strcmp(argv[2], "any")) for (unsigned seed = 1; seed <= 6; seed++) any_order(seed);
+		else flash(0, 1024);
 		return 0;
 	}
 	fd = BLOCK(O_RDWR);

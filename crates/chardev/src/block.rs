@@ -25,12 +25,14 @@ pub fn capacity(device_size: u64) -> u64 {
 /// What the kernel reads at once: one byte of a page that cannot be read costs the whole page.
 const CACHE_PAGE: u64 = 4096;
 
+/// `direct`: past the page cache, so that only what is asked for must be readable, but all of it.
 #[inline(never)]
 pub fn read(
     session: &mut Session<'_>,
     position: u64,
     address: usize,
     length: u64,
+    direct: bool,
 ) -> Result<u64, Errno> {
     if !session.file.readable {
         return Err(Errno::EBADF);
@@ -55,18 +57,20 @@ pub fn read(
         let head = CACHE_PAGE - at % CACHE_PAGE;
         let whole = left - left % CACHE_PAGE;
         let to = address.wrapping_add(done as usize);
-        let (moved, result) = if head == CACHE_PAGE && whole > 0 {
+        let part = head.min(left);
+        let (moved, result) = if direct {
+            (part, read_run(session, at, guest_sink(to, part)))
+        } else if head == CACHE_PAGE && whole > 0 {
             let length = whole.min(run_max);
             (length, read_run(session, at, guest_sink(to, length)))
         } else {
-            let part = head.min(left);
             (part, session.read_part(at, to, part))
         };
         match result {
             Ok(()) => done += moved,
             // Somewhere in the run: page after page, then, up to the one that fails.
             Err(Errno::EIO) if moved > CACHE_PAGE => run_max = CACHE_PAGE,
-            Err(_) if done > 0 => break,
+            Err(_) if done > 0 && !direct => break,
             Err(errno) => return Err(errno),
         }
     }

@@ -30,7 +30,8 @@ for d in $DEVICES; do
   # The cache of the block device, where blocks can be erased and locked in different ways.
   case $d in mtdram|nand8m_2k|nand16m_512|nand8m_parts|cfi8m_64k|cfi8m_64k_amd|spi4m_w25q32dw|spi8m_m25p64|cfi8m_64k_boot|cfi8m_64k_boot_mtd3|nand8m_odd_mtd3)
     mkdir -p /out/$d/extra
-    load $d && blkprobe $NODE cache > /out/$d/extra/blkcache.txt 2>&1 < /dev/null; unload ;;
+    load $d && blkprobe $NODE cache > /out/$d/extra/blkcache.txt 2>&1 < /dev/null; unload
+    load $d && blkprobe $NODE any > /out/$d/extra/blkany.txt 2>&1 < /dev/null; unload ;;
   esac
   SHORT=
   # NOR has more to say: programming ANDs, the lock matrix, the one-time-programmable areas.
