@@ -59,6 +59,8 @@ fn open_node_file(path: &PathBuffer, flags: i32) -> Result<i32, i32> {
         match open(kept | direct) {
             // Only remembered there; not every file system would hold it.
             Err(libc::EINVAL) if direct != 0 => open(kept),
+            // Just now somebody asks whether anybody has it open (`node_files`): a moment.
+            Err(libc::EAGAIN) => open(kept & !libc::O_NONBLOCK),
             other => other,
         }
     };
