@@ -11,7 +11,7 @@ use crate::chip::Chip;
 use crate::{Area, FlashError, Kind, LockScheme, Source};
 
 impl Chip<'_> {
-    /// Replaces bytes of a unit. Io or ReadOnly: nothing was changed, as what another unit waits with could not be written, or
+    /// Replaces bytes of a unit; that the source can be read was asked before. Io or ReadOnly: nothing was changed, as what another unit waits with could not be written, or
     /// this one not be loaded.
     pub fn replace(
         &mut self,
@@ -26,7 +26,6 @@ impl Chip<'_> {
             Kind::Ram | Kind::Dataflash => return self.store_bytes(at, from),
             Kind::Nor | Kind::Nand | Kind::MlcNand => {}
         }
-        self.check_source(&from)?;
         let is_nand = self.geometry.is_nand();
         let first_visit = self.medium.kept() != unit;
         if first_visit {
