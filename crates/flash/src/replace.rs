@@ -11,8 +11,8 @@ use crate::chip::Chip;
 use crate::{Area, FlashError, Kind, LockScheme, Source};
 
 impl Chip<'_> {
-    /// Replaces bytes of a unit; that the source can be read was asked before. Io or ReadOnly: nothing was changed, as what another unit waits with could not be written, or
-    /// this one not be loaded.
+    /// Replaces bytes of a unit; that the source can be read was asked before. Io or ReadOnly: nothing was changed, as what
+    /// another unit waits with could not be written, or this one not be loaded.
     pub fn replace(
         &mut self,
         unit: Range<u64>,
