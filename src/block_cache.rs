@@ -7,8 +7,9 @@
 
 use crate::backing::Files;
 use crate::descriptors::{Node, NodeKind};
+use crate::node_files;
 use crate::paths::node_path;
-use crate::{node_files, sys};
+use crate::sys::{self, Kernel};
 use core::ops::Range;
 use flash::{Area, Chip, Ledger, MediumError, Scratch};
 
@@ -97,10 +98,11 @@ impl Files<'_> {
     }
 
     /// After a call: who changed one of the two copies of a block has learnt something that is not true of the other. And
-    /// whether anything waits still is told to everybody.
+    /// whether anything waits still is told to everybody. And how the image looks now, so that `end_orphans` knows a change of ours.
     #[cold]
     #[inline(never)]
     pub fn void_kept(&self, ledger: &Ledger<'_>) {
+        self.files.record_stamp(&Kernel);
         let mut cached = 0;
         for index in 0..self.cached {
             let kept = self.kept_of(index);
@@ -112,7 +114,8 @@ impl Files<'_> {
         ledger.set_cached(cached);
     }
 
-    /// Before a call on a chip where something waits: the last close of a device flushes it.
+    /// Before a call on a chip where something waits: the last close of a device flushes it. Where a person has changed the image
+    /// since, nothing is put back.
     #[cold]
     #[inline(never)]
     pub fn end_orphans(&mut self, ledger: &Ledger<'_>, scratch: &mut Scratch) {
@@ -122,6 +125,10 @@ impl Files<'_> {
             if !self.kept_of(index).is_empty()
                 && !node_files::is_node_open(&directory, block_node(index))
             {
+                if !self.files.is_as_recorded(&Kernel) {
+                    self.board.set_kept(index, &(0..0));
+                    continue;
+                }
                 self.caller = index;
                 let _ = Chip {
                     geometry: &self.files.geometry,

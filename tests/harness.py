@@ -180,11 +180,16 @@ def find_program(name, root):
 
 
 def same(expected, actual, what):
-    """Fails with a unified diff. Both are lists of lines or texts."""
-    left = expected.splitlines() if isinstance(expected, str) else list(expected)
-    right = actual.splitlines() if isinstance(actual, str) else list(actual)
+    """Fails with a unified diff. Both are texts, lists of lines, or bytes."""
+    left, right = (value.splitlines() if isinstance(value, str) else list(value) for value in (expected, actual))
     if left != right:
-        raise Failed(f"{what} differs:\n" + diff(left, right))
+        raise Failed(f"{what} differs:\n" + diff(shown(expected, left), shown(actual, right)))
+
+
+def shown(value, items):
+    if isinstance(value, bytes):
+        return [value[at:at + 32].hex(" ") for at in range(0, len(value), 32)]
+    return [item if isinstance(item, str) else repr(item) for item in items]
 
 
 def diff(left, right, lines_max=60):

@@ -171,7 +171,7 @@ fn write(
     if view.flags & mtd_abi::flag::WRITEABLE == 0 || length == 0 || length > LENGTH_MAX {
         return None;
     }
-    let lock = files.acquire_at_once(pid)?;
+    let lock = files.acquire_at_once(&Kernel, pid)?;
     let before = position.advance(length);
     let done = before.is_some_and(|before| {
         let at = view.offset + before;

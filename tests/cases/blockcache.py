@@ -100,6 +100,53 @@ def bad(lab):
     same(erased, stored(board, "nand"), "the image when somebody has looked")
 
 
+PERSON = b"p" * 512
+
+
+@case("mtdblock nand: what a person writes into the image after a program was killed is not put back with what waited")
+def edited(lab):
+    at = 8192  # the same eraseblock, another page
+
+    def kill(board, script):
+        lab.guest(board, ["differences", "mark_first", "/dev/mtd0"]).ok()
+        result = sh(lab, board, "nand", script)
+        same(LATE, stored(board, "nand"), "the image after the kill\n" + result.transcript())
+
+    def edit(board):
+        time.sleep(0.02)  # a file's time moves on every few milliseconds
+        with open(board.file("nand.bin"), "r+b") as file:
+            file.seek(at)
+            file.write(PERSON)
+
+    def left(board):
+        return image(board, "nand")[at:at + 512]
+    board = start(lab, "nand")
+    kill(board, "exec 3<>$block; dd if=late bs=4096 >&3; kill -9 $$")
+    edit(board)
+    sh(lab, board, "nand", "look later").ok()
+    same(PERSON, left(board), "the image, looked at by a program")
+    sh(lab, board, "nand", "look later").ok()
+    same(PERSON, left(board), "the image, looked at again")
+    board = start(lab, "nand", "host")
+    kill(board, "exec 3<>$block; dd if=late bs=4096 >&3; kill -9 $$")
+    edit(board)
+    lab.host([HOST_TOOL, "ls", board.path]).ok()
+    same(PERSON, left(board), "the image, looked at by the host tool")
+    board = start(lab, "nand", "meanwhile")
+    lab.guest(board, ["differences", "mark_first", "/dev/mtd0"]).ok()
+    script = "exec 4<$char; dd bs=512 count=1 <&4 of=first; sh -c 'exec 3<>'$block'; dd if=late bs=4096 >&3; kill -9 $$'; touch go; "
+    script += "while [ ! -e stop ]; do sleep 0.05; done; dd bs=512 count=1 <&4 of=second"
+    guest = threading.Thread(target=sh, args=(lab, board, "nand", script))
+    guest.start()
+    while guest.is_alive() and not (lab.work / "go").exists():
+        time.sleep(0.02)
+    same(LATE, stored(board, "nand"), "the image after the kill, with the chip open elsewhere")
+    edit(board)
+    lab.make_file("stop", b"")
+    guest.join()
+    same(PERSON, left(board), "the image, looked at by a program that had the chip open")
+
+
 @case("mtdblock: the host tool shows the flash as the last close has left it, and lets alone what is open still")
 def on_the_host(lab):
     board = start(lab, "nand")

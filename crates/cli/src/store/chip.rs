@@ -76,6 +76,11 @@ impl OpenChip {
         self.run_for(None, body)
     }
 
+    /// Whether nobody has changed the image since a program did.
+    pub fn is_as_recorded(&self) -> bool {
+        self.files.is_as_recorded(&HostOs)
+    }
+
     /// The last close of a block device.
     pub fn flush(&mut self, cache: Cache<'_>) -> Result<()> {
         self.run_for(Some(cache), |chip| chip.flush(true))

@@ -61,7 +61,11 @@ pub fn settle(store: &Store) {
                 device,
                 copy,
             };
-            let _ = chip.flush(cache);
+            if chip.is_as_recorded() {
+                let _ = chip.flush(cache);
+            } else {
+                cache.end();
+            }
         }
     }
 }

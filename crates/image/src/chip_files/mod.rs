@@ -146,25 +146,33 @@ impl ChipFiles {
     pub fn acquire(&self, os: &impl Os) -> Result<SharedLock<'_>, LockError> {
         let lock = self.lock();
         if lock.acquire(os)? == Acquired::Recovered {
-            self.recover();
+            self.recover(os);
         }
         Ok(lock)
     }
 
+    /// Who died inside changed the image last: it is the board's own.
     #[cold]
     #[inline(never)]
-    fn recover(&self) {
+    fn recover(&self, os: &impl Os) {
         self.ledger().next_epoch(&self.geometry);
+        self.record_stamp(os);
     }
 
     /// The same if the lock is free and this process `pid` has taken it before.
     #[inline(always)]
-    pub fn acquire_at_once(&self, pid: u32) -> Option<SharedLock<'_>> {
+    pub fn acquire_at_once(&self, os: &impl Os, pid: u32) -> Option<SharedLock<'_>> {
         let lock = self.lock_at_once();
         if lock.acquire_at_once(pid)? == Acquired::Recovered {
-            self.recover();
+            self.recover(os);
         }
         Some(lock)
+    }
+
+    /// Whether image and spare area look as they did when that was remembered last. True where nobody can tell.
+    pub fn is_as_recorded(&self, os: &impl Os) -> bool {
+        stamps(os, self.image_fd, self.oob_fd)
+            .is_none_or(|(image, oob)| side::stamps_match(self.mapping.words(), &image, &oob))
     }
 
     /// Remembers how image and spare area look now, so that the next opening trusts the ledger's hints.

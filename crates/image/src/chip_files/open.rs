@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use super::fits::{IMAGE, check_file};
 use super::make::{Made, format_ledger};
 use super::side::{self, FIXED_HEADER_WORDS, SideFault, SideLayout};
-use super::{ChipFiles, ChipPaths, stamps};
+use super::{ChipFiles, ChipPaths};
 use crate::board::ChipConfig;
 use crate::lock::LockState;
 use crate::mapping::Mapping;
@@ -291,14 +291,15 @@ fn void_hints_of_changed_image(
         )
     };
     files.acquire(os).map_err(|error| failed(error.0))?;
-    let words = files.mapping.words();
-    if let Some((image, oob)) = stamps(os, files.image_fd, files.oob_fd)
-        && !side::stamps_match(words, &image, &oob)
-    {
+    if !files.is_as_recorded(os) {
+        let ledger = files.ledger();
         if !made.side {
-            files.ledger().next_epoch(&files.geometry);
+            ledger.next_epoch(&files.geometry);
         }
-        side::store_stamps(words, &image, &oob);
+        // Who comes to what waits for a flush must see, too, that the image was changed.
+        if !ledger.is_cached() {
+            files.record_stamp(os);
+        }
     }
     files.lock().release(os);
     Ok(())
