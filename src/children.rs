@@ -41,13 +41,19 @@ static SPAWNED: AtomicUsize = AtomicUsize::new(0);
 
 /// The environment of this process, as libc's functions without an argument for it pass it on.
 pub fn environment() -> Strings {
-    let symbol =
-        runtime::global_symbol(c"__environ").or_else(|| runtime::global_symbol(c"environ"));
-    match symbol {
-        // SAFETY: libc's variable of this name holds the array; the program's copy of it comes first in the search.
-        Some(address) => unsafe { *(address as *const Strings) },
-        None => core::ptr::null(),
+    static ADDRESS: AtomicUsize = AtomicUsize::new(0);
+    let mut address = ADDRESS.load(Relaxed);
+    if address == 0 {
+        let symbol =
+            runtime::global_symbol(c"__environ").or_else(|| runtime::global_symbol(c"environ"));
+        let Some(found) = symbol else {
+            return core::ptr::null();
+        };
+        ADDRESS.store(found, Relaxed);
+        address = found;
     }
+    // SAFETY: libc's variable of this name holds the array; the program's copy of it comes first in the search.
+    unsafe { *(address as *const Strings) }
 }
 
 /// Walks the way to exec once without going through the door. A child inherits what the emulator has translated, and
@@ -60,11 +66,27 @@ pub fn rehearse() {
     FORKS.store(forks + 1, Relaxed);
     if forks == REHEARSED_FORK {
         let mut buffer = [0; PATH_MAX];
-        let program = sys::readlink(c"/proc/self/exe", &mut buffer).unwrap_or(&[]);
-        let arguments = [SHELL.as_ptr(), core::ptr::null()];
-        // SAFETY: an array of one string, and libc's environment.
-        drop(unsafe { launch::prepare(program, arguments.as_ptr(), environment()) });
+        let program = sys::readlink(c"/proc/self/exe", &mut buffer).ok();
+        let [argument, _] = &REHEARSAL;
+        argument.store(SHELL.as_ptr() as usize, Relaxed);
+        if let Some(program) = program.and_then(|name| PathBuffer::of(&[name])) {
+            // SAFETY: a C string, an array of one, and libc's environment.
+            unsafe {
+                execute(
+                    program.c_str().as_ptr(),
+                    REHEARSAL.as_ptr().cast(),
+                    environment(),
+                )
+            };
+        }
     }
+}
+
+/// The arguments of an exec that is only rehearsed, told by where they lie.
+static REHEARSAL: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+fn is_rehearsal(arguments: Strings) -> bool {
+    core::ptr::eq(arguments.cast(), REHEARSAL.as_ptr())
 }
 
 /// # Safety
@@ -88,7 +110,8 @@ unsafe fn prepare(
     unsafe {
         world::before_fork();
         let mut launch = launch::prepare(path, arguments, environment)?;
-        if let Some(command) = ways_out::power_command(path, arguments) {
+        let command = ways_out::power_command(path, arguments);
+        if let Some(command) = command.filter(|_| !is_rehearsal(arguments)) {
             ways_out::request_power_command(command);
             launch.answered = true;
         }
@@ -128,13 +151,7 @@ fn fork() -> Result<i32, Errno> {
 
 /// A variable of the environment that this program was started with, whatever has become of it since.
 pub fn first_value<R>(name: &[u8], body: impl FnOnce(Option<&[u8]>) -> R) -> R {
-    let mut arena = Arena::new(emulator::SIZE_MAX).ok();
-    let emulator = arena.as_mut().and_then(Emulator::current);
-    body(
-        emulator
-            .as_ref()
-            .and_then(|emulator| emulator.first_value(name)),
-    )
+    body(Emulator::current().and_then(|emulator| emulator.first_value(name)))
 }
 
 /// Whether a file of NUL-terminated entries holds this one.
@@ -158,7 +175,16 @@ pub unsafe fn execute(path: *const c_char, arguments: Strings, environment: Stri
         return Errno(sys::checked(answer).err().unwrap_or(libc::ENOEXEC));
     }
     // SAFETY: promised by the caller.
-    match unsafe { prepare(path, arguments, environment) } {
+    let prepared = unsafe { prepare(path, arguments, environment) };
+    if is_rehearsal(arguments) {
+        return Errno(0);
+    }
+    go(prepared)
+}
+
+/// Through the door, if it is open.
+fn go(prepared: Result<Launch, Refusal>) -> Errno {
+    match prepared {
         Ok(launch) => start(&launch),
         Err(refusal) => {
             refusal.report();
@@ -177,13 +203,7 @@ pub unsafe fn execute_in_path(
     environment: Strings,
 ) -> Errno {
     // SAFETY: promised by the caller.
-    match unsafe { search(file, arguments, environment) } {
-        Ok(launch) => start(&launch),
-        Err(refusal) => {
-            refusal.report();
-            refusal.errno
-        }
-    }
+    go(unsafe { search(file, arguments, environment) })
 }
 
 /// Prepares the first program of that name that can be started.

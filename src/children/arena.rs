@@ -62,6 +62,15 @@ impl Arena {
         Ok(start as *const c_char)
     }
 
+    /// The arena is never given back, and the value lies in it.
+    pub fn keep<T>(mut self, value: T) -> Result<*mut T, Errno> {
+        let place = self.take(size_of::<T>())? as *mut T;
+        // SAFETY: `take` gave so many bytes, at a multiple of a word.
+        unsafe { place.write(value) };
+        core::mem::forget(self);
+        Ok(place)
+    }
+
     /// Room for `count` words, all zero.
     pub fn words(&mut self, count: usize) -> Result<List, Errno> {
         let length = count.checked_mul(size_of::<usize>()).ok_or(Errno::E2BIG)?;
@@ -129,11 +138,11 @@ impl List {
 /// An argument or environment array of C: null, or ended by a null.
 pub type Strings = *const *const c_char;
 
-/// The strings of such an array.
+/// The strings of such an array, without a look at them.
 ///
 /// # Safety
 /// `list` is null or an array of C strings ended by a null, unchanged while the result is used.
-pub unsafe fn strings<'a>(list: Strings) -> impl Iterator<Item = &'a CStr> {
+pub unsafe fn pointers(list: Strings) -> impl Iterator<Item = *const c_char> {
     let mut at = list;
     core::iter::from_fn(move || {
         // SAFETY: promised by the caller; the walk ends at the null.
@@ -141,9 +150,18 @@ pub unsafe fn strings<'a>(list: Strings) -> impl Iterator<Item = &'a CStr> {
             if at.is_null() || (*at).is_null() {
                 return None;
             }
-            let string = CStr::from_ptr(*at);
+            let string = *at;
             at = at.add(1);
             Some(string)
         }
     })
+}
+
+/// The strings of such an array.
+///
+/// # Safety
+/// As for `pointers`.
+pub unsafe fn strings<'a>(list: Strings) -> impl Iterator<Item = &'a CStr> {
+    // SAFETY: promised by the caller.
+    unsafe { pointers(list).map(|string| CStr::from_ptr(string)) }
 }

@@ -4,11 +4,12 @@
 //! QEMU hides itself behind /proc/self/exe and /proc/self/cmdline; the names below /proc/thread-self show it as it is
 //! (7.2 to 11.1). Source of the options: `linux-user/main.c` by its --help.
 
-use super::arena::{Arena, List};
+use super::arena::{Arena, List, Strings, strings};
 use super::lookup::Root;
-use crate::paths::{PATH_MAX, PathBuffer, is_among};
+use crate::paths::{PATH_MAX, is_among};
 use crate::sys;
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicPtr, Ordering};
 use mtd_abi::errno::Errno;
 
 /// Options stand at the front of the command line; programs come with longer lists than this.
@@ -18,10 +19,21 @@ pub const SIZE_MAX: usize = COMMAND_LINE_MAX + ENVIRONMENT_MAX;
 
 const LINK: &CStr = c"/proc/thread-self/exe";
 
-pub struct Emulator {
-    pub file: PathBuffer,
+/// What /proc shows of the emulator of this process: it is the same until an exec, so it is read once, and children of a fork
+/// find it.
+struct Shown {
+    /// Where its file was when it started.
+    name: *const c_char,
     command_line: &'static [u8],
-    environment: &'static [u8],
+    /// Only entries that `is_asked_for`.
+    environment: Strings,
+}
+static SHOWN: AtomicPtr<Shown> = AtomicPtr::new(core::ptr::null_mut());
+
+pub struct Emulator {
+    pub file: &'static CStr,
+    command_line: &'static [u8],
+    environment: Strings,
 }
 
 /// Options without a value. All others take one.
@@ -77,24 +89,57 @@ pub fn concerns_host(entry: &[u8]) -> bool {
     entry.starts_with(prefix)
 }
 
-impl Emulator {
-    /// None where /proc does not show it; then this is no emulator whose options one could repeat.
-    pub fn current(arena: &mut Arena) -> Option<Emulator> {
-        let command_line = arena
-            .file(c"/proc/thread-self/cmdline", COMMAND_LINE_MAX)
-            .ok()?;
-        let environment = arena
+/// By the first letter, whether anything here asks for a variable: LD_, GLIBC_TUNABLES, MALLOC_, MTDSHIM, QEMU_. An environment
+/// has dozens of others.
+pub fn is_asked_for(letter: u8) -> bool {
+    matches!(letter, b'G' | b'L' | b'M' | b'Q')
+}
+
+impl Shown {
+    fn get() -> Option<&'static Shown> {
+        let mut shown = SHOWN.load(Ordering::Acquire);
+        if shown.is_null() {
+            shown = Shown::read().ok()?;
+            SHOWN.store(shown, Ordering::Release);
+        }
+        // SAFETY: in memory that is never given back, and not written again.
+        unsafe { shown.as_ref() }
+    }
+
+    #[cold]
+    fn read() -> Result<*mut Shown, Errno> {
+        let mut arena = Arena::new(2 * SIZE_MAX)?;
+        let command_line = arena.file(c"/proc/thread-self/cmdline", COMMAND_LINE_MAX)?;
+        let text = arena
             .file(c"/proc/thread-self/environ", ENVIRONMENT_MAX)
             .unwrap_or(&[]);
+        let asked_for =
+            || words(text).filter(|entry| entry.first().copied().is_some_and(is_asked_for));
+        let mut environment = arena.words(asked_for().count() + 2)?;
+        for entry in asked_for() {
+            environment.push(entry.as_ptr().cast())?;
+        }
         let mut buffer = [0; PATH_MAX];
-        let target = sys::readlink(LINK, &mut buffer).ok()?;
-        let named = PathBuffer::of(&[target]).filter(same_file);
-        // Inside a container the emulator may have no name; then only the link leads to it.
-        let file = named.or_else(|| PathBuffer::of(&[LINK.to_bytes()]))?;
-        Some(Emulator {
-            file,
+        let name = sys::readlink(LINK, &mut buffer).map_err(Errno)?;
+        let shown = Shown {
+            name: arena.string(&[name])?,
             command_line,
-            environment,
+            environment: environment.pointer(),
+        };
+        arena.keep(shown)
+    }
+}
+
+impl Emulator {
+    /// None where /proc does not show it; then this is no emulator whose options one could repeat.
+    pub fn current() -> Option<Emulator> {
+        let shown = Shown::get()?;
+        // SAFETY: a string of `Shown::read`.
+        let name = unsafe { CStr::from_ptr(shown.name) };
+        Some(Emulator {
+            file: file_of(name)?,
+            command_line: shown.command_line,
+            environment: shown.environment,
         })
     }
 
@@ -124,7 +169,8 @@ impl Emulator {
         arena: &mut Arena,
         arguments: &mut List,
     ) -> Result<(), Errno> {
-        arguments.push(arena.string(&[words(self.command_line).next().unwrap_or(b"qemu-arm")])?)?;
+        let own_name = words(self.command_line).next().unwrap_or(b"qemu-arm\0");
+        arguments.push(own_name.as_ptr().cast())?;
         if root.is_given() {
             arguments.push(c"-L".as_ptr())?;
             arguments.push(arena.string(&[root.bytes()])?)?;
@@ -143,12 +189,13 @@ impl Emulator {
 
     /// Words that `start_arguments` pushes at most.
     pub fn arguments_max(&self) -> usize {
-        4 + words(self.command_line).count()
+        4 + 2 * self.options().count()
     }
 
-    /// The environment the emulator was started with, on the host.
+    /// The environment the emulator was started with, on the host, as far as it `is_asked_for`.
     pub fn host_environment(&self) -> impl Iterator<Item = &'static [u8]> {
-        words(self.environment)
+        // SAFETY: the list of `Shown::read`.
+        unsafe { strings(self.environment) }.map(CStr::to_bytes)
     }
 
     pub fn host_has(&self, entry: &[u8]) -> bool {
@@ -179,11 +226,12 @@ impl Emulator {
     }
 }
 
-/// Whether a name leads to the same file as the link: it may be the name of another root.
-fn same_file(path: &PathBuffer) -> bool {
+/// The name, where it still leads to the file of the link: it may be the name of another root. Inside a container the emulator may
+/// have no name; then only the link leads to it.
+fn file_of(name: &'static CStr) -> Option<&'static CStr> {
     use image::os::Os;
-    match (sys::Kernel.stat(path.c_str()), sys::Kernel.stat(LINK)) {
-        (Ok(named), Ok(linked)) => (named.dev, named.ino) == (linked.dev, linked.ino),
-        _ => false,
-    }
+    let linked = sys::Kernel.stat(LINK).ok()?;
+    let is_same = |named: image::os::FileStatus| (named.dev, named.ino) == (linked.dev, linked.ino);
+    let named = sys::Kernel.stat(name);
+    Some(if named.is_ok_and(is_same) { name } else { LINK })
 }

@@ -1,7 +1,7 @@
 //! What is really executed for a program that the guest names: the emulator with the same options, the guest's
 //! arguments behind them, and an environment that arrives in the child as the guest passed it.
 
-use super::arena::{Arena, List, Strings, strings};
+use super::arena::{Arena, List, Strings, pointers, strings};
 use super::emulator::{self, Emulator};
 use super::lookup::{self, Root};
 use super::program::{Kind, Program};
@@ -242,9 +242,9 @@ pub unsafe fn prepare(
 ) -> Result<Launch, Refusal> {
     // SAFETY: promised by the caller.
     let (argument_count, entry_count) =
-        unsafe { (strings(arguments).count(), strings(environment).count()) };
+        unsafe { (pointers(arguments).count(), pointers(environment).count()) };
     let lists = (argument_count + 3 * entry_count) * size_of::<usize>();
-    let mut arena = Arena::new(emulator::SIZE_MAX + ARENA_EXTRA + lists)?;
+    let mut arena = Arena::new(ARENA_EXTRA + lists)?;
     let root = Root::current();
     let mut target = Target {
         host: PathBuffer::new(),
@@ -254,7 +254,7 @@ pub unsafe fn prepare(
         is_static: false,
     };
     resolve(&root, path, &mut arena, &mut target)?;
-    let emulator = Emulator::current(&mut arena);
+    let emulator = Emulator::current();
     let extra = LIST_EXTRA + emulator.as_ref().map_or(0, Emulator::arguments_max);
     let mut words = arena.words(argument_count + 2 * entry_count + extra)?;
     let mut entries = arena.words(entry_count + LIST_EXTRA)?;
@@ -269,7 +269,7 @@ pub unsafe fn prepare(
             };
             // SAFETY: promised by the caller.
             unsafe { transfer.all(environment)? };
-            arena.string(&[emulator.file.bytes()])?
+            emulator.file.as_ptr()
         }
         Some(emulator) => {
             let mut transfer = Environment {
@@ -285,8 +285,8 @@ pub unsafe fn prepare(
         None => {
             // Without /proc the system itself must know what to do with the program (binfmt_misc).
             // SAFETY: promised by the caller.
-            for entry in unsafe { strings(environment) } {
-                entries.push(entry.as_ptr())?;
+            for entry in unsafe { pointers(environment) } {
+                entries.push(entry)?;
             }
             arena.string(&[target.host.bytes()])?
         }
@@ -355,8 +355,8 @@ unsafe fn program_words(
 ) -> Result<(), Errno> {
     let prefix = target.prefix.get(..target.prefix_length).unwrap_or(&[]);
     // SAFETY: promised by the caller.
-    let mut rest = unsafe { strings(arguments) };
-    let own_name = rest.next().map_or(c"".as_ptr(), CStr::as_ptr);
+    let mut rest = unsafe { pointers(arguments) };
+    let own_name = rest.next().unwrap_or(c"".as_ptr());
     let name = prefix.first().copied().unwrap_or(own_name);
     if emulated && !target.foreign {
         words.push(c"-0".as_ptr())?;
@@ -369,7 +369,7 @@ unsafe fn program_words(
         words.push(*word)?;
     }
     for word in rest {
-        words.push(word.as_ptr())?;
+        words.push(word)?;
     }
     Ok(())
 }
@@ -387,18 +387,44 @@ struct Environment<'a> {
 const KEEP: &[u8] = b"MTDSHIM_KEEP";
 const PRELOAD: &[u8] = b"LD_PRELOAD";
 
+/// What the names of all settings begin with.
+const SETTING: u8 = b'M';
+
 fn is_setting(entry: &[u8]) -> bool {
-    entry.first() == Some(&b'M')
+    entry.first() == Some(&SETTING)
         && (emulator::is_named(entry, b"MTDSHIM") || entry.starts_with(b"MTDSHIM_"))
+}
+
+/// The entries of an environment that begin with a letter: most are told by it.
+///
+/// # Safety
+/// As for `strings`.
+unsafe fn entries_with<'a>(environment: Strings, letter: u8) -> impl Iterator<Item = &'a [u8]> {
+    // SAFETY: promised by the caller.
+    unsafe { pointers(environment) }
+        .filter(move |&entry| {
+            // SAFETY: as above.
+            unsafe { first_letter(entry) == letter }
+        })
+        .map(|entry| {
+            // SAFETY: as above.
+            unsafe { CStr::from_ptr(entry) }.to_bytes()
+        })
 }
 
 /// # Safety
 /// As for `strings`.
 unsafe fn entry_of<'a>(environment: Strings, name: &[u8]) -> Option<&'a [u8]> {
+    let letter = name.first().copied()?;
     // SAFETY: promised by the caller.
-    unsafe { strings(environment) }
-        .map(CStr::to_bytes)
-        .find(|entry| emulator::is_named(entry, name))
+    unsafe { entries_with(environment, letter) }.find(|entry| emulator::is_named(entry, name))
+}
+
+/// # Safety
+/// A C string.
+unsafe fn first_letter(entry: *const c_char) -> u8 {
+    // SAFETY: promised by the caller.
+    unsafe { *entry.cast() }
 }
 
 impl Environment<'_> {
@@ -413,7 +439,12 @@ impl Environment<'_> {
                 .emulator
                 .first_value(PRELOAD)
                 .filter(|value| keep && !value.is_empty());
-            for entry in strings(given) {
+            for entry in pointers(given) {
+                if !emulator::is_asked_for(first_letter(entry)) {
+                    self.entries.push(entry)?;
+                    continue;
+                }
+                let entry = CStr::from_ptr(entry);
                 let bytes = entry.to_bytes();
                 match preload {
                     Some(first)
@@ -452,7 +483,7 @@ impl Environment<'_> {
             if replaced {
                 continue;
             }
-            self.entries.push(self.arena.string(&[own])?)?;
+            self.entries.push(own.as_ptr().cast())?;
             if let Some(words) = self.words.as_mut().filter(|_| guests.is_none()) {
                 words.push(c"-U".as_ptr())?;
                 words.push(self.arena.string(&[name])?)?;
@@ -498,7 +529,7 @@ impl Environment<'_> {
     /// The shim's settings that the guest did not pass on, and the name of the run.
     fn settings(&mut self) -> Result<(), Errno> {
         // SAFETY: the environment of this process, which nobody changes during an exec.
-        let current = unsafe { strings(super::environment()) }.map(CStr::to_bytes);
+        let current = unsafe { entries_with(super::environment(), SETTING) };
         for entry in current.chain(self.emulator.first_environment()) {
             if is_setting(entry) && !self.has(emulator::name_of(entry)) {
                 self.entries.push(self.arena.string(&[entry])?)?;

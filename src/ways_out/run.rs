@@ -6,7 +6,7 @@
 use crate::children::{self, exit_group};
 use crate::paths::{self, PATH_MAX, PathBuffer};
 use crate::{runtime, sys};
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use image::os::Os;
 
 pub const RUN_VARIABLE: &[u8] = b"MTDSHIM_RUN";
@@ -133,11 +133,15 @@ impl Run {
     /// `named`: the value of MTDSHIM_RUN that this process was started with.
     pub fn current(named: Option<&[u8]>) -> Run {
         named.and_then(Run::parse).unwrap_or_else(|| {
+            // Children of a fork find it, with the number.
+            static START: AtomicU64 = AtomicU64::new(0);
             let first = note_first();
-            Run {
-                first,
-                start: process(first).map_or(0, |process| process.start),
+            let mut start = START.load(Relaxed);
+            if start == 0 {
+                start = process(first).map_or(0, |process| process.start);
+                START.store(start, Relaxed);
             }
+            Run { first, start }
         })
     }
 

@@ -1,4 +1,5 @@
 """Programs that the guest starts, and its ways out: each under the same emulator, none on the host."""
+import shutil
 import subprocess
 import time
 
@@ -36,6 +37,18 @@ def script(lab):
     same("armv7l\n./update ./nested\n" + listing + "exit 0\n", guest(lab, "start", "spawn", "./nested", board=board).ok().out, "nested")
     same("armv7l\nexit 0\n", guest(lab, "start", "execvp", "./plain", board=board).ok().out, "without a #! line")
     guest(lab, "start", "execve", "./plain", board=board).says("Exec format error (8)")
+
+
+@case("children: the fifth of a shell is started as the first, also when the emulator's name has become another file's")
+def later_children(lab):
+    board = lab.board(SMALL_NOR)
+    shutil.copy(shutil.which("qemu-arm"), lab.work / "emulator")
+    lab.make_file("other", b"#!/bin/sh\necho wrong\n").chmod(0o755)
+    tell = "busybox env -i /bin/busybox env | busybox grep -c MTDSHIM_RUN=; busybox env | busybox grep MTDSHIM_RUN="
+    script = f"{tell}; {tell}; ({tell}); busybox mv other emulator; {tell}; uname -m; busybox wc -l </proc/mtd"
+    emulator = [lab.work / "emulator", "-L", SYSROOT, "-E", f"LD_PRELOAD={LIBRARY}", "-E", f"MTDSHIM={board.path}"]
+    lines = lab.host([*emulator, SYSROOT / "bin/sh", "-c", script], env=GUEST_PATH).ok().out.splitlines()
+    same(["1", lines[1]] * 4 + ["armv7l", "5"], lines, "what the children say")
 
 
 @case("children: every exec function starts the program under the same emulator")
