@@ -67,6 +67,8 @@ pub const MARK: u64 = 1 << 42;
 const MARK_MASK: u64 = !(MARK - 1);
 const MODE_SHIFT: u32 = 40;
 const POSITION_MASK: u64 = (1 << MODE_SHIFT) - 1;
+/// Of the upper half.
+const POSITION_HIGH: u32 = (POSITION_MASK >> u32::BITS) as u32;
 
 fn pack(descriptor: Descriptor) -> u32 {
     let kind = match descriptor.node.kind {
@@ -340,17 +342,26 @@ pub struct Position {
     pub own: Option<&'static OwnPosition>,
 }
 
+/// The word of a number, and 0 if it has one.
+#[inline(always)]
+fn word_of(fd: i32) -> (u32, u32) {
+    let word = TABLE
+        .get(fd as usize % TABLE_SIZE)
+        .map_or(UNKNOWN, |slot| slot.load(Relaxed));
+    (word, fd as u32 / TABLE_SIZE as u32)
+}
+
 /// Told at once, of a file that is open for reading with a position of its own, or for writing. It holds as long as nobody
-/// shares the position, which `still` tells under the process lock.
+/// shares the position, which `moved` tells under the process lock.
 #[inline(always)]
 pub fn position_of(fd: i32, direction: Direction) -> Option<Position> {
-    let word = slot(fd)?.load(Relaxed);
+    let (word, beyond) = word_of(fd);
     // Of the kinds, those of the char device are below 2, and below 1 where one can write.
     let (told, wanted) = match direction {
         Direction::Read => (READABLE | IS_OWN | 6 << KIND_SHIFT, READABLE | IS_OWN),
         Direction::Write => (WRITABLE | 7 << KIND_SHIFT, WRITABLE),
     };
-    if word & (told | OURS | PATH_ONLY) != wanted | OURS {
+    if word & (told | OURS | PATH_ONLY) ^ (wanted | OURS) | beyond != 0 {
         return None;
     }
     Some(Position {
@@ -362,9 +373,10 @@ pub fn position_of(fd: i32, direction: Direction) -> Option<Position> {
 }
 
 impl Position {
+    /// 0 if it is where it was.
     #[inline(always)]
-    pub fn still(&self) -> bool {
-        slot(self.fd).is_some_and(|slot| slot.load(Relaxed) == self.word)
+    pub fn moved(&self) -> u32 {
+        word_of(self.fd).0 ^ self.word
     }
 
     /// Tells where it is, in mode NORMAL, and moves the one in the node file already; otherwise nothing was done.
@@ -373,31 +385,47 @@ impl Position {
         if let Some(own) = self.own {
             return own.normal();
         }
-        let mut offset = 0u64;
+        let mut offset = [0u32; 2];
         let moved = sys::call!(
             libc::SYS__llseek,
             self.fd,
             0,
             length,
-            &raw mut offset,
+            offset.as_mut_ptr(),
             libc::SEEK_CUR
         );
-        if moved != 0 {
-            return None;
-        }
-        let before = offset.wrapping_sub(length.into());
-        if offset >> MODE_SHIFT == MARK >> MODE_SHIFT
-            && crate::unseen::goes_on(self.fd, before, offset)
+        let [low, high] = offset;
+        let after = u64::from(high) << u32::BITS | u64::from(low);
+        let before = after.wrapping_sub(length.into());
+        // Both by one test. Where it has not moved, the offset is 0.
+        if high & !POSITION_HIGH == (MARK >> u32::BITS) as u32
+            && crate::unseen::goes_on(self.fd, before, after)
         {
             return Some(before & POSITION_MASK);
         }
-        self.take_back(length);
+        if moved == 0 {
+            self.take_back(length);
+        }
         None
     }
 
+    /// At the end of a transfer; one in the node file is there already.
+    #[inline(always)]
+    pub fn move_to(&self, position: u64) {
+        static NOBODYS: OwnPosition = OwnPosition {
+            users: AtomicU32::new(0),
+            offset: AtomicU64::new(0),
+        };
+        self.own.unwrap_or(&NOBODYS).move_to(position);
+    }
+
+    /// What `advance` moved in the node file.
     #[cold]
     #[inline(never)]
     pub fn take_back(&self, length: u32) {
+        if self.own.is_some() {
+            return;
+        }
         let _ = sys::lseek(self.fd, -i64::from(length), libc::SEEK_CUR);
     }
 }

@@ -23,6 +23,14 @@ impl<T> Late<T> {
             .then(|| unsafe { self.value.assume_init_ref() })
     }
 
+    /// Both or none, by one test.
+    #[inline(always)]
+    pub fn with<'a, U>(&'a self, other: &'a Late<U>) -> Option<(&'a T, &'a U)> {
+        let are_there = u32::from(self.is_there) & u32::from(other.is_there) != 0;
+        // SAFETY: the flags are set after the values were written.
+        are_there.then(|| unsafe { (self.value.assume_init_ref(), other.value.assume_init_ref()) })
+    }
+
     pub fn is_some(&self) -> bool {
         self.is_there
     }

@@ -80,11 +80,12 @@ impl ProcessLock {
         ProcessLock { signals, pid }
     }
 
-    /// The same if nobody has it and nothing else is to be done for it.
+    /// The same if nobody has it and nothing else is to be done for it; `unless` is 0, or there is something.
     #[inline(always)]
-    pub fn acquire_at_once() -> Option<ProcessLock> {
+    pub fn acquire_at_once(unless: u32) -> Option<ProcessLock> {
         let pid = PID.load(Ordering::Relaxed);
-        if pid == 0 || signals::must_be_blocked() {
+        // One test for all: of a number from 1 on, the one before is not negative.
+        if pid.wrapping_sub(1) >> 31 | signals::blocking() | unless != 0 {
             return None;
         }
         HOLDER

@@ -20,7 +20,7 @@ static HELD_BACK: [AtomicU32; COUNT] = [const { AtomicU32::new(0) }; COUNT];
 static INFO: [[AtomicU32; INFO_WORDS]; COUNT] =
     [const { [const { AtomicU32::new(0) }; INFO_WORDS] }; COUNT];
 static ANY_HELD_BACK: AtomicBool = AtomicBool::new(false);
-static BLOCK: AtomicBool = AtomicBool::new(false);
+static BLOCK: AtomicU32 = AtomicU32::new(0);
 
 const FAULTS: [i32; 6] = [
     libc::SIGILL,
@@ -75,14 +75,19 @@ fn noted(number: i32) -> KernelAction {
 type Handler = unsafe extern "C" fn(i32, *mut c_void, *mut c_void);
 
 /// Whether a flash call has to block signals.
-#[inline(always)]
 pub fn must_be_blocked() -> bool {
+    blocking() != 0
+}
+
+/// The same as a number, 0 if not.
+#[inline(always)]
+pub fn blocking() -> u32 {
     BLOCK.load(Relaxed)
 }
 
 /// A handler was installed in a way that cannot be followed.
 pub fn block_from_now_on() {
-    BLOCK.store(true, Relaxed);
+    BLOCK.store(1, Relaxed);
 }
 
 fn in_front() -> u32 {

@@ -35,7 +35,13 @@ fn is_off() -> bool {
 /// The same without finding out.
 #[inline(always)]
 pub fn is_known_off() -> bool {
-    STATE.load(Relaxed) == OFF
+    unless_off() == 0
+}
+
+/// As a number, 0 if it is known to be off.
+#[inline(always)]
+pub fn unless_off() -> u32 {
+    u32::from(STATE.load(Relaxed) ^ OFF)
 }
 
 pub fn find_out() {

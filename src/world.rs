@@ -17,7 +17,7 @@ use chardev::{Device, OpenFile, Session};
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use flash::{Chip, Known, Ledger};
+use flash::{Chip, Known, Ledger, Straight};
 use image::board::{CHIPS_MAX, DEVICES_MAX};
 use image::{Board, ChipFiles, DeviceView, Os};
 use mtd_abi::errno::Errno;
@@ -34,6 +34,8 @@ pub struct State {
     /// The device used last, and the state of the device table that it was read in.
     last: Late<(DeviceView, u32)>,
     pub chips: [Late<ChipFiles>; CHIPS_MAX],
+    /// How bytes of the open ones go straight.
+    straight: [Straight; CHIPS_MAX],
     /// Chips that could not be opened, a bit each.
     broken: u32,
     /// Words of ledgers that were checked.
@@ -50,8 +52,9 @@ static STATE: Cell = Cell(UnsafeCell::new(State {
     hopeless: false,
     last: Late::none(),
     chips: [const { Late::none() }; CHIPS_MAX],
+    straight: [Straight::NOTHING; CHIPS_MAX],
     broken: 0,
-    known: Known::NOTHING,
+    known: Known::nothing(),
 }));
 
 pub use crate::settings::get as environment;
@@ -189,6 +192,9 @@ impl State {
                 }
                 let (words, fd) = files.mapped();
                 cut_files::watch(1 + chip, words, fd);
+                if let Some(straight) = self.straight.get_mut(chip) {
+                    *straight = Straight::of(&files.geometry);
+                }
                 slot.set(files);
                 Ok(())
             }
@@ -315,7 +321,7 @@ fn on_chip(
         .ok_or(Errno::ENODEV)?;
     let scratch = window.scratch().ok_or(Errno::ENOMEM)?;
     files.acquire(&Kernel).map_err(|error| Errno(error.0))?;
-    let ledger = Ledger::knowing(files.ledger_words(), *known);
+    let ledger = Ledger::knowing(files.ledger_words(), known.clone());
     let mut medium = Files {
         window,
         board,
@@ -347,7 +353,7 @@ fn on_chip(
     if medium.cached > 0 {
         medium.void_kept(&ledger);
     }
-    *known = ledger.known();
+    *known = ledger.into_known();
     files.lock().release(&Kernel);
     Ok(())
 }

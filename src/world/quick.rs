@@ -10,15 +10,18 @@ use crate::block_cache::NO_BLOCK_DEVICE;
 use crate::calls::{Direction, is_memory};
 use crate::descriptors::{self, OwnPosition, Position};
 use crate::guest_memory::Window;
+use crate::late::Late;
 use crate::process_lock::ProcessLock;
 use crate::sys::{self, Kernel};
 use crate::trace;
 use core::sync::atomic::Ordering::Relaxed;
-use flash::{Chip, Ledger, OpMode, Source};
+use flash::{Chip, Known, Ledger, OpMode, Source, Straight, ledger};
+use image::board::CHIPS_MAX;
 use image::{Board, ChipFiles, DeviceView};
 
 /// Longer ones are done in parts.
 const LENGTH_MAX: u32 = mtd_abi::TRANSFER_CHUNK_MAX as u32;
+const _: () = assert!(LENGTH_MAX.is_power_of_two());
 
 /// Whether all `length` bytes were moved, and the position with them; otherwise nothing was done.
 #[inline(always)]
@@ -26,19 +29,11 @@ pub fn transfer(fd: i32, direction: Direction, address: usize, length: usize) ->
     let Some(position) = descriptors::position_of(fd, direction) else {
         return false;
     };
-    trace::is_known_off()
-        && with_state_at_once(|state, pid| {
-            position.still()
-                && transfer_at(
-                    state,
-                    pid,
-                    &position,
-                    direction,
-                    address as u32,
-                    length as u32,
-                )
-                .is_some()
-        }) == Some(true)
+    with_state_at_once(trace::unless_off(), |state, pid| {
+        let (address, length) = (address as u32, length as u32);
+        transfer_at(state, pid, &position, direction, address, length)
+    })
+    .is_some()
 }
 
 /// A seek to a place of a device that was used last, where nobody else can see the position; None: nothing was done.
@@ -46,30 +41,50 @@ pub fn transfer(fd: i32, direction: Direction, address: usize, length: usize) ->
 pub fn seek(fd: i32, offset: i64, whence: i32) -> Option<i64> {
     let position = descriptors::position_of(fd, Direction::Read)?;
     let to = u64::try_from(offset).ok()?;
-    with_state_at_once(|state, pid| {
-        let (view, then) = state.last.as_ref()?;
-        let is_known = state.pid == pid
-            && view.index == position.index
-            && state.board.as_ref()?.table_state() == Some(*then);
-        let own = position.own.filter(|_| is_known && position.still())?;
+    with_state_at_once(0, |state, pid| {
+        let is_other = state.pid ^ pid;
+        let (_, view) = device_used_last(&state.board, &state.last, is_other, &position)?;
+        let own = position.own?;
         own.normal()?;
         if whence != libc::SEEK_SET || to > view.size {
             return None;
         }
         own.move_to(to);
         Some(offset)
-    })?
+    })
 }
 
-/// `with_state` if it needs no waiting and nothing new; None: nothing was done.
+/// `with_state` if it needs no waiting and nothing new, and if `unless` is 0; None: nothing was done.
 #[inline(always)]
-fn with_state_at_once<R>(body: impl FnOnce(&mut State, u32) -> R) -> Option<R> {
-    let lock = ProcessLock::acquire_at_once()?;
+fn with_state_at_once<R>(
+    unless: u32,
+    body: impl FnOnce(&mut State, u32) -> Option<R>,
+) -> Option<R> {
+    let lock = ProcessLock::acquire_at_once(unless)?;
     // SAFETY: the process lock is held until it is released below; handlers of the guest wait meanwhile.
     let state = unsafe { &mut *STATE.0.get() };
-    let result = body(state, lock.pid);
+    let result = body(state, lock.pid)?;
     lock.release_at_once();
     Some(result)
+}
+
+/// The device that the process used last, if it is that of the file and still there; `unless` is 0.
+#[inline(always)]
+fn device_used_last<'a>(
+    board: &'a Late<Board>,
+    last: &'a Late<(DeviceView, u32)>,
+    unless: u32,
+    position: &Position,
+) -> Option<(&'a Board, &'a DeviceView)> {
+    let (board, (view, then)) = board.with(last)?;
+    // By one test. An odd state is none, and only these chips are there.
+    let now = board.table_sequence();
+    let differs = view.index ^ position.index
+        | position.moved()
+        | now ^ *then
+        | now & 1
+        | (view.chip / CHIPS_MAX) as u32;
+    (differs | unless == 0).then_some((board, view))
 }
 
 #[inline(always)]
@@ -81,181 +96,172 @@ fn transfer_at(
     address: u32,
     length: u32,
 ) -> Option<()> {
-    let State {
-        window,
+    let (board, view) = device_used_last(&state.board, &state.last, state.pid ^ pid, position)?;
+    let chip = view.chip % CHIPS_MAX;
+    let way = Way {
         board,
-        last,
-        chips,
-        known,
-        ..
-    } = state;
-    // The device that the process used last and that is still there, with its open chip.
-    let board = board.as_ref()?;
-    let (view, then) = last.as_ref()?;
-    let files = chips.get(view.chip)?.as_ref()?;
-    if state.pid != pid || view.index != position.index || board.table_state() != Some(*then) {
-        return None;
-    }
-    let mut ledger = Ledger::knowing(files.ledger_words(), *known);
-    let done = match (direction, position.own) {
-        (Direction::Read, Some(own)) => read(board, view, files, &mut ledger, own, address, length),
-        _ => write(
-            window,
-            board,
-            view,
-            files,
-            &mut ledger,
-            pid,
-            position,
-            address,
-            length,
-        ),
+        view,
+        files: state.chips.get(chip)?.as_ref()?,
+        straight: state.straight.get(chip)?,
     };
-    *known = ledger.known();
-    done
+    let (window, known) = (&mut state.window, &mut state.known);
+    match (direction, position.own) {
+        (Direction::Read, Some(own)) => way.read(known, own, address, length),
+        _ => way.write(window, known, pid, position, address, length),
+    }
 }
 
-/// Only of files whose position nobody else can see.
-#[inline(always)]
-fn read(
-    board: &Board,
-    view: &DeviceView,
-    files: &ChipFiles,
-    ledger: &mut Ledger<'_>,
-    own: &OwnPosition,
-    address: u32,
-    length: u32,
-) -> Option<()> {
-    let position = own.normal()?;
-    let end = position + u64::from(length);
-    let at = view.offset + position;
-    let lock = files.lock_at_once();
-    // Without the lock: who writes meanwhile is noticed.
-    let sequence = lock.begin_read()?;
-    let is_straight = flash::reads_straight(&files.geometry, ledger, at, length);
-    if length == 0 || end > view.size || !is_straight {
-        return None;
-    }
-    if files.code.is_some() && board.bitflip_threshold(view.index)?.load(Relaxed) == 0 {
-        return None;
-    }
-    let moved = sys::call!(
-        libc::SYS_pread64,
-        files.image_fd,
-        address,
-        length,
-        0,
-        at as u32,
-        (at >> 32) as u32
-    );
-    if moved != length as isize || lock.must_retry(sequence) {
-        return None;
-    }
-    own.move_to(end);
-    Some(())
+/// What a transfer goes by.
+struct Way<'a> {
+    board: &'a Board,
+    view: &'a DeviceView,
+    files: &'a ChipFiles,
+    straight: &'a Straight,
 }
 
-#[allow(clippy::too_many_arguments)]
-#[inline(always)]
-fn write(
-    window: &mut Window,
-    board: &Board,
-    view: &DeviceView,
-    files: &ChipFiles,
-    ledger: &mut Ledger<'_>,
-    pid: u32,
-    position: &Position,
-    address: u32,
-    length: u32,
-) -> Option<()> {
-    if view.flags & mtd_abi::flag::WRITEABLE == 0 || length == 0 || length > LENGTH_MAX {
-        return None;
-    }
-    let lock = files.acquire_at_once(&Kernel, pid)?;
-    let before = position.advance(length);
-    let done = before.is_some_and(|before| {
-        let at = view.offset + before;
-        if before + u64::from(length) > view.size {
-            return false;
+impl Way<'_> {
+    /// Only of files whose position nobody else can see.
+    #[inline(always)]
+    fn read(&self, known: &mut Known, own: &OwnPosition, address: u32, length: u32) -> Option<()> {
+        let (files, view) = (self.files, self.view);
+        let position = own.normal()?;
+        let end = position + u64::from(length);
+        let at = view.offset + position;
+        let lock = files.lock_at_once();
+        // Without the lock: who writes meanwhile is noticed.
+        let sequence = lock.sequence();
+        // Nothing, and too much; and a writer is inside.
+        if length.wrapping_sub(1) >> 31 | sequence & 1 != 0 || end > view.size {
+            return None;
         }
-        let is_claimed = flash::claim_straight(&files.geometry, ledger, at, length);
-        is_claimed && store(files, view.chip, at, address, length)
-            || store_with_care(
-                window, board, view.chip, files, ledger, is_claimed, at, address, length,
-            )
-    });
-    lock.release_at_once(&Kernel);
-    match (before, position.own) {
-        (Some(before), Some(own)) if done => own.move_to(before + u64::from(length)),
-        (Some(_), None) if !done => position.take_back(length),
-        _ => {}
-    }
-    done.then_some(())
-}
-
-/// Whether all bytes are in the image, whose file need not be looked at.
-#[inline(always)]
-fn store(files: &ChipFiles, chip: usize, at: u64, address: u32, length: u32) -> bool {
-    backing::is_trusted(backing::trust(chip), length)
-        && sys::call!(
-            libc::SYS_pwrite64,
+        if !self.straight.reads(files.ledger_words(), known, at, length) {
+            return None;
+        }
+        if self.straight.has_code() && self.board.bitflip_threshold(view.index)?.load(Relaxed) == 0
+        {
+            return None;
+        }
+        let moved = sys::call!(
+            libc::SYS_pread64,
             files.image_fd,
             address,
             length,
             0,
             at as u32,
             (at >> 32) as u32
-        ) == length as isize
-}
+        );
+        if moved as u32 ^ length | lock.sequence_after() ^ sequence != 0 {
+            return None;
+        }
+        own.move_to(end);
+        Some(())
+    }
 
-/// The same with a look at the file, and with all that may go wrong; also what is more than bytes to the chip.
-#[allow(clippy::too_many_arguments)]
-#[cold]
-#[inline(never)]
-fn store_with_care(
-    window: &mut Window,
-    board: &Board,
-    chip: usize,
-    files: &ChipFiles,
-    ledger: &Ledger<'_>,
-    is_claimed: bool,
-    at: u64,
-    address: u32,
-    length: u32,
-) -> bool {
-    let Some(scratch) = window
-        .scratch()
-        .filter(|_| is_memory(address as usize, length.into()))
-    else {
-        return false;
-    };
-    if ledger.is_cached() {
-        return false;
+    #[inline(always)]
+    fn write(
+        &self,
+        window: &mut Window,
+        known: &mut Known,
+        pid: u32,
+        position: &Position,
+        address: u32,
+        length: u32,
+    ) -> Option<()> {
+        let (files, view) = (self.files, self.view);
+        let refused = view.flags & mtd_abi::flag::WRITEABLE ^ mtd_abi::flag::WRITEABLE;
+        if refused | length.wrapping_sub(1) / LENGTH_MAX != 0 {
+            return None;
+        }
+        let lock = files.acquire_at_once(&Kernel, pid)?;
+        let before = position.advance(length);
+        let done = before.is_some_and(|before| {
+            let at = view.offset + before;
+            if before + u64::from(length) > view.size {
+                return false;
+            }
+            let words = files.ledger_words();
+            let is_claimed = self.straight.claim(words, known, at, length);
+            is_claimed && self.store(at, address, length)
+                || self.store_with_care(window, known, is_claimed, at, address, length)
+        });
+        lock.release_at_once(&Kernel);
+        let before = before?;
+        if !done {
+            position.take_back(length);
+            return None;
+        }
+        position.move_to(before + u64::from(length));
+        Some(())
     }
-    let trust = backing::trust(chip);
-    let mut medium = Files {
-        window,
-        board,
-        files,
-        chip,
-        trust,
-        caller: NO_BLOCK_DEVICE,
-        cached: 0,
-    };
-    let mut chip = Chip {
-        geometry: &files.geometry,
-        ledger,
-        code: files.code.as_ref(),
-        medium: &mut medium,
-        scratch,
-    };
-    let from = Source::Guest {
-        address: address as usize,
-        length: length as usize,
-    };
-    if is_claimed {
-        return chip.store_claimed(at, from).is_ok();
+
+    /// Whether all bytes are in the image, which is still the board's.
+    #[inline(always)]
+    fn store(&self, at: u64, address: u32, length: u32) -> bool {
+        let trust = backing::trust(self.view.chip);
+        let is_well =
+            backing::is_trusted(trust, length) || backing::finds_nothing(self.files, trust);
+        is_well
+            && sys::call!(
+                libc::SYS_pwrite64,
+                self.files.image_fd,
+                address,
+                length,
+                0,
+                at as u32,
+                (at >> 32) as u32
+            ) == length as isize
     }
-    let (outcome, result) = chip.program(at, from, OpMode::Place);
-    result.is_ok() && outcome.retlen == length.into()
+
+    /// The same with all that may go wrong; also what is more than bytes to the chip.
+    #[cold]
+    #[inline(never)]
+    fn store_with_care(
+        &self,
+        window: &mut Window,
+        known: &mut Known,
+        is_claimed: bool,
+        at: u64,
+        address: u32,
+        length: u32,
+    ) -> bool {
+        let Some(scratch) = window
+            .scratch()
+            .filter(|_| is_memory(address as usize, length.into()))
+        else {
+            return false;
+        };
+        let words = self.files.ledger_words();
+        if ledger::is_cached(words) {
+            return false;
+        }
+        let ledger = Ledger::knowing(words, known.clone());
+        let mut medium = Files {
+            window,
+            board: self.board,
+            files: self.files,
+            chip: self.view.chip,
+            trust: backing::trust(self.view.chip),
+            caller: NO_BLOCK_DEVICE,
+            cached: 0,
+        };
+        let mut chip = Chip {
+            geometry: &self.files.geometry,
+            ledger: &ledger,
+            code: self.files.code.as_ref(),
+            medium: &mut medium,
+            scratch,
+        };
+        let from = Source::Guest {
+            address: address as usize,
+            length: length as usize,
+        };
+        let is_stored = if is_claimed {
+            chip.store_claimed(at, from).is_ok()
+        } else {
+            let (outcome, result) = chip.program(at, from, OpMode::Place);
+            result.is_ok() && outcome.retlen == length.into()
+        };
+        *known = ledger.into_known();
+        is_stored
+    }
 }

@@ -42,7 +42,7 @@ pub use medium::{
     Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source, Store, and_into,
 };
 pub use otp::OtpRegion;
-pub use straight::{claim_straight, reads_straight};
+pub use straight::Straight;
 
 /// What a chip answers when it does not do what was asked. The kernel's errno for each is in `chardev`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -91,18 +91,23 @@ impl<'a> SharedLock<'a> {
         Ok(self.enter(acquired))
     }
 
-    /// The same if nobody holds it and this process has its slot; otherwise nothing was done.
+    /// The same if nobody holds it and this process has its slot; otherwise nothing was done. For one thread of the process at
+    /// a time, as `release_at_once`.
     #[inline(always)]
     pub fn acquire_at_once(&self, pid: u32) -> Option<Acquired> {
         let own = self.state.registrations.first()?.load(Ordering::Acquire);
-        let slot = if own >> SLOT_BITS == pid {
-            own & SLOT_MASK
-        } else if self.state.fd < 0 {
-            1
-        } else {
+        if own >> SLOT_BITS != pid {
             return None;
-        };
-        self.try_take(0, slot).then(|| self.enter(Acquired::Clean))
+        }
+        let inside = self.state.inside.load(Ordering::Relaxed);
+        self.state
+            .inside
+            .store(inside.wrapping_add(1), Ordering::Relaxed);
+        if !self.takes(0, own & SLOT_MASK) {
+            self.state.inside.store(inside, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.enter(Acquired::Clean))
     }
 
     /// None when somebody holds it. Does not look whether that one lives.
@@ -112,21 +117,31 @@ impl<'a> SharedLock<'a> {
     }
 
     pub fn release(&self, os: &impl Os) {
-        self.release_at_once(os);
-    }
-
-    /// The same in place.
-    #[inline(always)]
-    pub fn release_at_once(&self, os: &impl Os) {
-        fence(Ordering::Release);
-        let sequence = self.sequence.load(Ordering::Relaxed);
-        self.sequence
-            .store(sequence.wrapping_add(1), Ordering::Release);
-        let before = self.word.swap(0, Ordering::Release);
+        let before = self.free();
         self.leave();
         if before & WAITERS != 0 {
             self.wake(os);
         }
+    }
+
+    #[inline(always)]
+    pub fn release_at_once(&self, os: &impl Os) {
+        let before = self.free();
+        let inside = self.state.inside.load(Ordering::Relaxed);
+        self.state
+            .inside
+            .store(inside.saturating_sub(1), Ordering::Relaxed);
+        if before & WAITERS != 0 {
+            self.wake(os);
+        }
+    }
+
+    #[inline(always)]
+    fn free(&self) -> u32 {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence
+            .store(sequence.wrapping_add(1), Ordering::Release);
+        self.word.swap(0, Ordering::Release)
     }
 
     #[cold]
@@ -135,16 +150,28 @@ impl<'a> SharedLock<'a> {
         os.futex_wake(self.word, 1);
     }
 
+    /// What `begin_read` looks at, odd while a holder is inside.
+    #[inline(always)]
+    pub fn sequence(&self) -> u32 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// What `must_retry` looks at.
+    #[inline(always)]
+    pub fn sequence_after(&self) -> u32 {
+        fence(Ordering::Acquire);
+        self.sequence.load(Ordering::Relaxed)
+    }
+
     /// The sequence to give to `must_retry` later; None while a holder is inside.
     pub fn begin_read(&self) -> Option<u32> {
-        let sequence = self.sequence.load(Ordering::Acquire);
+        let sequence = self.sequence();
         sequence.is_multiple_of(2).then_some(sequence)
     }
 
     /// Whether what was read since `begin_read` may be mixed.
     pub fn must_retry(&self, sequence: u32) -> bool {
-        fence(Ordering::Acquire);
-        self.sequence.load(Ordering::Relaxed) != sequence
+        self.sequence_after() != sequence
     }
 
     /// Marks the lock as held inside: the sequence becomes odd, also after a holder that died with it odd.
@@ -169,13 +196,18 @@ impl<'a> SharedLock<'a> {
     #[inline(always)]
     fn try_take(&self, expected: u32, value: u32) -> bool {
         self.state.inside.fetch_add(1, Ordering::Relaxed);
-        let result =
-            self.word
-                .compare_exchange(expected, value, Ordering::Acquire, Ordering::Relaxed);
-        if result.is_err() {
+        let is_taken = self.takes(expected, value);
+        if !is_taken {
             self.leave();
         }
-        result.is_ok()
+        is_taken
+    }
+
+    #[inline(always)]
+    fn takes(&self, expected: u32, value: u32) -> bool {
+        self.word
+            .compare_exchange(expected, value, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[inline(always)]

@@ -74,19 +74,124 @@ pub struct LedgerDamage {
 
 /// Words that were found right, with their places: as long as they are the same in the same epoch, they need not be checked
 /// again. All zeros know nothing, since a word of zeros is never right; and a word is right or wrong on every chip.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Known {
-    epoch: u32,
-    clean_from: (usize, u32),
-    sound: (usize, u32),
+    epoch: Cell<u32>,
+    clean_from: Cell<(usize, u32)>,
+    sound: Cell<(usize, u32)>,
 }
 
 impl Known {
-    pub const NOTHING: Known = Known {
-        epoch: 0,
-        clean_from: (0, 0),
-        sound: (0, 0),
-    };
+    pub const fn nothing() -> Known {
+        Known {
+            epoch: Cell::new(0),
+            clean_from: Cell::new((0, 0)),
+            sound: Cell::new((0, 0)),
+        }
+    }
+
+    fn epoch(&self, words: &[AtomicU32]) -> Option<u32> {
+        let raw = raw(words, EPOCH)?;
+        if self.epoch.get() != raw {
+            word::decode(raw, EPOCH, Kind::Epoch)?;
+            self.epoch.set(raw);
+            self.clean_from.set((0, 0));
+            self.sound.set((0, 0));
+        }
+        Some(word::value(raw))
+    }
+
+    /// A `clean_from`, if it is right.
+    fn clean_word(&self, words: &[AtomicU32], index: usize) -> Option<u32> {
+        let epoch = self.epoch(words)?;
+        let raw = raw(words, index)?;
+        if self.clean_from.get() != (index, raw) {
+            word::decode(raw, index, Kind::CleanFrom { epoch })?;
+            self.clean_from.set((index, raw));
+        }
+        Some(raw)
+    }
+
+    /// Forgets, before they are written, that the units from `from` to `to` of a block are erased, if they are known to be.
+    #[inline(always)]
+    pub(crate) fn claim(&self, words: &[AtomicU32], block: u32, from: u32, to: u32) -> bool {
+        let index = place(block, CLEAN_FROM);
+        let (Some(place), Some(epoch)) = (words.get(index), words.get(EPOCH)) else {
+            return false;
+        };
+        let raw = place.load(Ordering::Relaxed);
+        let (known_index, known_raw) = self.clean_from.get();
+        // Told at once of the block that was claimed last.
+        let differs = epoch.load(Ordering::Relaxed) ^ self.epoch.get()
+            | (index ^ known_index) as u32
+            | raw ^ known_raw;
+        if from < word::value(raw) || differs != 0 && !self.is_clean_word(words, index) {
+            return false;
+        }
+        let raw = word::change(raw, to & VALUE_MAX);
+        place.store(raw, Ordering::Relaxed);
+        self.clean_from.set((index, raw));
+        true
+    }
+
+    #[inline(never)]
+    fn is_clean_word(&self, words: &[AtomicU32], index: usize) -> bool {
+        self.clean_word(words, index).is_some()
+    }
+
+    fn soundness(&self, words: &[AtomicU32], index: usize) -> u32 {
+        // Zero is right in no epoch.
+        let (Some(epoch), Some(raw @ 1..)) = (self.epoch(words), raw(words, index)) else {
+            return 0;
+        };
+        if self.sound.get() != (index, raw) {
+            if word::decode(raw, index, Kind::Sound { epoch }).is_none() {
+                return 0;
+            }
+            self.sound.set((index, raw));
+        }
+        word::value(raw)
+    }
+
+    /// `Ledger::is_sound`, told at once of a block that was asked for just before.
+    #[inline(always)]
+    pub(crate) fn is_sound(&self, words: &[AtomicU32], block: u32) -> bool {
+        let index = place(block, SOUND);
+        let (Some(place), Some(epoch)) = (words.get(index), words.get(EPOCH)) else {
+            return false;
+        };
+        let (known_index, known_raw) = self.sound.get();
+        let differs = epoch.load(Ordering::Relaxed) ^ self.epoch.get()
+            | (index ^ known_index) as u32
+            | place.load(Ordering::Relaxed) ^ known_raw;
+        if differs == 0 {
+            word::value(known_raw) == SOUND_NOW
+        } else {
+            self.is_sound_anew(words, index)
+        }
+    }
+
+    #[inline(never)]
+    fn is_sound_anew(&self, words: &[AtomicU32], index: usize) -> bool {
+        self.soundness(words, index) == SOUND_NOW
+    }
+}
+
+/// 0 if nothing is protected for sure; it is told at once.
+#[inline(always)]
+pub(crate) fn protection(words: &[AtomicU32]) -> u32 {
+    raw(words, BLOCK_PROTECT).unwrap_or(!UNPROTECTED) ^ UNPROTECTED
+}
+
+/// Something may wait in the write-back cache of a block device. True of a damaged word: who looks will see.
+#[inline(always)]
+pub fn is_cached(words: &[AtomicU32]) -> bool {
+    raw(words, CACHED_BLOCK) != Some(UNCACHED)
+}
+
+#[inline(always)]
+fn raw(words: &[AtomicU32], index: usize) -> Option<u32> {
+    Some(words.get(index)?.load(Ordering::Relaxed))
 }
 
 /// The block-protect word of a chip that protects nothing.
@@ -96,11 +201,13 @@ const UNPROTECTED: u32 = word::encode(0, BLOCK_PROTECT, Kind::BlockProtect);
 const UNCACHED: u32 = word::encode(NONE, CACHED_BLOCK, Kind::CachedBlock);
 /// Of a block in such a cache: it will be sound when it is flushed.
 const PROMISED: u32 = 2;
+/// Of one that is.
+const SOUND_NOW: u32 = 1;
 
 pub struct Ledger<'a> {
     words: &'a [AtomicU32],
     /// What is asked for again and again.
-    known: Cell<Known>,
+    known: Known,
 }
 
 impl<'a> Ledger<'a> {
@@ -114,19 +221,20 @@ impl<'a> Ledger<'a> {
 
     /// A ledger over shared words: fewer than the chip needs reads as damage, never as a panic.
     pub fn new(words: &'a [AtomicU32]) -> Ledger<'a> {
-        Ledger::knowing(words, Known::NOTHING)
+        Ledger::knowing(words, Known::nothing())
     }
 
     /// The same with what an earlier one knew, of this chip or another.
     pub fn knowing(words: &'a [AtomicU32], known: Known) -> Ledger<'a> {
-        Ledger {
-            words,
-            known: Cell::new(known),
-        }
+        Ledger { words, known }
     }
 
-    pub fn known(&self) -> Known {
-        self.known.get()
+    pub fn words(&self) -> &'a [AtomicU32] {
+        self.words
+    }
+
+    pub fn into_known(self) -> Known {
+        self.known
     }
 
     /// Writes a fresh ledger: nothing worn, bad or locked; nothing known to be erased.
@@ -173,38 +281,10 @@ impl<'a> Ledger<'a> {
 
     /// From which unit on the block is erased; none when nobody knows.
     pub fn clean_from(&self, block: u32) -> Option<u32> {
-        let epoch = self.epoch()?;
-        let index = place(block, CLEAN_FROM);
-        let raw = self.raw(index)?;
-        let mut known = self.known.get();
-        if known.clean_from != (index, raw) {
-            word::decode(raw, index, Kind::CleanFrom { epoch })?;
-            known.clean_from = (index, raw);
-            self.known.set(known);
-        }
-        let value = word::value(raw);
-        (value != NONE).then_some(value)
-    }
-
-    /// Forgets, before they are written, that the units from `from` to `to` of a block are erased, if they are known to be.
-    #[inline(always)]
-    pub(crate) fn claim(&self, block: u32, from: u32, to: u32) -> bool {
-        let index = place(block, CLEAN_FROM);
-        let (Some(epoch), Some(raw)) = (self.raw(EPOCH), self.raw(index)) else {
-            return false;
-        };
-        let known = self.known.get();
-        let is_known = known.epoch == epoch && known.clean_from == (index, raw);
-        if from < word::value(raw) || !is_known && self.clean_from(block).is_none() {
-            return false;
-        }
-        let raw = word::change(raw, to & VALUE_MAX);
-        self.store_raw(index, raw);
-        self.known.set(Known {
-            clean_from: (index, raw),
-            ..self.known.get()
-        });
-        true
+        let raw = self
+            .known
+            .clean_word(self.words, place(block, CLEAN_FROM))?;
+        Some(word::value(raw)).filter(|&value| value != NONE)
     }
 
     pub(crate) fn set_clean_from(&self, block: u32, unit: Option<u32>) {
@@ -213,10 +293,7 @@ impl<'a> Ledger<'a> {
             Some(epoch) => {
                 let raw = word::encode(unit.unwrap_or(NONE), index, Kind::CleanFrom { epoch });
                 self.store_raw(index, raw);
-                self.known.set(Known {
-                    clean_from: (index, raw),
-                    ..self.known.get()
-                });
+                self.known.clean_from.set((index, raw));
             }
             // Without an epoch nothing can be claimed; zero is valid in none.
             None => self.store_raw(index, 0),
@@ -224,53 +301,17 @@ impl<'a> Ledger<'a> {
     }
 
     fn epoch(&self) -> Option<u32> {
-        let raw = self.raw(EPOCH)?;
-        if self.known.get().epoch != raw {
-            word::decode(raw, EPOCH, Kind::Epoch)?;
-            self.known.set(Known {
-                epoch: raw,
-                ..Known::NOTHING
-            });
-        }
-        Some(word::value(raw))
+        self.known.epoch(self.words)
     }
 
     /// Every page of the block that was programmed since its erase was programmed once, with its code: reading it there is
     /// nothing to correct. Void with the epoch, as everything that is only known.
     pub(crate) fn is_sound(&self, block: u32) -> bool {
-        self.soundness(block) == 1
+        self.soundness(block) == SOUND_NOW
     }
 
     fn soundness(&self, block: u32) -> u32 {
-        let (Some(epoch), index) = (self.epoch(), place(block, SOUND)) else {
-            return 0;
-        };
-        // Zero is right in no epoch.
-        let Some(raw) = self.raw(index).filter(|&raw| raw != 0) else {
-            return 0;
-        };
-        let mut known = self.known.get();
-        if known.sound != (index, raw) {
-            if word::decode(raw, index, Kind::Sound { epoch }).is_none() {
-                return 0;
-            }
-            known.sound = (index, raw);
-            self.known.set(known);
-        }
-        word::value(raw)
-    }
-
-    /// The same, told at once of a block that was asked for just before.
-    #[inline(always)]
-    pub(crate) fn is_sound_still(&self, block: u32) -> bool {
-        let index = place(block, SOUND);
-        let (known, raw) = (self.known.get(), self.raw(index));
-        let is_known = self.raw(EPOCH) == Some(known.epoch) && raw == Some(known.sound.1);
-        if is_known && known.sound.0 == index {
-            word::value(known.sound.1) == 1
-        } else {
-            self.is_sound(block)
-        }
+        self.known.soundness(self.words, place(block, SOUND))
     }
 
     pub(crate) fn set_sound(&self, block: u32, sound: bool) {
@@ -319,11 +360,6 @@ impl<'a> Ledger<'a> {
             .ok_or(FlashError::Store)
     }
 
-    /// Nothing is protected for sure; it is told at once.
-    pub(crate) fn is_unprotected(&self) -> bool {
-        self.raw(BLOCK_PROTECT) == Some(UNPROTECTED)
-    }
-
     pub(crate) fn set_block_protect(&self, bits: u8) {
         self.store(BLOCK_PROTECT, Kind::BlockProtect, u32::from(bits));
     }
@@ -369,10 +405,9 @@ impl<'a> Ledger<'a> {
         self.store(CACHED_PAGE_HIGH, Kind::CachedPage, high);
     }
 
-    /// Something may wait in the write-back cache of a block device. True of a damaged word: who looks will see.
-    #[inline(always)]
+    /// `is_cached` of its words.
     pub fn is_cached(&self) -> bool {
-        self.raw(CACHED_BLOCK) != Some(UNCACHED)
+        is_cached(self.words)
     }
 
     /// Below which number the block devices are whose caches it may wait in.
@@ -437,9 +472,8 @@ impl<'a> Ledger<'a> {
         word::decode(self.raw(index)?, index, kind)
     }
 
-    #[inline(always)]
     fn raw(&self, index: usize) -> Option<u32> {
-        Some(self.words.get(index)?.load(Ordering::Relaxed))
+        raw(self.words, index)
     }
 
     fn store(&self, index: usize, kind: Kind, value: u32) {

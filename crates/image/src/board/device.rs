@@ -198,7 +198,7 @@ impl<'a> DeviceTable<'a> {
 
     #[inline(always)]
     pub fn bitflip_threshold(&self, index: usize) -> Option<&'a AtomicU32> {
-        self.device_words(index)?.get(THRESHOLD)
+        self.words.get(index * DEVICE_WORDS + THRESHOLD)
     }
 
     pub fn stats(&self, index: usize) -> Option<DeviceStats<'a>> {

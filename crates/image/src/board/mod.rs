@@ -167,6 +167,12 @@ impl Board {
         self.lock().begin_read()
     }
 
+    /// The same as a number, odd while somebody changes it.
+    #[inline(always)]
+    pub fn table_sequence(&self) -> u32 {
+        self.lock().sequence()
+    }
+
     /// mtdN, read without a lock.
     pub fn device(&self, index: u32) -> Option<DeviceView> {
         let table = self.words().devices();
