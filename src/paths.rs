@@ -54,8 +54,8 @@ impl PathBuffer {
     }
 
     pub fn c_str(&self) -> &CStr {
-        // SAFETY: a zero follows whatever was pushed.
-        unsafe { CStr::from_ptr(self.bytes.as_ptr().cast()) }
+        // SAFETY: the length is below that of the bytes, and a zero follows whatever was pushed.
+        unsafe { CStr::from_bytes_with_nul_unchecked(self.bytes.get_unchecked(..=self.length)) }
     }
 
     /// `prefix`, then `name` with one byte replaced wherever it stands.

@@ -197,8 +197,8 @@ impl PathText {
         if !self.is_valid {
             return c"";
         }
-        // SAFETY: nothing is ever written to the last byte, which is zero.
-        unsafe { CStr::from_ptr(self.bytes.as_ptr().cast()) }
+        // SAFETY: no zero is ever written; one follows, as nothing is written to the last byte.
+        unsafe { CStr::from_bytes_with_nul_unchecked(self.bytes.get_unchecked(..=self.length)) }
     }
 
     pub fn is_valid(&self) -> bool {
