@@ -8,7 +8,7 @@
 use crate::calls::Direction;
 use crate::descriptors::{self, Descriptor, MARK, Node, NodeKind};
 use crate::guest_memory::Window;
-use crate::paths::{self, PATH_MAX, PathBuffer};
+use crate::paths::{self, PATH_MAX, PathBuffer, Room};
 use crate::sys::{self, Kernel};
 use crate::trace;
 use crate::ways_out::watchdog::SHOWN_NAME as WATCHDOG;
@@ -73,8 +73,8 @@ pub fn note(summary: u32) {
 #[cold]
 pub fn named(path: &[u8]) -> Option<Node> {
     let node = node_for(path)?;
-    let name = PathBuffer::of(&[path])?;
-    (!stays_real(&name)).then_some(node)
+    let mut name = Room::new();
+    (!stays_real(name.put(&[path])?)).then_some(node)
 }
 
 /// Directories, links to something, sockets, memory devices and terminals stay what they are. A plain file is a
@@ -98,19 +98,19 @@ fn stays_real(name: &PathBuffer) -> bool {
 
 /// The pattern of a rule.
 #[inline(never)]
-fn pattern_of(index: u32) -> Option<PathBuffer> {
+fn pattern_of(index: u32, room: &mut Room) -> Option<&mut PathBuffer> {
     let mut bytes = [0; PATTERN_MAX];
     let length = with_state(|state| {
         let (rules, _) = state.rules()?;
         let pattern = rules.rule(index as usize)?.path();
         Some(rules.copy(pattern, 0, &mut bytes))
     })?;
-    PathBuffer::of(&[bytes.get(..length)?])
+    room.put(&[bytes.get(..length)?])
 }
 
 /// Below /proc and /sys are no devices but files.
 pub fn looks_like_file(index: u32) -> bool {
-    pattern_of(index).is_some_and(|pattern| {
+    pattern_of(index, &mut Room::new()).is_some_and(|pattern| {
         pattern.bytes().starts_with(b"/proc/") || pattern.bytes().starts_with(b"/sys/")
     })
 }
@@ -129,10 +129,10 @@ fn node_for(path: &[u8]) -> Option<Node> {
 
 /// The device whose node file has this name.
 pub fn node_of_file(file_name: &[u8]) -> Option<Node> {
-    node_for(guest_name(file_name)?.bytes())
+    node_for(guest_name(file_name, &mut Room::new())?.bytes())
 }
 
-fn guest_name(file_name: &[u8]) -> Option<PathBuffer> {
+fn guest_name<'a>(file_name: &[u8], room: &'a mut Room) -> Option<&'a mut PathBuffer> {
     let start = file_name.iter().position(|&byte| byte == SLASH)?;
     let name = file_name.get(start..)?;
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
@@ -140,23 +140,23 @@ fn guest_name(file_name: &[u8]) -> Option<PathBuffer> {
         Some(rest) if rest.first() == Some(&SLASH) => (b"", rest),
         _ => (b"/dev", name),
     };
-    PathBuffer::translated(directory, name, SLASH, b'/')
+    room.translate(directory, name, SLASH, b'/')
 }
 
 /// The name of its node file.
-fn file_name(path: &[u8]) -> Option<PathBuffer> {
+fn file_name<'a>(path: &[u8], room: &'a mut Room) -> Option<&'a mut PathBuffer> {
     let (mark, name): (&[u8], _) = match path.strip_prefix(b"/dev") {
         Some(below @ [b'/', ..]) => (b"", below),
         _ => (b"!", path),
     };
-    PathBuffer::translated(mark, name, b'/', SLASH)
+    room.translate(mark, name, b'/', SLASH)
 }
 
 /// The name that the guest opened.
-pub fn name_behind(fd: i32) -> Option<PathBuffer> {
+pub fn name_behind(fd: i32, room: &mut Room) -> Option<&mut PathBuffer> {
     let mut buffer = [0; PATH_MAX];
     let path = paths::descriptor_path(fd, &mut buffer)?;
-    guest_name(path.rsplit(|&byte| byte == b'/').next()?)
+    guest_name(path.rsplit(|&byte| byte == b'/').next()?, room)
 }
 
 /// Opens a ruled device by its absolute name.
@@ -173,7 +173,8 @@ pub fn open(path: &[u8], node: Node, flags: i32) -> Result<i32, Errno> {
         trace::answered(path, Event::Open, Some(&taken), &result);
         result?;
     }
-    let file = file_name(path).ok_or(Errno::ENAMETOOLONG)?;
+    let mut file = Room::new();
+    let file = file_name(path, &mut file).ok_or(Errno::ENAMETOOLONG)?;
     let fd = crate::nodes::open_named(file.bytes(), flags)?;
     let access = chardev::Access::from_flags(flags as u32);
     descriptors::enter(
@@ -264,7 +265,8 @@ fn command(name: &[u8], number: u32, argument: usize) -> Option<Result<i32, Errn
 
 /// On a descriptor of a ruled device.
 pub fn ioctl(fd: i32, number: u32, argument: usize) -> Result<i32, Errno> {
-    let name = name_behind(fd).ok_or(Errno::ENODEV)?;
+    let mut name = Room::new();
+    let name = name_behind(fd, &mut name).ok_or(Errno::ENODEV)?;
     command(name.bytes(), number, argument).unwrap_or_else(|| {
         trace::refused(name.bytes(), number, Errno::ENOTTY);
         Err(Errno::ENOTTY)
@@ -274,8 +276,12 @@ pub fn ioctl(fd: i32, number: u32, argument: usize) -> Result<i32, Errno> {
 /// On flash, before flash itself is asked.
 #[cold]
 pub fn before_flash(node: Node, number: u32, argument: usize) -> Option<Result<i32, Errno>> {
-    let name = PathBuffer::of(&[DEV, paths::node_name(node).as_ref()?.bytes()]);
-    command(name.as_ref()?.bytes(), number, argument)
+    let mut name = Room::new();
+    command(
+        paths::device_name(node, &mut name)?.bytes(),
+        number,
+        argument,
+    )
 }
 
 /// On anything else, when nobody answered.
@@ -310,8 +316,8 @@ pub fn transfer(
     length: usize,
     at: Option<i64>,
 ) -> Result<u64, Errno> {
-    let name = name_behind(fd).ok_or(Errno::ENODEV)?;
-    let name = name.bytes();
+    let mut name = Room::new();
+    let name = name_behind(fd, &mut name).ok_or(Errno::ENODEV)?.bytes();
     let allowed = match direction {
         Direction::Read => descriptor.readable,
         Direction::Write => descriptor.writable,
@@ -396,7 +402,8 @@ pub fn seek(fd: i32, descriptor: Descriptor, whence: i32) -> Result<i64, Errno> 
 
 /// Bytes that a stream of libc wrote below the hooks: told, and gone.
 pub fn before_close(fd: i32) {
-    let Some(name) = name_behind(fd) else {
+    let mut name = Room::new();
+    let Some(name) = name_behind(fd, &mut name) else {
         return;
     };
     let Ok(status) = Kernel.fstat(fd) else {
@@ -415,30 +422,39 @@ pub fn rule_below(directory: &[u8]) -> Option<u32> {
         return None;
     }
     let is_below = |&index: &u32| {
-        pattern_of(index).is_some_and(|pattern| paths::parent_of(pattern.bytes()) == directory)
+        pattern_of(index, &mut Room::new())
+            .is_some_and(|pattern| paths::parent_of(pattern.bytes()) == directory)
     };
     (0..answers::RULES_MAX as u32).find(is_below)
 }
 
 /// Whether lists of the directory of this rule, or of /dev, show this name as ours.
 pub fn is_entry(directory: Option<u32>, name: &[u8]) -> bool {
-    let mut entries = (0..).map_while(|number| nth_entry(directory, number));
-    entries.any(|entry| entry.bytes() == name)
+    let mut room = Room::new();
+    for number in 0.. {
+        match nth_entry(directory, number, &mut room) {
+            Some(entry) if entry.bytes() == name => return true,
+            Some(_) => {}
+            None => break,
+        }
+    }
+    false
 }
 
 /// The rules that name one device right below the directory of this rule, or below /dev, in their order.
-pub fn nth_entry(directory: Option<u32>, number: u32) -> Option<PathBuffer> {
+pub fn nth_entry(directory: Option<u32>, number: u32, room: &mut Room) -> Option<&mut PathBuffer> {
     if !any() {
         return None;
     }
+    let (mut sibling, mut full) = (Room::new(), Room::new());
     let sibling = match directory {
-        Some(rule) => pattern_of(rule)?,
-        None => PathBuffer::of(&[DEV])?,
+        Some(rule) => pattern_of(rule, &mut sibling)?,
+        None => sibling.put(&[DEV])?,
     };
     let directory = paths::parent_of(sibling.bytes());
     let mut left = number;
     for index in 0..answers::RULES_MAX as u32 {
-        let full = pattern_of(index)?;
+        let full = pattern_of(index, &mut full)?;
         // A socket's name has none.
         let Some((parent, name)) = paths::split(full.bytes()) else {
             continue;
@@ -449,7 +465,7 @@ pub fn nth_entry(directory: Option<u32>, number: u32) -> Option<PathBuffer> {
             && (parent != b"/dev" || paths::parse_node(name).is_none());
         if is_entry {
             if left == 0 {
-                return PathBuffer::of(&[name]);
+                return room.put(&[name]);
             }
             left -= 1;
         }

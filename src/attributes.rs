@@ -8,7 +8,7 @@ use chardev::text::{self, Text};
 use image::board::Hardware;
 use mtd_abi::errno::Errno;
 
-pub fn has_attribute(attribute: &Attribute) -> bool {
+pub fn has_attribute(attribute: &Attribute<'_>) -> bool {
     with_state(|state| {
         state.device(attribute.index()).is_ok_and(|view| {
             text::has_attribute(view.is_partition, attribute.kind(), attribute.name())
@@ -17,7 +17,7 @@ pub fn has_attribute(attribute: &Attribute) -> bool {
 }
 
 #[inline(never)]
-pub fn attribute_text(attribute: &Attribute, content: &mut Text<'_>) -> Result<(), Errno> {
+pub fn attribute_text(attribute: &Attribute<'_>, content: &mut Text<'_>) -> Result<(), Errno> {
     with_state(|state| {
         let view = state.device(attribute.index())?;
         // Counters need the chip; an attribute of a chip that cannot be opened still has the others.
@@ -57,12 +57,12 @@ pub fn for_each_device(body: &mut dyn FnMut(&Device<'_>, &Hardware)) -> Result<(
     })
 }
 
-/// The board's directory and a number that changes with its device table.
-pub fn board_directory_and_stamp() -> Option<(PathBuffer, u32)> {
+/// A number that changes with the device table of the board, whose `directory` this tells as well.
+pub fn board_directory_and_stamp(directory: &mut PathBuffer) -> Option<u32> {
     with_state(|state| {
         let board = state.board(true)?;
-        let directory = PathBuffer::of(&[board.directory().as_bytes()])?;
-        let stamp = board.devices().fold(2_166_136_261u32, |hash, view| {
+        directory.set(&[board.directory().as_bytes()])?;
+        Some(board.devices().fold(2_166_136_261u32, |hash, view| {
             let mix = |hash: u32, word: u32| (hash ^ word).wrapping_mul(16_777_619);
             let hash = mix(mix(hash, view.index), view.generation);
             if !crate::shadow::is_hardware_noted() {
@@ -72,7 +72,6 @@ pub fn board_directory_and_stamp() -> Option<(PathBuffer, u32)> {
             let texts = [hardware.parent, hardware.parent_uevent, hardware.uevent];
             let texts = texts.iter().flat_map(|text| text.as_bytes());
             texts.fold(hash, |hash, &byte| mix(hash, u32::from(byte)))
-        });
-        Some((directory, stamp))
+        }))
     })
 }

@@ -8,7 +8,7 @@
 use crate::backing::Files;
 use crate::descriptors::{Node, NodeKind};
 use crate::node_files;
-use crate::paths::node_path;
+use crate::paths::{Room, node_path};
 use crate::sys::{self, Kernel};
 use core::ops::Range;
 use flash::{Area, Chip, Ledger, MediumError, Scratch};
@@ -44,7 +44,13 @@ impl Files<'_> {
 
     /// The file of a block device's old bytes: main area, then spare area.
     fn copy_of(&self, index: u32, create: i32) -> Option<i32> {
-        let path = node_path(&self.board.directory(), block_node(index), b".old")?;
+        let mut room = Room::new();
+        let path = node_path(
+            &self.board.directory(),
+            block_node(index),
+            b".old",
+            &mut room,
+        )?;
         let flags = libc::O_RDWR | libc::O_CLOEXEC | create;
         sys::openat(sys::AT_FDCWD, path.c_str(), flags, 0o666).ok()
     }

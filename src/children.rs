@@ -18,7 +18,7 @@ pub mod shell;
 
 pub use arena::{Strings, strings};
 
-use crate::paths::{PATH_MAX, PathBuffer};
+use crate::paths::{PATH_MAX, Room};
 use crate::{files, paths, runtime, sys, ways_out, world};
 use arena::Arena;
 use core::ffi::{CStr, c_char};
@@ -65,11 +65,11 @@ pub fn rehearse() {
     }
     FORKS.store(forks + 1, Relaxed);
     if forks == REHEARSED_FORK {
-        let mut buffer = [0; PATH_MAX];
+        let (mut buffer, mut room) = ([0; PATH_MAX], Room::new());
         let program = sys::readlink(c"/proc/self/exe", &mut buffer).ok();
         let [argument, _] = &REHEARSAL;
         argument.store(SHELL.as_ptr() as usize, Relaxed);
-        if let Some(program) = program.and_then(|name| PathBuffer::of(&[name])) {
+        if let Some(program) = program.and_then(|name| room.put(&[name])) {
             // SAFETY: a C string, an array of one, and libc's environment.
             unsafe {
                 execute(
@@ -227,7 +227,8 @@ unsafe fn search(
     let path = world::environment(c"PATH").map_or(DEFAULT_PATH, CStr::to_bytes);
     for directory in path.split(|&byte| byte == b':') {
         let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
-        let Some(candidate) = PathBuffer::of(&[directory, separator, name]) else {
+        let mut candidate = Room::new();
+        let Some(candidate) = candidate.put(&[directory, separator, name]) else {
             continue;
         };
         // SAFETY: promised by the caller.
@@ -300,20 +301,16 @@ pub unsafe fn execute_at(
     if !from_descriptor && name.is_empty() {
         return Errno::ENOENT;
     }
-    let mut digits = [0; 10];
-    let Ok(number) = u32::try_from(directory) else {
-        return Errno::EBADF;
-    };
-    let mut buffer = [0; PATH_MAX];
+    let (mut buffer, mut whole) = ([0; PATH_MAX], Room::new());
     let whole = if from_descriptor {
         if sys::fcntl(directory, libc::F_GETFD, 0).is_err() {
             return Errno::EBADF;
         }
         let _ = keep_nameless(directory);
-        PathBuffer::of(&[b"/proc/self/fd/", paths::decimal(number, &mut digits)])
+        paths::proc_fd_name(directory, &mut whole)
     } else {
         paths::descriptor_path(directory, &mut buffer)
-            .and_then(|base| PathBuffer::of(&[base, b"/", name]))
+            .and_then(|base| whole.put(&[base, b"/", name]))
     };
     match whole {
         // SAFETY: promised by the caller.

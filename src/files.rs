@@ -2,7 +2,7 @@
 
 use crate::calls::Answer;
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
-use crate::paths::{self, PATH_MAX, PathBuffer, Virtual, split};
+use crate::paths::{self, PATH_MAX, PathBuffer, Room, Virtual, split};
 use crate::{directories, readable, shadow, sys, text_files, world};
 use core::ffi::{CStr, c_char};
 use image::os::Os;
@@ -180,7 +180,7 @@ pub fn node_behind_link(path: &[u8]) -> Option<Node> {
         return None;
     }
     let mut buffer = [0; PATH_MAX];
-    let target = sys::readlink(PathBuffer::of(&[path]).as_ref()?.c_str(), &mut buffer).ok()?;
+    let target = sys::readlink(Room::new().put(&[path])?.c_str(), &mut buffer).ok()?;
     paths::node_of_file(target).filter(|node| node.kind != NodeKind::Answered)
 }
 
@@ -192,7 +192,8 @@ pub fn open(directory: i32, path: &[u8], flags: i32) -> Answer<i32> {
     if let Some(fd) = named_descriptor(path) {
         let descriptor = descriptors::lookup(fd)?;
         if descriptor.node.kind == NodeKind::Answered {
-            let name = crate::answers::name_behind(fd)?;
+            let mut name = Room::new();
+            let name = crate::answers::name_behind(fd, &mut name)?;
             return Some(crate::answers::open(name.bytes(), descriptor.node, flags));
         }
         return Some(open_node(descriptor.node, flags));
@@ -245,7 +246,7 @@ fn open_ours(ours: &Ours, flags: i32) -> Answer<i32> {
         Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
             Some(text_files::open_proc(ours.what, flags))
         }
-        Virtual::Sys => match shadow::attribute(ours.path.bytes()) {
+        Virtual::Sys => match shadow::attribute(ours.path.bytes(), &mut Room::new()) {
             Some(_) if ours.as_directory => Some(Err(Errno::ENOTDIR)),
             Some(attribute) => Some(text_files::open_attribute(&attribute, flags)),
             None => Some(shadow::open(ours.path.bytes(), flags)),
@@ -316,10 +317,10 @@ fn access_ours(ours: &Ours, mode: i32) -> Answer<i32> {
 /// The name behind /proc/self/fd/N as the guest must see it, or a link in our part of /sys.
 #[inline(never)]
 pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
-    let mut buffer = [0; PATH_MAX];
+    let (mut buffer, mut room) = ([0; PATH_MAX], Room::new());
     let name = match named_descriptor(path) {
-        Some(fd) => Some(descriptor_name(fd, &mut buffer)?),
-        None => node_behind_link(path).and_then(device_name),
+        Some(fd) => Some(descriptor_name(fd, &mut buffer, &mut room)?),
+        None => node_behind_link(path).and_then(|node| paths::device_name(node, &mut room)),
     };
     if let Some(name) = name {
         let length = name.bytes().len().min(to.len());
@@ -331,8 +332,7 @@ pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
     let ours = ours.as_ref()?;
     match ours.what {
         Virtual::Sys => {
-            let real = shadow::real_path(ours.path.bytes())?;
-            let mut buffer = [0; PATH_MAX];
+            let real = shadow::real_path(ours.path.bytes(), &mut room)?;
             Some(match sys::readlink(real.c_str(), &mut buffer) {
                 Ok(target) => {
                     let length = target.len().min(to.len());
@@ -347,46 +347,51 @@ pub fn readlink(directory: i32, path: &[u8], to: &mut [u8]) -> Answer<usize> {
     }
 }
 
-#[inline(never)]
-fn device_name(node: Node) -> Option<PathBuffer> {
-    PathBuffer::of(&[b"/dev/", paths::node_name(node).as_ref()?.bytes()])
-}
-
 /// The guest's name for a descriptor whose real name is the shim's.
-fn descriptor_name(fd: i32, buffer: &mut [u8]) -> Option<PathBuffer> {
+fn descriptor_name<'a>(
+    fd: i32,
+    buffer: &mut [u8],
+    room: &'a mut Room,
+) -> Option<&'a mut PathBuffer> {
     if let Some(descriptor) = descriptors::lookup(fd)
         && descriptor.node.kind != NodeKind::Threshold
     {
-        return device_name(descriptor.node).or_else(|| crate::answers::name_behind(fd));
+        return match descriptor.node.kind {
+            NodeKind::Answered => crate::answers::name_behind(fd, room),
+            _ => paths::device_name(descriptor.node, room),
+        };
     }
     let real = paths::descriptor_path(fd, buffer)?;
     if let Some(name) = text_files::guest_name(real) {
-        return PathBuffer::of(&[name]);
+        return room.put(&[name]);
     }
     let [tree, name] = shadow::guest_name(real);
     if tree.is_empty() {
         return None;
     }
-    PathBuffer::of(&[tree, name])
+    room.put(&[tree, name])
 }
 
 /// realpath: None if the real one must be asked.
-pub fn realpath(path: &[u8]) -> Answer<PathBuffer> {
-    realpath_ours(find_linked(sys::AT_FDCWD, path, true).as_ref()?)
+pub fn realpath<'a>(path: &[u8], room: &'a mut Room) -> Answer<&'a mut PathBuffer> {
+    realpath_ours(find_linked(sys::AT_FDCWD, path, true).as_ref()?, room)
 }
 
 /// The same after the real one failed with ENOENT.
-pub fn realpath_through_links(path: &[u8]) -> Answer<PathBuffer> {
-    realpath_ours(find_through_links(sys::AT_FDCWD, path, true).as_ref()?)
+pub fn realpath_through_links<'a>(path: &[u8], room: &'a mut Room) -> Answer<&'a mut PathBuffer> {
+    realpath_ours(
+        find_through_links(sys::AT_FDCWD, path, true).as_ref()?,
+        room,
+    )
 }
 
 #[inline(never)]
-fn realpath_ours(ours: &Ours) -> Answer<PathBuffer> {
+fn realpath_ours<'a>(ours: &Ours, room: &'a mut Room) -> Answer<&'a mut PathBuffer> {
     match ours.what {
-        Virtual::Sys => Some(shadow::resolve(ours.path.bytes()).ok_or(Errno::ENOENT)),
+        Virtual::Sys => Some(shadow::resolve(ours.path.bytes(), room).ok_or(Errno::ENOENT)),
         Virtual::Absent => Some(Err(Errno::ENOENT)),
         _ if ours.as_directory => Some(Err(Errno::ENOTDIR)),
-        _ => PathBuffer::of(&[ours.path.bytes()]).map(Ok),
+        _ => room.put(&[ours.path.bytes()]).map(Ok),
     }
 }
 

@@ -4,7 +4,7 @@
 //! Source: `glob(3)`; the layout of a result is musl's, which frees each name together with the word before it.
 
 use crate::files;
-use crate::paths::PathBuffer;
+use crate::paths::{PathBuffer, Room};
 use crate::{runtime, sys};
 use core::ffi::{CStr, c_char, c_void};
 use libc::{DIR, c_int};
@@ -82,14 +82,16 @@ impl Matches {
             .unwrap_or(rest.len());
         let (component, tail) = rest.split_at(end);
         if !component.iter().any(|byte| b"*?[".contains(byte)) {
-            if let Some(next) = PathBuffer::of(&[done.bytes(), b"/", component]) {
-                self.expand(&next, tail, depth - 1);
+            if let Some(next) = Room::new().put(&[done.bytes(), b"/", component]) {
+                self.expand(next, tail, depth - 1);
             }
             return;
         }
-        let Some(pattern) = PathBuffer::of(&[component]) else {
+        let mut pattern = Room::new();
+        let Some(pattern) = pattern.put(&[component]) else {
             return;
         };
+        let mut next = Room::new();
         let directory = if done.bytes().is_empty() {
             c"/"
         } else {
@@ -114,9 +116,9 @@ impl Matches {
                 let hidden = name.to_bytes().starts_with(b".") && !component.starts_with(b".");
                 if !hidden
                     && (self.fnmatch)(pattern.c_str().as_ptr(), name.as_ptr(), 0) == 0
-                    && let Some(next) = PathBuffer::of(&[done.bytes(), b"/", name.to_bytes()])
+                    && let Some(next) = next.put(&[done.bytes(), b"/", name.to_bytes()])
                 {
-                    self.expand(&next, tail, depth - 1);
+                    self.expand(next, tail, depth - 1);
                 }
             }
             closedir(directory);

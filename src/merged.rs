@@ -4,6 +4,7 @@
 //! there and shown once, behind.
 
 use crate::descriptors::{Node, NodeKind};
+use crate::paths::{PathBuffer, Room};
 use crate::{libc_kind, paths, sys, world};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
@@ -80,7 +81,8 @@ unsafe impl Sync for Entries {}
 static ENTRIES: Entries = Entries(core::cell::UnsafeCell::new([[0; ENTRY_SIZE]; OPEN_MAX]));
 
 pub fn of_path(path: &[u8]) -> Option<Merged> {
-    let absolute = paths::absolute(sys::AT_FDCWD, path)?;
+    let mut absolute = Room::new();
+    let absolute = paths::absolute(sys::AT_FDCWD, path, &mut absolute)?;
     // Through a descriptor, a directory of the root is found under its real name.
     let which = match crate::root_names::guest_name(absolute.bytes()) {
         b"/dev" => Merged::Dev,
@@ -174,7 +176,7 @@ fn is_ours(which: Merged, name: &[u8]) -> bool {
 }
 
 /// The entry with this number among ours: its name and its type.
-fn entry_at(which: Merged, number: u32) -> Option<(paths::PathBuffer, u8)> {
+fn entry_at(which: Merged, number: u32, room: &mut Room) -> Option<(&mut PathBuffer, u8)> {
     if which == Merged::Sysfs {
         return None;
     }
@@ -184,11 +186,11 @@ fn entry_at(which: Merged, number: u32) -> Option<(paths::PathBuffer, u8)> {
         } else {
             libc::DT_CHR
         };
-        return Some((crate::answers::nth_entry(Some(rule), number)?, kind));
+        return Some((crate::answers::nth_entry(Some(rule), number, room)?, kind));
     }
     if which == Merged::Class {
         return (number == 0)
-            .then(|| paths::PathBuffer::of(&[b"mtd"]))
+            .then(|| room.put(&[b"mtd"]))
             .flatten()
             .map(|name| (name, libc::DT_DIR));
     }
@@ -207,10 +209,10 @@ fn entry_at(which: Merged, number: u32) -> Option<(paths::PathBuffer, u8)> {
         }
         let rules_from = (0..).find(|&nth| world::nth_device(nth).is_none())? * count;
         let number = number.checked_sub(rules_from)?;
-        return Some((crate::answers::nth_entry(None, number)?, libc::DT_CHR));
+        return Some((crate::answers::nth_entry(None, number, room)?, libc::DT_CHR));
     };
     let (kind, entry_type) = *kinds.get(number as usize % kinds.len())?;
-    Some((paths::node_name(Node { kind, index })?, entry_type))
+    Some((paths::node_name(Node { kind, index }, room)?, entry_type))
 }
 
 /// Puts one entry into `buffer`.
@@ -258,7 +260,8 @@ pub fn next(directory: usize, shape: Shape) -> *mut c_void {
         return core::ptr::null_mut();
     };
     let number = slot.cursor.fetch_add(1, Relaxed);
-    let Some((name, entry_type)) = entry_at(which, number) else {
+    let mut room = Room::new();
+    let Some((name, entry_type)) = entry_at(which, number, &mut room) else {
         return core::ptr::null_mut();
     };
     let Some(buffer) = buffer(index) else {

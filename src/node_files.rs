@@ -1,7 +1,7 @@
 //! Whether anybody has a device open: all its openers hold its node file.
 
 use crate::descriptors::{Node, NodeKind};
-use crate::paths::{self, PathBuffer};
+use crate::paths::{self, PathBuffer, Room};
 use crate::sys;
 use image::PathText;
 
@@ -18,7 +18,8 @@ pub fn is_open(directory: &PathText, index: u32) -> bool {
 /// The same of one node.
 #[inline(never)]
 pub fn is_node_open(directory: &PathText, node: Node) -> bool {
-    paths::node_path(directory, node, b"").is_some_and(|path| is_file_open(&path))
+    let mut room = Room::new();
+    paths::node_path(directory, node, b"", &mut room).is_some_and(|path| is_file_open(path))
 }
 
 fn is_file_open(path: &PathBuffer) -> bool {

@@ -5,7 +5,7 @@
 use crate::backing::block_settings;
 use crate::block_cache::NO_BLOCK_DEVICE;
 use crate::descriptors::{self, Node, NodeKind};
-use crate::paths::{self, PathBuffer};
+use crate::paths::{self, PathBuffer, Room};
 use crate::sys::{self, Kernel};
 use crate::world::{State, any_file, device_of, with_state};
 use chardev::block::BLOCK_SIZE_SET;
@@ -14,26 +14,29 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use image::{DeviceView, Os};
 use mtd_abi::errno::Errno;
 
-pub fn node_path(state: &mut State, node: Node) -> Option<PathBuffer> {
-    paths::node_path(&state.board(true)?.directory(), node, b"")
+pub fn node_path<'a>(
+    state: &mut State,
+    node: Node,
+    room: &'a mut Room,
+) -> Option<&'a mut PathBuffer> {
+    paths::node_path(&state.board(true)?.directory(), node, b"", room)
 }
 
 /// The node file, made if it is missing; the configuration stands in where nothing can be made.
-pub fn stand_in_file(node: Node) -> Option<PathBuffer> {
+pub fn stand_in_file(node: Node, room: &mut Room) -> Option<&mut PathBuffer> {
     if node.kind == NodeKind::Answered {
-        return any_file();
-    }
-    let path = with_state(|state| node_path(state, node))?;
-    if sys::stat64(path.c_str(), true).is_ok() {
+        let path = room.empty();
+        any_file(path)?;
         return Some(path);
     }
-    match open_node_file(&path, libc::O_RDONLY | libc::O_CLOEXEC) {
-        Ok(fd) => {
-            sys::close(fd);
-            Some(path)
+    let path = with_state(|state| node_path(state, node, room))?;
+    if sys::stat64(path.c_str(), true).is_err() {
+        match open_node_file(path, libc::O_RDONLY | libc::O_CLOEXEC) {
+            Ok(fd) => sys::close(fd),
+            Err(_) => any_file(path)?,
         }
-        Err(_) => any_file(),
     }
+    Some(path)
 }
 
 /// Flags of open that mean something on the node file as well.
@@ -71,7 +74,7 @@ fn open_node_file(path: &PathBuffer, flags: i32) -> Result<i32, i32> {
                 .iter()
                 .rposition(|&byte| byte == b'/')
                 .unwrap_or(0);
-            if let Some(directory) = PathBuffer::of(&[path.bytes().get(..slash).unwrap_or(&[])]) {
+            if let Some(directory) = Room::new().put(&[path.bytes().get(..slash).unwrap_or(&[])]) {
                 let _ = Kernel.mkdir(directory.c_str());
             }
             attempt()
@@ -82,7 +85,10 @@ fn open_node_file(path: &PathBuffer, flags: i32) -> Result<i32, i32> {
 
 /// Where the board's directory cannot be written, the node is a memory file.
 fn open_memory_node(name: &[u8], flags: i32) -> Result<i32, Errno> {
-    let name = PathBuffer::of(&[paths::NODE_MEMORY, name]).ok_or(Errno::ENAMETOOLONG)?;
+    let mut room = Room::new();
+    let name = room
+        .put(&[paths::NODE_MEMORY, name])
+        .ok_or(Errno::ENAMETOOLONG)?;
     let file = sys::memfd(name.c_str()).map_err(Errno)?;
     let result = crate::text_files::reopen(file, flags);
     sys::close(file);
@@ -92,7 +98,8 @@ fn open_memory_node(name: &[u8], flags: i32) -> Result<i32, Errno> {
 /// Opens /dev/mtdN and its kin: the checks of the kernel, then a descriptor on the node file.
 #[inline(never)]
 pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
-    let name = paths::node_name(node).ok_or(Errno::ENAMETOOLONG)?;
+    let (mut name, mut path) = (Room::new(), Room::new());
+    let name = paths::node_name(node, &mut name).ok_or(Errno::ENAMETOOLONG)?;
     // The first transfer finds this known, and the device.
     crate::trace::find_out();
     let path = with_state(|state| {
@@ -101,8 +108,8 @@ pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
             state.check_open(node, &view, flags)?;
             state.count_bad_blocks(&view)?;
         }
-        let path = node_path(state, node).ok_or(Errno::ENAMETOOLONG)?;
-        crate::unseen::take_over(state, node, &path);
+        let path = node_path(state, node, &mut path).ok_or(Errno::ENAMETOOLONG)?;
+        crate::unseen::take_over(state, node, path);
         if node.kind == NodeKind::Block {
             // What the last opener has left is flushed before there is another.
             state.with_chip(
@@ -112,12 +119,12 @@ pub fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
                 &mut |_| (),
             )?;
         }
-        Ok(path)
+        Ok(&*path)
     })?;
     if flags & libc::O_PATH != 0 {
-        stand_in_file(node);
+        stand_in_file(node, &mut Room::new());
     }
-    let fd = open_file_or_memory(&path, name.bytes(), flags)?;
+    let fd = open_file_or_memory(path, name.bytes(), flags)?;
     if flags & libc::O_PATH != 0 || (descriptors::set_mark(fd) && hold_exclusively(fd, node, flags))
     {
         return Ok(fd);
@@ -150,12 +157,12 @@ fn marked_memory_node(name: &[u8], flags: i32) -> Result<i32, Errno> {
 
 /// The node file of a device that is not flash.
 pub fn open_named(name: &[u8], flags: i32) -> Result<i32, Errno> {
+    let mut path = Room::new();
     let path = with_state(|state| {
         let directory = state.board(false)?.directory();
-        PathBuffer::of(&[directory.as_bytes(), paths::NODE_DIRECTORY, name])
+        path.put(&[directory.as_bytes(), paths::NODE_DIRECTORY, name])
     });
-    let path = path.ok_or(Errno::ENAMETOOLONG)?;
-    let fd = open_file_or_memory(&path, name, flags)?;
+    let fd = open_file_or_memory(path.ok_or(Errno::ENAMETOOLONG)?, name, flags)?;
     if flags & libc::O_PATH != 0 || descriptors::set_mark(fd) {
         return Ok(fd);
     }

@@ -5,6 +5,7 @@
 use crate::descriptors::{Node, NodeKind};
 use crate::{readable, sys};
 use core::ffi::{CStr, c_char};
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use image::PathText;
 
@@ -23,12 +24,6 @@ impl PathBuffer {
             bytes: [0; PATH_MAX],
             length: 0,
         }
-    }
-
-    pub fn of(parts: &[&[u8]]) -> Option<PathBuffer> {
-        let mut path = PathBuffer::new();
-        path.set(parts)?;
-        Some(path)
     }
 
     /// The parts instead of what it holds: a buffer that is filled where it lies is not moved.
@@ -56,16 +51,6 @@ impl PathBuffer {
     pub fn c_str(&self) -> &CStr {
         // SAFETY: the length is below that of the bytes, and a zero follows whatever was pushed.
         unsafe { CStr::from_bytes_with_nul_unchecked(self.bytes.get_unchecked(..=self.length)) }
-    }
-
-    /// `prefix`, then `name` with one byte replaced wherever it stands.
-    pub fn translated(prefix: &[u8], name: &[u8], from: u8, to: u8) -> Option<PathBuffer> {
-        let mut path = PathBuffer::of(&[prefix, name])?;
-        let copied = path.bytes.get_mut(prefix.len()..path.length)?;
-        for byte in copied.iter_mut().filter(|byte| **byte == from) {
-            *byte = to;
-        }
-        Some(path)
     }
 
     /// Without its first bytes.
@@ -142,6 +127,43 @@ impl PathBuffer {
                 self.push(name)
             }
         }
+    }
+}
+
+/// Where a path is made and stays: one that is returned by value is copied at each step.
+pub struct Room(MaybeUninit<PathBuffer>);
+
+impl Room {
+    pub const fn new() -> Room {
+        Room(MaybeUninit::uninit())
+    }
+
+    pub fn empty(&mut self) -> &mut PathBuffer {
+        self.0.write(PathBuffer::new())
+    }
+
+    /// The parts, one behind the other. None where that would be too long.
+    #[inline(never)]
+    pub fn put(&mut self, parts: &[&[u8]]) -> Option<&mut PathBuffer> {
+        let path = self.empty();
+        path.set(parts)?;
+        Some(path)
+    }
+
+    /// `prefix`, then `name` with one byte replaced wherever it stands.
+    pub fn translate(
+        &mut self,
+        prefix: &[u8],
+        name: &[u8],
+        from: u8,
+        to: u8,
+    ) -> Option<&mut PathBuffer> {
+        let path = self.put(&[prefix, name])?;
+        let copied = path.bytes.get_mut(prefix.len()..path.length)?;
+        for byte in copied.iter_mut().filter(|byte| **byte == from) {
+            *byte = to;
+        }
+        Some(path)
     }
 }
 
@@ -378,8 +400,8 @@ pub fn is_among(list: &[u8], word: &[u8]) -> bool {
 }
 
 /// Makes a path absolute and removes ".", ".." and "//". Symbolic links are not followed.
-pub fn absolute(directory: i32, path: &[u8]) -> Option<PathBuffer> {
-    let mut result = PathBuffer::new();
+pub fn absolute<'a>(directory: i32, path: &[u8], room: &'a mut Room) -> Option<&'a mut PathBuffer> {
+    let result = room.empty();
     result.make_absolute(directory, path)?;
     Some(result)
 }
@@ -408,16 +430,17 @@ pub fn parent_of(path: &[u8]) -> &[u8] {
 
 /// The name behind a descriptor, as /proc shows it.
 pub fn descriptor_path(fd: i32, buffer: &mut [u8]) -> Option<&[u8]> {
-    let name = proc_fd_name(fd)?;
+    let mut name = Room::new();
+    let name = proc_fd_name(fd, &mut name)?;
     sys::readlink(name.c_str(), buffer).ok()
 }
 
-fn proc_fd_name(fd: i32) -> Option<PathBuffer> {
+/// The name that opens the file behind a descriptor once more.
+#[inline(never)]
+pub fn proc_fd_name(fd: i32, room: &mut Room) -> Option<&mut PathBuffer> {
     let mut digits = [0; 10];
-    PathBuffer::of(&[
-        b"/proc/self/fd/",
-        decimal(u32::try_from(fd).ok()?, &mut digits),
-    ])
+    let digits = decimal(u32::try_from(fd).ok()?, &mut digits);
+    room.put(&[b"/proc/self/fd/", digits])
 }
 
 pub fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
@@ -469,16 +492,17 @@ pub fn parse_node(name: &[u8]) -> Option<Node> {
 }
 
 /// The name in /dev.
-pub fn node_name(node: Node) -> Option<PathBuffer> {
+pub fn node_name(node: Node, room: &mut Room) -> Option<&mut PathBuffer> {
     let mut digits = [0; 10];
     let digits = decimal(node.index, &mut digits);
-    match node.kind {
-        NodeKind::Char => PathBuffer::of(&[b"mtd", digits]),
-        NodeKind::CharReadOnly => PathBuffer::of(&[b"mtd", digits, b"ro"]),
-        NodeKind::Block => PathBuffer::of(&[b"mtdblock", digits]),
-        NodeKind::Threshold => PathBuffer::of(&[b"bitflip_threshold"]),
-        NodeKind::Answered => None,
-    }
+    let (front, digits, end): (&[u8], _, &[u8]) = match node.kind {
+        NodeKind::Char => (b"mtd", digits, b""),
+        NodeKind::CharReadOnly => (b"mtd", digits, b"ro"),
+        NodeKind::Block => (b"mtdblock", digits, b""),
+        NodeKind::Threshold => (b"bitflip_threshold", &[], b""),
+        NodeKind::Answered => return None,
+    };
+    room.put(&[front, digits, end])
 }
 
 /// /dev/mtd/N and /dev/mtd/Nro, the names of devfs.
@@ -533,13 +557,23 @@ pub fn classify(path: &[u8]) -> Option<Virtual> {
 /// Directory, inside the private directory of a board, that holds the node files.
 /// The file of a node in a board's directory, or one beside it.
 #[inline(never)]
-pub fn node_path(board: &PathText, node: Node, suffix: &[u8]) -> Option<PathBuffer> {
-    PathBuffer::of(&[
-        board.as_bytes(),
-        NODE_DIRECTORY,
-        node_name(node)?.bytes(),
-        suffix,
-    ])
+pub fn node_path<'a>(
+    board: &PathText,
+    node: Node,
+    suffix: &[u8],
+    room: &'a mut Room,
+) -> Option<&'a mut PathBuffer> {
+    let mut name = Room::new();
+    let name = node_name(node, &mut name)?.bytes();
+    room.put(&[board.as_bytes(), NODE_DIRECTORY, name, suffix])
+}
+
+/// The node's whole name, as the guest calls it.
+#[inline(never)]
+pub fn device_name(node: Node, room: &mut Room) -> Option<&mut PathBuffer> {
+    let mut name = Room::new();
+    let name = node_name(node, &mut name)?.bytes();
+    room.put(&[b"/dev/", name])
 }
 
 pub const NODE_DIRECTORY: &[u8] = b"/.mtdshim/node/";

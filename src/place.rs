@@ -2,7 +2,7 @@
 //!
 //! Must not know: what a board holds.
 
-use crate::paths::{self, PATH_MAX, PathBuffer};
+use crate::paths::{self, PATH_MAX, PathBuffer, Room};
 use crate::settings::{BOARD as VARIABLE, get as environment};
 use crate::sys;
 use core::cell::UnsafeCell;
@@ -24,45 +24,47 @@ pub fn remember_board(directory: &[u8]) {
     if HINT_TAKEN
         .compare_exchange(false, true, Relaxed, Relaxed)
         .is_ok()
-        && let Some(path) = PathBuffer::of(&[directory])
-    {
         // SAFETY: the flag above lets one thread in, once.
-        unsafe { *HINT.0.get() = path };
+        && unsafe { &mut *HINT.0.get() }.set(&[directory]).is_some()
+    {
         HINT.1.store(true, core::sync::atomic::Ordering::Release);
     }
 }
 
 /// Where to look for the board, in this order; the last place is made when nothing is found.
-pub enum Place {
+pub enum Place<'a> {
     /// As the environment says, which is there as long as the program.
     Named(&'static CStr),
     /// A directory or a configuration that exists.
-    Found(PathBuffer),
+    Found(&'a CStr),
     /// Nothing is configured: this directory may be made.
-    Default(PathBuffer),
+    Default(&'a CStr),
 }
 
-pub fn find_board() -> Option<Place> {
+pub fn find_board(path: &mut PathBuffer) -> Option<Place<'_>> {
     if let Some(value) = environment(VARIABLE) {
         let bytes = value.to_bytes();
         return if bytes.first() == Some(&b'/') {
             Some(Place::Named(value))
         } else {
-            paths::absolute(sys::AT_FDCWD, bytes).map(Place::Found)
+            path.make_absolute(sys::AT_FDCWD, bytes)?;
+            Some(Place::Found(path.c_str()))
         };
     }
     if HINT.1.load(core::sync::atomic::Ordering::Acquire) {
         // SAFETY: written before the flag was set, and never again.
-        return PathBuffer::of(&[unsafe { &*HINT.0.get() }.bytes()]).map(Place::Found);
+        return Some(Place::Found(unsafe { &*HINT.0.get() }.c_str()));
     }
-    if let Some(conf) = real_name(c"/etc/mtdshim.conf").or_else(beside_program) {
-        return Some(Place::Found(conf));
+    let given = set_real_name(path, c"/etc/mtdshim.conf");
+    if given.or_else(|| set_beside_program(path)).is_some() {
+        return Some(Place::Found(path.c_str()));
     }
     let mut buffer = [0; PATH_MAX];
     let current = sys::getcwd(&mut buffer).ok()?;
-    let directory = PathBuffer::of(&[current, DEFAULT_DIRECTORY])?;
-    let conf = PathBuffer::of(&[directory.bytes(), CONF_NAME])?;
-    let made_before = sys::stat64(conf.c_str(), true).is_ok();
+    path.set(&[current, DEFAULT_DIRECTORY, CONF_NAME])?;
+    let made_before = sys::stat64(path.c_str(), true).is_ok();
+    path.truncate(current.len() + DEFAULT_DIRECTORY.len());
+    let directory = path.c_str();
     Some(if made_before {
         Place::Found(directory)
     } else {
@@ -70,19 +72,20 @@ pub fn find_board() -> Option<Place> {
     })
 }
 
-/// The name of an existing file outside any prefix that the emulator puts before the guest's names.
-fn real_name(path: &CStr) -> Option<PathBuffer> {
-    let fd = sys::openat(sys::AT_FDCWD, path, libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
+/// `path` becomes the name of an existing file outside any prefix that the emulator puts before the guest's names.
+fn set_real_name(path: &mut PathBuffer, file: &CStr) -> Option<()> {
+    let fd = sys::openat(sys::AT_FDCWD, file, libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
     let mut buffer = [0; PATH_MAX];
-    let name = paths::descriptor_path(fd, &mut buffer).and_then(|name| PathBuffer::of(&[name]));
+    let name = paths::descriptor_path(fd, &mut buffer).and_then(|name| path.set(&[name]));
     sys::close(fd);
     name
 }
 
-fn beside_program() -> Option<PathBuffer> {
+fn set_beside_program(path: &mut PathBuffer) -> Option<()> {
     let mut buffer = [0; PATH_MAX];
     let program = sys::readlink(c"/proc/self/exe", &mut buffer).ok()?;
     let slash = program.iter().rposition(|&byte| byte == b'/')?;
-    let conf = PathBuffer::of(&[program.get(..slash)?, CONF_NAME])?;
-    real_name(conf.c_str())
+    let mut conf = Room::new();
+    let conf = conf.put(&[program.get(..slash)?, CONF_NAME])?;
+    set_real_name(path, conf.c_str())
 }

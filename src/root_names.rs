@@ -4,7 +4,7 @@
 //! calls statx for stat. A shell then does not find a program that only the root has.
 
 use crate::children::lookup::{self, Root};
-use crate::paths::{Front, PathBuffer};
+use crate::paths::{Front, PathBuffer, Room};
 use crate::{files, sys};
 use core::cell::UnsafeCell;
 use core::ffi::c_char;
@@ -31,7 +31,7 @@ fn root() -> Option<&'static Root> {
         }
         // SAFETY: this thread alone has turned the state.
         let root = unsafe { &mut *ROOT.0.get() };
-        *root = Root::current();
+        root.ask();
         note_directories(root.bytes());
         ROOT.1.store(KNOWN, Ordering::Release);
     }
@@ -78,7 +78,9 @@ pub fn is_outside(front: Front) -> bool {
 
 /// Calls `body` with every name in a directory of the host; false if it cannot be read.
 fn for_each_name(path: &[u8], body: &mut dyn FnMut(&[u8])) -> bool {
-    PathBuffer::of(&[path]).is_some_and(|path| sys::for_each_name(path.c_str(), body))
+    let mut room = Room::new();
+    room.put(&[path])
+        .is_some_and(|path| sys::for_each_name(path.c_str(), body))
 }
 
 /// Without a root everything is outside.
@@ -112,7 +114,8 @@ fn look_whether_empty(root: &[u8], path: &[u8]) {
         return;
     }
     let mut entries = 0;
-    let complete = PathBuffer::of(&[root, b"/", name])
+    let complete = Room::new()
+        .put(&[root, b"/", name])
         .is_some_and(|directory| for_each_name(directory.bytes(), &mut |_| entries += 1));
     let state = if complete && entries == 0 {
         NOTHING
@@ -123,19 +126,19 @@ fn look_whether_empty(root: &[u8], path: &[u8]) {
 }
 
 /// A name on the host that takes the place of the guest's, if there is one.
-pub struct Mapped(Option<PathBuffer>);
+pub struct Mapped<'a>(Option<&'a PathBuffer>);
 
-impl Mapped {
+impl Mapped<'_> {
     pub fn or(&self, path: *const c_char) -> *const c_char {
-        self.0.as_ref().map_or(path, |name| name.c_str().as_ptr())
+        self.0.map_or(path, |name| name.c_str().as_ptr())
     }
 }
 
 /// Where a name of the guest lies in its root; nothing for names that are only outside it. `follow`: the caller wants
 /// what a link at the end leads to.
-pub fn map(path: *const c_char, follow: bool) -> Mapped {
+pub fn map(path: *const c_char, follow: bool, room: &mut Room) -> Mapped<'_> {
     // SAFETY: the guest's own argument to libc.
-    Mapped(unsafe { files::path_bytes(path) }.and_then(|path| map_bytes(path, follow)))
+    Mapped(unsafe { files::path_bytes(path) }.and_then(|path| map_bytes(path, follow, room)))
 }
 
 /// The guest's name of something that the system shows with the root before it.
@@ -147,18 +150,18 @@ pub fn guest_name(name: &[u8]) -> &[u8] {
     }
 }
 
-fn map_bytes(path: &[u8], follow: bool) -> Option<PathBuffer> {
+fn map_bytes<'a>(path: &[u8], follow: bool, room: &'a mut Room) -> Option<&'a PathBuffer> {
     if path.first() != Some(&b'/') {
         return None;
     }
     let root = root()?;
-    let mut inner = PathBuffer::of(&[root.bytes(), path])?;
+    let inner = room.put(&[root.bytes(), path])?;
     let Ok(status) = sys::stat64(inner.c_str(), false) else {
         look_whether_empty(root.bytes(), path);
         return None;
     };
     if follow && sys::stat_mode(&status) & libc::S_IFMT == libc::S_IFLNK {
-        lookup::find(root, path, &mut inner).ok()?;
+        lookup::find(root, path, inner).ok()?;
     }
     Some(inner)
 }

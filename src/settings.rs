@@ -1,7 +1,7 @@
 //! Settings in the environment that name files: made absolute before the program begins, because a shell hands on what
 //! it found at its start, to children that it starts elsewhere.
 
-use crate::paths::{self, PathBuffer};
+use crate::paths::{self, Room};
 use crate::sys;
 use core::ffi::{CStr, c_char};
 
@@ -46,12 +46,11 @@ fn make_absolute(name: &CStr) -> Option<()> {
     if file.first() == Some(&b'/') || name == TRACE && is_stderr(file) {
         return None;
     }
-    let absolute = paths::absolute(sys::AT_FDCWD, file)?;
+    let (mut absolute, mut value_room) = (Room::new(), Room::new());
+    let absolute = paths::absolute(sys::AT_FDCWD, file, &mut absolute)?;
     let front = value.get(..value.len() - file.len())?;
-    set(
-        name,
-        PathBuffer::of(&[front, absolute.bytes()]).as_ref()?.c_str(),
-    );
+    let value = value_room.put(&[front, absolute.bytes()])?;
+    set(name, value.c_str());
     Some(())
 }
 

@@ -5,7 +5,7 @@
 //! The texts of attributes are not read from it (see `text_files`).
 
 use crate::descriptors::{Node, NodeKind};
-use crate::paths::{self, PATH_MAX, PathBuffer};
+use crate::paths::{self, PATH_MAX, PathBuffer, Room};
 use crate::{attributes, sys};
 use chardev::text;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
@@ -23,13 +23,13 @@ const AWAY: u8 = 3;
 const TREE: &[u8] = b"/.mtdshim/sysfs-";
 
 /// An attribute of one device: `/sys/class/mtd/mtd0/size` and its other names.
-pub struct Attribute {
+pub struct Attribute<'a> {
     node: Node,
     /// Its real name in sysfs.
-    path: PathBuffer,
+    path: &'a PathBuffer,
 }
 
-impl Attribute {
+impl Attribute<'_> {
     pub fn path(&self) -> &[u8] {
         self.path.bytes()
     }
@@ -111,22 +111,24 @@ pub fn is_hardware(path: &[u8]) -> bool {
         below |=
             !hardware.parent.as_bytes().is_empty() && is_below(path, hardware.parent.as_bytes());
     });
-    let exists = |name: Option<PathBuffer>| {
+    let exists = |name: Option<&mut PathBuffer>| {
         name.is_some_and(|name| sys::stat64(name.c_str(), false).is_ok())
     };
-    below || !exists(PathBuffer::of(&[path])) && exists(real_path(path))
+    let mut room = Room::new();
+    below || !exists(room.put(&[path])) && exists(real_path(path, &mut room))
 }
 
 /// The attribute that an absolute path names, if it names one.
-pub fn attribute(path: &[u8]) -> Option<Attribute> {
+pub fn attribute<'a>(path: &[u8], room: &'a mut Room) -> Option<Attribute<'a>> {
     // Through links, to the directory of the device. Where no tree can be made, most names are as good.
-    let resolved = match below_class(path) {
-        Some(below) => PathBuffer::of(&[b"/sys/devices/virtual/mtd/mtd", below])?,
-        None => match tree() {
-            Some(tree) => resolve_in(tree, path)?,
-            None => PathBuffer::of(&[path])?,
+    let resolved = room.empty();
+    match below_class(path) {
+        Some(below) => resolved.set(&[b"/sys/devices/virtual/mtd/mtd", below])?,
+        None => match set_tree(resolved) {
+            Some(()) => resolve_in(resolved, path)?,
+            None => resolved.set(&[path])?,
         },
-    };
+    }
     let (device, _) = paths::split(resolved.bytes())?;
     let (_, device) = paths::split(device)?;
     let attribute = Attribute {
@@ -146,24 +148,29 @@ fn below_class(path: &[u8]) -> Option<&[u8]> {
 }
 
 /// The guest's name of what a name of ours leads to.
-pub fn resolve(path: &[u8]) -> Option<PathBuffer> {
-    resolve_in(tree()?, path)
+pub fn resolve<'a>(path: &[u8], room: &'a mut Room) -> Option<&'a mut PathBuffer> {
+    let name = room.empty();
+    set_tree(name)?;
+    resolve_in(name, path)?;
+    Some(name)
 }
 
-fn resolve_in(mut real: PathBuffer, path: &[u8]) -> Option<PathBuffer> {
+/// A tree's name becomes that.
+fn resolve_in(real: &mut PathBuffer, path: &[u8]) -> Option<()> {
     real.push(path.strip_prefix(b"/sys")?)?;
     let flags = libc::O_PATH | libc::O_CLOEXEC;
     let fd = sys::openat(sys::AT_FDCWD, real.c_str(), flags, 0).ok()?;
     let mut buffer = [0; PATH_MAX];
     let resolved =
-        paths::descriptor_path(fd, &mut buffer).and_then(|path| PathBuffer::of(&guest_name(path)));
+        paths::descriptor_path(fd, &mut buffer).and_then(|path| real.set(&guest_name(path)));
     sys::close(fd);
     resolved
 }
 
 /// Where the tree has what the guest calls `path`.
-pub fn real_path(path: &[u8]) -> Option<PathBuffer> {
-    let mut real = tree()?;
+pub fn real_path<'a>(path: &[u8], room: &'a mut Room) -> Option<&'a mut PathBuffer> {
+    let real = room.empty();
+    set_tree(real)?;
     real.push(path.strip_prefix(b"/sys")?)?;
     Some(real)
 }
@@ -186,7 +193,8 @@ fn in_tree(real: &[u8]) -> Option<&[u8]> {
 }
 
 pub fn open(path: &[u8], flags: i32) -> Result<i32, Errno> {
-    let real = real_path(path).ok_or(Errno::ENOENT)?;
+    let mut real = Room::new();
+    let real = real_path(path, &mut real).ok_or(Errno::ENOENT)?;
     let flags = flags & !(libc::O_CREAT | libc::O_TRUNC);
     let fd = sys::openat(sys::AT_FDCWD, real.c_str(), flags, 0).map_err(Errno)?;
     if flags & libc::O_ACCMODE != libc::O_RDONLY {
@@ -199,8 +207,9 @@ pub fn open(path: &[u8], flags: i32) -> Result<i32, Errno> {
 }
 
 pub fn access(path: &[u8], mode: i32) -> Result<i32, Errno> {
-    let real = real_path(path).ok_or(Errno::ENOENT)?;
-    if let Some(attribute) = attribute(path) {
+    let (mut real, mut resolved) = (Room::new(), Room::new());
+    let real = real_path(path, &mut real).ok_or(Errno::ENOENT)?;
+    if let Some(attribute) = attribute(path, &mut resolved) {
         let refused =
             mode & libc::X_OK != 0 || (mode & libc::W_OK != 0 && !attribute.is_writable());
         return if refused { Err(Errno::EACCES) } else { Ok(0) };
@@ -209,11 +218,15 @@ pub fn access(path: &[u8], mode: i32) -> Result<i32, Errno> {
 }
 
 /// The real name of a directory of ours, for opendir and chdir.
-pub fn directory(directory: i32, path: &[u8]) -> Option<PathBuffer> {
+pub fn directory<'a>(
+    directory: i32,
+    path: &[u8],
+    room: &'a mut Room,
+) -> Option<&'a mut PathBuffer> {
     let ours = crate::files::find(directory, path);
     let ours = ours.as_ref()?;
     (ours.what == paths::Virtual::Sys)
-        .then(|| real_path(ours.path.bytes()))
+        .then(|| real_path(ours.path.bytes(), room))
         .flatten()
 }
 
@@ -267,24 +280,24 @@ pub fn is_inside(directory: i32) -> bool {
 }
 
 /// What getcwd must say, if the current directory is in the tree.
-pub fn current_directory() -> Option<PathBuffer> {
+pub fn current_directory(room: &mut Room) -> Option<&mut PathBuffer> {
     if !is_current_inside() {
         return None;
     }
     let mut buffer = [0; PATH_MAX];
     let path = sys::getcwd(&mut buffer).ok()?;
-    in_tree(path).and_then(|_| PathBuffer::of(&guest_name(path)))
+    in_tree(path).and_then(|_| room.put(&guest_name(path)))
 }
 
-/// The tree of the device table as it is now, made if it does not exist.
+/// `path` becomes the tree of the device table as it is now, made if it does not exist.
 #[inline(never)]
-fn tree() -> Option<PathBuffer> {
-    let (mut path, stamp) = attributes::board_directory_and_stamp()?;
+fn set_tree(path: &mut PathBuffer) -> Option<()> {
+    let stamp = attributes::board_directory_and_stamp(path)?;
     let mut digits = [0; 10];
     path.push(TREE)?;
     path.push(paths::decimal(stamp, &mut digits))?;
     if sys::stat64(path.c_str(), true).is_err() {
-        crate::sysfs_tree::build(&path)?;
+        crate::sysfs_tree::build(path)?;
     }
-    Some(path)
+    Some(())
 }

@@ -1,7 +1,7 @@
 //! How things of ours look to stat: device nodes, and the files of /proc and /sys.
 
 use crate::descriptors::{Node, NodeKind};
-use crate::paths::{self, PathBuffer, Virtual};
+use crate::paths::{self, PathBuffer, Room, Virtual};
 use crate::{files, shadow, text_files, world};
 use mtd_abi::errno::Errno;
 use mtd_abi::{MTD_BLOCK_MAJOR, MTD_CHAR_MAJOR};
@@ -58,38 +58,49 @@ impl StandIn {
 }
 
 /// A file that the real stat can be asked about, and what to change afterwards.
-pub struct Found {
-    pub file: PathBuffer,
+pub struct Found<'a> {
+    pub file: &'a PathBuffer,
     pub appearance: Option<StandIn>,
 }
 
-pub fn of_path(directory: i32, path: &[u8], follow: bool) -> Option<Result<Found, Errno>> {
-    if let Some(found) = of_named_descriptor(path, follow) {
-        return Some(Ok(found));
+pub fn of_path<'a>(
+    directory: i32,
+    path: &[u8],
+    follow: bool,
+    room: &'a mut Room,
+) -> Option<Result<Found<'a>, Errno>> {
+    // stat of /proc/self/fd/N follows to the file behind the descriptor.
+    if let Some(node) = follow.then(|| node_behind_name(path)).flatten() {
+        return of_node(node, room).map(Ok);
     }
-    found(files::find_linked(directory, path, follow).as_ref()?)
+    found(files::find_linked(directory, path, follow).as_ref()?, room)
 }
 
-pub fn of_link(directory: i32, path: &[u8], follow: bool) -> Option<Found> {
-    found(files::find_through_links(directory, path, follow).as_ref()?)?.ok()
+pub fn of_link<'a>(
+    directory: i32,
+    path: &[u8],
+    follow: bool,
+    room: &'a mut Room,
+) -> Option<Found<'a>> {
+    let ours = files::find_through_links(directory, path, follow);
+    found(ours.as_ref()?, room)?.ok()
 }
 
-/// stat of /proc/self/fd/N follows to the file behind the descriptor.
-fn of_named_descriptor(path: &[u8], follow: bool) -> Option<Found> {
-    if !follow {
-        return None;
+fn node_behind_name(path: &[u8]) -> Option<Node> {
+    match files::named_descriptor(path) {
+        Some(fd) => Some(crate::descriptors::lookup(fd)?.node),
+        None => files::node_behind_link(path),
     }
-    let node = match files::named_descriptor(path) {
-        Some(fd) => crate::descriptors::lookup(fd)?.node,
-        None => files::node_behind_link(path)?,
-    };
+}
+
+fn of_node(node: Node, room: &mut Room) -> Option<Found<'_>> {
     Some(Found {
-        file: crate::nodes::stand_in_file(node)?,
+        file: crate::nodes::stand_in_file(node, room)?,
         appearance: Some(StandIn::of_node(node)),
     })
 }
 
-fn found(ours: &files::Ours) -> Option<Result<Found, Errno>> {
+fn found<'a>(ours: &files::Ours, room: &'a mut Room) -> Option<Result<Found<'a>, Errno>> {
     let not_directory = Some(Err(Errno::ENOTDIR));
     match ours.what {
         Virtual::Node(_) | Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions
@@ -98,27 +109,24 @@ fn found(ours: &files::Ours) -> Option<Result<Found, Errno>> {
             not_directory
         }
         Virtual::Absent => Some(Err(ours.is_missing("stat"))),
-        Virtual::Node(node) => {
-            let file = crate::nodes::stand_in_file(node)?;
-            Some(Ok(Found {
-                file,
-                appearance: Some(StandIn::of_node(node)),
-            }))
-        }
+        Virtual::Node(node) => of_node(node, room).map(Ok),
         Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
-            let file = world::any_file()?;
+            let file = room.empty();
+            world::any_file(file)?;
             Some(Ok(Found {
                 file,
                 appearance: Some(StandIn::of_file(text_files::PROC_MODE, 0)),
             }))
         }
         Virtual::Sys => {
-            let mut file = shadow::real_path(ours.path.bytes())?;
+            let file = shadow::real_path(ours.path.bytes(), room)?;
             if ours.as_directory {
                 // The system follows the link, and says what is no directory.
                 file.push(b"/")?;
             }
-            let appearance = shadow::attribute(ours.path.bytes()).map(|attribute| {
+            let mut resolved = Room::new();
+            let attribute = shadow::attribute(ours.path.bytes(), &mut resolved);
+            let appearance = attribute.map(|attribute| {
                 StandIn::of_file(attribute.permissions(), text_files::SYSFS_FILE_SIZE)
             });
             Some(Ok(Found { file, appearance }))
@@ -133,7 +141,8 @@ pub fn of_memory_file(fd: i32) -> Option<StandIn> {
     if name.starts_with(b"/proc/") {
         return Some(StandIn::of_file(text_files::PROC_MODE, 0));
     }
-    let attribute = shadow::attribute(name)?;
+    let mut resolved = Room::new();
+    let attribute = shadow::attribute(name, &mut resolved)?;
     Some(StandIn::of_file(
         attribute.permissions(),
         text_files::SYSFS_FILE_SIZE,

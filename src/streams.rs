@@ -2,7 +2,7 @@
 
 use crate::calls::{self, Direction, settle};
 use crate::late::AtomicFd;
-use crate::paths::{self, PathBuffer};
+use crate::paths::{self, Room};
 use crate::{descriptors, runtime, sys};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use image::os::Os;
@@ -250,8 +250,8 @@ fn reopen_below(fd: c_int, reopen: impl FnOnce(&core::ffi::CStr) -> *mut FILE) -
 }
 
 fn reopen_on(file: c_int, reopen: impl FnOnce(&core::ffi::CStr) -> *mut FILE) -> *mut FILE {
-    let mut digits = [0; 10];
-    let path = PathBuffer::of(&[b"/proc/self/fd/", paths::decimal(file as u32, &mut digits)]);
+    let mut path = Room::new();
+    let path = paths::proc_fd_name(file, &mut path);
     let stream = path.map_or(core::ptr::null_mut(), |path| reopen(path.c_str()));
     sys::close(file);
     stream

@@ -1,7 +1,7 @@
 //! Makes a tree of sysfs: real directories, links and files. What the names in it mean is `shadow`'s business.
 
 use crate::descriptors::{Node, NodeKind};
-use crate::paths::{self, PathBuffer};
+use crate::paths::{self, PathBuffer, Room};
 use crate::shadow::{attribute_kind, parent_of};
 use crate::{attributes, sys};
 use chardev::text::{self, Text};
@@ -14,18 +14,18 @@ const DIRECTORIES: &str =
 /// Makes the tree under a name of this process and renames it, so that nobody ever sees half a tree.
 #[inline(never)]
 pub fn build(target: &PathBuffer) -> Option<()> {
-    let mut digits = [0; 10];
+    let (mut root, mut digits) = (Room::new(), [0; 10]);
     let pid = paths::decimal(sys::getpid(), &mut digits);
-    let root = PathBuffer::of(&[target.bytes(), b".new", pid])?;
-    make_directory(&root, b"")?;
+    let root = &*root.put(&[target.bytes(), b".new", pid])?;
+    make_directory(root, b"")?;
     for directory in DIRECTORIES.split_ascii_whitespace() {
-        make_directory(&root, directory.as_bytes())?;
+        make_directory(root, directory.as_bytes())?;
     }
     let _ = attributes::for_each_device(&mut |device, hardware| {
         // A tree that lacks a part because the disk is full is still better than none.
-        let _ = build_parent(&root, hardware);
+        let _ = build_parent(root, hardware);
         for kind in [NodeKind::Char, NodeKind::CharReadOnly, NodeKind::Block] {
-            let _ = build_device(&root, device, hardware, kind);
+            let _ = build_device(root, device, hardware, kind);
         }
     });
     let renamed = sys::checked(sys::call!(
@@ -84,6 +84,7 @@ fn build_device(
     hardware: &Hardware,
     kind: NodeKind,
 ) -> Option<()> {
+    let (mut room, mut name) = (Room::new(), Room::new());
     let index = device.index;
     let kinds = [NodeKind::Char, kind];
     // A block device lies in the directory of its character device.
@@ -92,10 +93,10 @@ fn build_device(
     } else {
         &kinds[1..]
     };
-    let mut place = PathBuffer::of(&[parent_of(hardware).strip_prefix(b"/sys")?, b"/mtd"])?;
+    let place = room.put(&[parent_of(hardware).strip_prefix(b"/sys")?, b"/mtd"])?;
     for &kind in names {
         place.push(b"/")?;
-        place.push(paths::node_name(Node { kind, index })?.bytes())?;
+        place.push(paths::node_name(Node { kind, index }, &mut name)?.bytes())?;
     }
     let place = place.bytes();
     let (above, name) = paths::split(place)?;
@@ -135,8 +136,8 @@ fn build_device(
 }
 
 /// A name below `root`.
-fn below(root: &PathBuffer, parts: &[&[u8]]) -> Option<PathBuffer> {
-    let mut path = PathBuffer::of(&[root.bytes()])?;
+fn below<'a>(root: &PathBuffer, parts: &[&[u8]], room: &'a mut Room) -> Option<&'a PathBuffer> {
+    let path = room.put(&[root.bytes()])?;
     for part in parts {
         path.push(part)?;
     }
@@ -152,7 +153,8 @@ fn made(answer: isize) -> Option<()> {
 }
 
 fn make_directory(root: &PathBuffer, path: &[u8]) -> Option<()> {
-    let path = below(root, &[path])?;
+    let mut room = Room::new();
+    let path = below(root, &[path], &mut room)?;
     made(sys::call!(
         libc::SYS_mkdirat,
         sys::AT_FDCWD,
@@ -164,8 +166,8 @@ fn make_directory(root: &PathBuffer, path: &[u8]) -> Option<()> {
 /// All directories of a name.
 #[inline(never)]
 fn make_directories(root: &PathBuffer, path: &[&[u8]]) -> Option<()> {
-    let path = PathBuffer::of(path)?;
-    let path = path.bytes();
+    let mut room = Room::new();
+    let path = room.put(path)?.bytes();
     for end in 1..=path.len() {
         if matches!(path.get(end), None | Some(b'/')) {
             make_directory(root, path.get(..end)?)?;
@@ -177,9 +179,9 @@ fn make_directories(root: &PathBuffer, path: &[&[u8]]) -> Option<()> {
 /// A link; one to an absolute name of the tree goes up to its root and down again.
 #[inline(never)]
 fn make_link(root: &PathBuffer, path: &[&[u8]], target: &[&[u8]]) -> Option<()> {
-    let place = PathBuffer::of(path)?;
-    let target = PathBuffer::of(target)?;
-    let mut link = PathBuffer::new();
+    let mut rooms = [const { Room::new() }; 4];
+    let [place, room, link, name] = &mut rooms;
+    let (place, target, link) = (place.put(path)?, room.put(target)?, link.empty());
     let mut down = target.bytes();
     if let Some(rest) = down.strip_prefix(b"/") {
         down = rest;
@@ -188,7 +190,7 @@ fn make_link(root: &PathBuffer, path: &[&[u8]], target: &[&[u8]]) -> Option<()> 
         }
     }
     link.push(down)?;
-    let path = below(root, &[place.bytes()])?;
+    let path = below(root, &[place.bytes()], name)?;
     made(sys::call!(
         libc::SYS_symlinkat,
         link.c_str().as_ptr(),
@@ -199,7 +201,8 @@ fn make_link(root: &PathBuffer, path: &[&[u8]], target: &[&[u8]]) -> Option<()> 
 
 #[inline(never)]
 fn make_file(root: &PathBuffer, path: &[&[u8]], content: &[u8]) -> Option<()> {
-    let path = below(root, path)?;
+    let mut room = Room::new();
+    let path = below(root, path, &mut room)?;
     let fd = sys::openat(
         sys::AT_FDCWD,
         path.c_str(),

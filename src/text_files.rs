@@ -3,7 +3,7 @@
 
 use crate::calls::Direction;
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
-use crate::paths::{PathBuffer, Virtual};
+use crate::paths::{self, Room, Virtual};
 use crate::shadow::Attribute;
 use crate::{attributes, sys, world};
 use chardev::text::{self, Text};
@@ -26,7 +26,10 @@ pub fn guest_name(real: &[u8]) -> Option<&[u8]> {
 
 /// A memory file with this text, positioned at its start, with the access and flags that were asked for.
 fn memory_file(name: &[u8], content: &[u8], flags: i32) -> Result<i32, Errno> {
-    let long_name = PathBuffer::of(&[b"mtdshim:", name]).ok_or(Errno::ENAMETOOLONG)?;
+    let mut long_name = Room::new();
+    let long_name = long_name
+        .put(&[b"mtdshim:", name])
+        .ok_or(Errno::ENAMETOOLONG)?;
     let file = sys::memfd(long_name.c_str()).map_err(Errno)?;
     let written = image::os::pwrite_all(&sys::Kernel, file, content, 0).map_err(Errno);
     let result = written.and_then(|()| reopen(file, flags));
@@ -36,9 +39,8 @@ fn memory_file(name: &[u8], content: &[u8], flags: i32) -> Result<i32, Errno> {
 
 /// Another open file description of `file`, with the guest's flags.
 pub fn reopen(file: i32, flags: i32) -> Result<i32, Errno> {
-    let mut digits = [0; 10];
-    let digits = crate::paths::decimal(file as u32, &mut digits);
-    let path = PathBuffer::of(&[b"/proc/self/fd/", digits]).ok_or(Errno::ENAMETOOLONG)?;
+    let mut path = Room::new();
+    let path = paths::proc_fd_name(file, &mut path).ok_or(Errno::EBADF)?;
     let kept = libc::O_ACCMODE | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_APPEND | libc::O_PATH;
     sys::openat(sys::AT_FDCWD, path.c_str(), flags & kept, 0).map_err(Errno)
 }
@@ -180,7 +182,7 @@ fn proc_partitions(content: &mut Text<'_>) -> Result<(), Errno> {
 }
 
 #[inline(never)]
-pub fn open_attribute(attribute: &Attribute, flags: i32) -> Result<i32, Errno> {
+pub fn open_attribute(attribute: &Attribute<'_>, flags: i32) -> Result<i32, Errno> {
     check_flags(flags)?;
     let access = chardev::Access::from_flags(flags as u32);
     if access.writes() && !attribute.is_writable() {

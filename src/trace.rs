@@ -4,7 +4,7 @@
 
 mod devices;
 
-use crate::paths::PathBuffer;
+use crate::paths::Room;
 use crate::settings;
 use crate::sys;
 use crate::world;
@@ -69,8 +69,9 @@ fn start() -> u8 {
             };
             if !settings::is_stderr(target) {
                 let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
-                let path = PathBuffer::of(&[target]);
+                let mut path = Room::new();
                 let opened = path
+                    .put(&[target])
                     .ok_or(libc::ENAMETOOLONG)
                     .and_then(|path| sys::openat(sys::AT_FDCWD, path.c_str(), flags, 0o666));
                 match opened {

@@ -7,7 +7,7 @@
 //! and when the program ends.
 
 use crate::descriptors::{Descriptor, MARK, Node, NodeKind};
-use crate::paths::{self, PathBuffer};
+use crate::paths::{self, PathBuffer, Room};
 use crate::sys::{self, Kernel};
 use crate::world::State;
 use chardev::{FileMode, OpenFile};
@@ -164,8 +164,9 @@ fn take_pieces(state: &mut State, node: Node, file: i32) -> Option<u64> {
 
 #[inline(never)]
 fn complain(node: Node, words: &[u8]) {
-    let name = paths::node_name(node).unwrap_or_else(PathBuffer::new);
-    sys::report(&[b"/dev/", name.bytes(), words]);
+    let mut name = Room::new();
+    let name = paths::device_name(node, &mut name);
+    sys::report(&[name.map_or(b"", |name| name.bytes()), words]);
 }
 
 fn program(state: &mut State, node: Node, position: u64, bytes: &[u8]) -> Option<()> {

@@ -8,7 +8,7 @@ use crate::cut_files;
 use crate::descriptors::{self, Descriptor, Node, NodeKind};
 use crate::guest_memory::Window;
 use crate::late::Late;
-use crate::paths::PathBuffer;
+use crate::paths::{PathBuffer, Room};
 use crate::place::{Place, find_board};
 use crate::process_lock::ProcessLock;
 use crate::settings::BOARD as VARIABLE;
@@ -104,15 +104,15 @@ impl State {
 
     #[inline(never)]
     fn open_board(&mut self, create: bool) {
-        let place = find_board();
+        let mut path = PathBuffer::new();
+        let place = find_board(&mut path);
         // Children find the same board, wherever they are started.
         let is_told = matches!(place, Some(Place::Named(_)));
         let opened = match place {
-            Some(Place::Named(path)) => Board::open(&Kernel, path),
-            Some(Place::Found(path)) => Board::open(&Kernel, path.c_str()),
+            Some(Place::Named(path) | Place::Found(path)) => Board::open(&Kernel, path),
             Some(Place::Default(path)) if create => {
-                let _ = Kernel.mkdir(path.c_str());
-                Board::open_default(&Kernel, path.c_str())
+                let _ = Kernel.mkdir(path);
+                Board::open_default(&Kernel, path)
             }
             _ => return,
         };
@@ -437,11 +437,9 @@ pub fn copy_out(address: usize, from: &[u8]) -> Result<(), Errno> {
 /// What rules there are: asked in every program, and nearly always a few bytes of a file tell it. The board does not stay open for
 /// that, and mistakes in it are told to who needs it.
 pub fn rules_summary() -> u32 {
-    let place = find_board();
-    let path = match &place {
-        Some(Place::Named(path)) => path,
-        Some(Place::Found(path)) => path.c_str(),
-        _ => return 0,
+    let mut path = PathBuffer::new();
+    let Some(Place::Named(path) | Place::Found(path)) = find_board(&mut path) else {
+        return 0;
     };
     Board::summary_of(&Kernel, path)
         .unwrap_or_else(|| with_state(|state| state.summary_of_opened(path)))
@@ -488,8 +486,8 @@ pub fn set_bitflip_threshold(index: u32, threshold: u32) -> Result<(), Errno> {
 }
 
 /// A file that exists, for stat to fill in times and the like.
-pub fn any_file() -> Option<PathBuffer> {
-    with_state(|state| PathBuffer::of(&[state.board(true)?.conf_path().as_bytes()]))
+pub fn any_file(path: &mut PathBuffer) -> Option<()> {
+    with_state(|state| path.set(&[state.board(true)?.conf_path().as_bytes()]))
 }
 
 impl State {
@@ -532,8 +530,8 @@ pub fn before_close(fd: i32) {
 /// Takes over what a stream has written below the hooks.
 pub fn take_over_unseen(node: Node) {
     with_state(|state| {
-        if let Some(path) = crate::nodes::node_path(state, node) {
-            crate::unseen::take_over(state, node, &path);
+        if let Some(path) = crate::nodes::node_path(state, node, &mut Room::new()) {
+            crate::unseen::take_over(state, node, path);
         }
     });
 }

@@ -5,7 +5,7 @@ use super::arena::{Arena, List, Strings, pointers, strings};
 use super::emulator::{self, Emulator};
 use super::lookup::{self, Root};
 use super::program::{Kind, Program};
-use crate::paths::{PATH_MAX, PathBuffer};
+use crate::paths::{PATH_MAX, PathBuffer, Room};
 use crate::ways_out::run::{RUN_VARIABLE, Run};
 use crate::{sys, world};
 use core::ffi::{CStr, c_char};
@@ -245,7 +245,8 @@ pub unsafe fn prepare(
         unsafe { (pointers(arguments).count(), pointers(environment).count()) };
     let lists = (argument_count + 3 * entry_count) * size_of::<usize>();
     let mut arena = Arena::new(ARENA_EXTRA + lists)?;
-    let root = Root::current();
+    let mut root = Root::none();
+    root.ask();
     let mut target = Target {
         host: PathBuffer::new(),
         prefix: [core::ptr::null(); PREFIX_MAX],
@@ -536,7 +537,8 @@ impl Environment<'_> {
             }
         }
         if !self.has(RUN_VARIABLE)
-            && let Some(text) = Run::current(self.emulator.first_value(RUN_VARIABLE)).text()
+            && let run = Run::current(self.emulator.first_value(RUN_VARIABLE))
+            && let Some(text) = run.text(&mut Room::new())
         {
             self.entries
                 .push(self.arena.string(&[RUN_VARIABLE, b"=", text.bytes()])?)?;

@@ -19,19 +19,18 @@ impl Root {
     }
 
     /// Asked of the emulator itself: `/` is the name it maps most plainly. Empty where nothing is mapped.
-    pub fn current() -> Root {
-        let nothing = Root::none();
+    pub fn ask(&mut self) {
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
         let Ok(fd) = sys::openat(sys::AT_FDCWD, c"/", flags, 0) else {
-            return nothing;
+            return;
         };
         let mut buffer = [0; PATH_MAX];
         let found = paths::descriptor_path(fd, &mut buffer).filter(|path| *path != b"/");
-        let root = found
-            .and_then(|path| PathBuffer::of(&[path]))
-            .map_or(nothing, Root);
+        // One that is too long is none.
+        if found.and_then(|path| self.0.set(&[path])).is_none() {
+            self.0.truncate(0);
+        }
         sys::close(fd);
-        root
     }
 
     pub fn bytes(&self) -> &[u8] {

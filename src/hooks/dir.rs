@@ -3,6 +3,7 @@
 
 use crate::calls::settle;
 use crate::merged::{self, Shape};
+use crate::paths::Room;
 use crate::{files, paths, shadow, sys};
 use libc::{DIR, c_char, c_int, c_void};
 use mtd_abi::errno::Errno;
@@ -15,7 +16,7 @@ fn bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
 hook! {
     fn opendir(path: *const c_char) -> *mut DIR {
         let Some(name) = bytes(path) else { return real!(opendir(path)) };
-        if let Some(real_path) = shadow::directory(sys::AT_FDCWD, name) {
+        if let Some(real_path) = shadow::directory(sys::AT_FDCWD, name, &mut Room::new()) {
             let directory = real!(opendir(real_path.c_str().as_ptr()));
             if !directory.is_null() {
                 merged::enter(directory as usize, merged::Merged::Sysfs);
@@ -199,8 +200,9 @@ unsafe extern "C" fn visit(
     // SAFETY: nftw passes a C string, and a place that lives during the call; the function was the guest's argument.
     unsafe {
         let real = core::ffi::CStr::from_ptr(path).to_bytes();
-        let name =
-            paths::PathBuffer::of(&shadow::guest_name(real)).unwrap_or_else(paths::PathBuffer::new);
+        let mut name = Room::new();
+        let name = name.empty();
+        let _ = name.set(&shadow::guest_name(real));
         // The walk itself goes on using its own place.
         let shorter = real.len() as c_int - name.bytes().len() as c_int;
         let mut own = match place.as_ref() {
@@ -220,7 +222,8 @@ unsafe extern "C" fn visit(
 family! {
     // A walk happens inside libc; over a directory of ours it is led through the tree that holds it.
     fn nftw_any(path: *const c_char, function: *mut c_void, depth: c_int, flags: c_int) -> c_int |next| {
-        let Some(real_path) = bytes(path).and_then(|path| shadow::directory(sys::AT_FDCWD, path)) else {
+        let mut room = Room::new();
+        let Some(real_path) = bytes(path).and_then(|path| shadow::directory(sys::AT_FDCWD, path, &mut room)) else {
             return next(path, function, depth, flags);
         };
         VISIT.store(function as usize, core::sync::atomic::Ordering::Relaxed);
@@ -235,7 +238,7 @@ type Compare = Option<unsafe extern "C" fn(*const *const c_void, *const *const c
 family! {
     fn scandir_any(path: *const c_char, list: *mut *mut *mut c_void, select: Select, compare: Compare) -> c_int |next, mark| {
         let ours = bytes(path).is_some_and(|name| {
-            shadow::directory(sys::AT_FDCWD, name).is_some() || merged::of_path(name).is_some()
+            shadow::directory(sys::AT_FDCWD, name, &mut Room::new()).is_some() || merged::of_path(name).is_some()
         });
         if !ours {
             return next(path, list, select, compare);

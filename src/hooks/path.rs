@@ -2,7 +2,7 @@
 
 use crate::calls::settle;
 use crate::descriptors::NodeKind;
-use crate::paths::PathBuffer;
+use crate::paths::{PathBuffer, Room};
 use crate::{files, shadow, sys};
 use libc::{c_char, c_int, c_void, mode_t, size_t, ssize_t};
 use mtd_abi::errno::Errno;
@@ -49,7 +49,8 @@ family! {
 hook! {
     fn faccessat(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
         access_ours(directory, path, mode).unwrap_or_else(|| {
-            let name = crate::root_names::map(path, true);
+            let mut room = Room::new();
+            let name = crate::root_names::map(path, true, &mut room);
             told(directory, path, mode, real!(faccessat(directory, name.or(path), mode, flags)))
         })
     }
@@ -148,18 +149,19 @@ fn realpath_any(
     let Some(name) = bytes(path) else {
         return real_call();
     };
-    let found = match files::realpath(name) {
+    let mut room = Room::new();
+    let found = match files::realpath(name, &mut room) {
         None => {
             let result = real_call();
             if !result.is_null() || sys::errno() != libc::ENOENT {
                 return result;
             }
-            files::realpath_through_links(name).unwrap_or(Err(Errno::ENOENT))
+            files::realpath_through_links(name, &mut room).unwrap_or(Err(Errno::ENOENT))
         }
         Some(found) => found,
     };
     match found {
-        Ok(resolved) => give_path(&resolved, buffer),
+        Ok(resolved) => give_path(resolved, buffer),
         Err(errno) => settle(Err(errno), core::ptr::null_mut()),
     }
 }
@@ -181,7 +183,8 @@ hook! {
 
 hook! {
     fn chdir(path: *const c_char) -> c_int {
-        match bytes(path).and_then(|path| shadow::directory(sys::AT_FDCWD, path)) {
+        let mut room = Room::new();
+        match bytes(path).and_then(|path| shadow::directory(sys::AT_FDCWD, path, &mut room)) {
             Some(real_path) => shadow::entered(real!(chdir(real_path.c_str().as_ptr()))),
             None => shadow::entered(real!(chdir(path))),
         }
@@ -194,13 +197,14 @@ hook! {
 }
 hook! {
     fn getcwd(buffer: *mut c_char, size: size_t) -> *mut c_char {
-        let Some(name) = shadow::current_directory() else {
+        let mut room = Room::new();
+        let Some(name) = shadow::current_directory(&mut room) else {
             return real!(getcwd(buffer, size));
         };
         if !buffer.is_null() && size <= name.bytes().len() {
             return settle(Err(Errno::ERANGE), core::ptr::null_mut());
         }
-        give_path(&name, buffer)
+        give_path(name, buffer)
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::calls::settle;
 use crate::descriptors::{self, NodeKind, is_plain};
 use crate::libc_kind;
+use crate::paths::Room;
 use crate::stand_in::{self, Found, StandIn};
 use crate::{files, root_names, sys};
 use libc::{c_char, c_int, c_uint, c_void};
@@ -100,7 +101,8 @@ fn stat_path(
 ) -> Option<c_int> {
     // SAFETY: the guest's own argument to libc.
     let path = unsafe { files::path_bytes(path) }?;
-    let found = match stand_in::of_path(directory, path, follow)? {
+    let mut room = Room::new();
+    let found = match stand_in::of_path(directory, path, follow, &mut room)? {
         Ok(found) => found,
         Err(errno) => return Some(settle(Err(errno), -1)),
     };
@@ -123,8 +125,8 @@ fn stat_through_links(
     shape: Shape,
     real_stat: &dyn Fn(*const c_char) -> c_int,
 ) -> Option<c_int> {
-    let found = found_through_links(directory, path, follow);
-    let found = found.as_ref()?;
+    let mut room = Room::new();
+    let found = found_through_links(directory, path, follow, &mut room)?;
     let result = real_stat(found.file.c_str().as_ptr());
     if result == 0
         && let Some(stand_in) = &found.appearance
@@ -136,13 +138,18 @@ fn stat_through_links(
 }
 
 /// What a link leads to, after the real call said ENOENT.
-fn found_through_links(directory: c_int, path: *const c_char, follow: bool) -> Option<Found> {
+fn found_through_links<'a>(
+    directory: c_int,
+    path: *const c_char,
+    follow: bool,
+    room: &'a mut Room,
+) -> Option<Found<'a>> {
     if sys::errno() != libc::ENOENT {
         return None;
     }
     // SAFETY: the guest's own argument to libc.
     let path = unsafe { files::path_bytes(path) }?;
-    let found = stand_in::of_link(directory, path, follow);
+    let found = stand_in::of_link(directory, path, follow, room);
     if found.is_none() {
         crate::trace::missing(directory, path, "stat", libc::ENOENT);
     }
@@ -231,7 +238,8 @@ fn stat_any(
         if let Some(result) = stat_path(directory, path, follow, buffer, shape, &stand_in) {
             return result;
         }
-        result = real_stat(directory, root_names::map(path, follow).or(path));
+        let mut room = Room::new();
+        result = real_stat(directory, root_names::map(path, follow, &mut room).or(path));
         if result == 0 {
             return result;
         }
@@ -393,7 +401,8 @@ fn statx_ours(
         let follow = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
         // SAFETY: the guest's own argument to libc.
         let bytes = unsafe { files::path_bytes(path) }?;
-        match stand_in::of_path(directory, bytes, follow)? {
+        let mut room = Room::new();
+        match stand_in::of_path(directory, bytes, follow, &mut room)? {
             Ok(found) => (
                 ask(sys::AT_FDCWD, found.file.c_str().as_ptr()),
                 found.appearance,
@@ -418,8 +427,8 @@ fn statx_through_links(
     buffer: *mut c_void,
     real_statx: &dyn Fn(*const c_char) -> c_int,
 ) -> Option<c_int> {
-    let found = found_through_links(directory, path, follow);
-    let found = found.as_ref()?;
+    let mut room = Room::new();
+    let found = found_through_links(directory, path, follow, &mut room)?;
     let result = real_statx(found.file.c_str().as_ptr());
     if result == 0
         && let Some(stand_in) = &found.appearance
@@ -439,7 +448,8 @@ hook! {
         } else if let Some(result) = statx_ours(directory, path, flags, buffer, &real_statx) {
             return result;
         } else {
-            real_statx(directory, root_names::map(path, follow).or(path))
+            let mut room = Room::new();
+            real_statx(directory, root_names::map(path, follow, &mut room).or(path))
         };
         if result == 0 {
             return result;
@@ -503,7 +513,8 @@ pub fn emulate_fstat64(fd: c_int, buffer: usize) -> Option<c_int> {
 fn statfs_any(path: *const c_char, ask: &dyn Fn(*const c_char) -> c_int) -> c_int {
     // SAFETY: the guest's own argument to libc.
     let bytes = unsafe { files::path_bytes(path) };
-    match bytes.and_then(|bytes| stand_in::of_path(sys::AT_FDCWD, bytes, true)) {
+    let mut room = Room::new();
+    match bytes.and_then(|bytes| stand_in::of_path(sys::AT_FDCWD, bytes, true, &mut room)) {
         Some(Ok(found)) => ask(found.file.c_str().as_ptr()),
         Some(Err(errno)) => settle(Err::<c_int, Errno>(errno), -1),
         None => ask(path),

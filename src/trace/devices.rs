@@ -4,7 +4,7 @@
 use super::{JSON, STATE, begin, end, is_off, json_string};
 use crate::answers::Event;
 use crate::descriptors::Node;
-use crate::paths::{self, PATH_MAX, PathBuffer};
+use crate::paths::{self, PATH_MAX, Room};
 use crate::sys;
 use answers::Taken;
 use chardev::text::Text;
@@ -112,9 +112,7 @@ pub fn refused_by_flash(node: Node, command: u32) {
     if is_off() || mtd_abi::ioctl::name(command).is_some() {
         return;
     }
-    if let Some(name) = paths::node_name(node)
-        && let Some(path) = PathBuffer::of(&[b"/dev/", name.bytes()])
-    {
+    if let Some(path) = paths::device_name(node, &mut Room::new()) {
         refused(path.bytes(), command, Errno::ENOTTY);
     }
 }
@@ -146,8 +144,9 @@ pub fn missing(directory: i32, path: &[u8], call: &str, errno: i32) {
     if is_off() || !matches!(errno, libc::ENOENT | libc::ENXIO | libc::ENODEV) {
         return;
     }
-    if let Some(path) =
-        paths::absolute(directory, path).filter(|path| answers::may_be_a_device(path.bytes()))
+    let mut room = Room::new();
+    if let Some(path) = paths::absolute(directory, path, &mut room)
+        && answers::may_be_a_device(path.bytes())
     {
         let mut buffer = [0; 512];
         let mut line = Text::new(&mut buffer);

@@ -4,7 +4,7 @@
 //! number that has been used again is not mistaken.
 
 use crate::children::{self, exit_group};
-use crate::paths::{self, PATH_MAX, PathBuffer};
+use crate::paths::{self, PATH_MAX, PathBuffer, Room};
 use crate::{runtime, sys};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use image::os::Os;
@@ -89,9 +89,10 @@ fn process(pid: u32) -> Option<Process> {
     let mut digits = [0; 10];
     let digits = paths::decimal(pid, &mut digits);
     // Below task/ the emulator shows a process itself as the others see it.
-    let path = PathBuffer::of(&[b"/proc/", digits, b"/task/", digits, b"/stat"])?;
+    let mut path = Room::new();
+    let path = path.put(&[b"/proc/", digits, b"/task/", digits, b"/stat"])?;
     let mut buffer = [0; PATH_MAX];
-    let text = read(&path, &mut buffer);
+    let text = read(path, &mut buffer);
     let end_of_name = text.iter().rposition(|&byte| byte == b')')?;
     let mut fields = text.get(end_of_name + 2..)?.split(|&byte| byte == b' ');
     let state = *fields.next()?.first()?;
@@ -156,12 +157,12 @@ impl Run {
     }
 
     /// "PID.START"
-    pub fn text(&self) -> Option<PathBuffer> {
+    pub fn text<'a>(&self, room: &'a mut Room) -> Option<&'a mut PathBuffer> {
         use core::fmt::Write;
         let mut buffer = [0; 40];
         let mut text = chardev::text::Text::new(&mut buffer);
         write!(text, "{}.{}", self.first, self.start).ok()?;
-        PathBuffer::of(&[text.bytes()])
+        room.put(&[text.bytes()])
     }
 
     /// Ends every process of the run; the first, and this one, with the status of a reboot.
@@ -222,14 +223,14 @@ impl Run {
 
     fn is_named_by(&self, pid: u32) -> bool {
         let mut digits = [0; 10];
-        let path = PathBuffer::of(&[b"/proc/", paths::decimal(pid, &mut digits), b"/environ"]);
-        let (Some(path), Some(text)) = (path, self.text()) else {
-            return false;
-        };
-        let Some(entry) = PathBuffer::of(&[RUN_VARIABLE, b"=", text.bytes()]) else {
-            return false;
-        };
-        children::file_has_entry(path.c_str(), entry.bytes())
+        let (mut path, mut text, mut entry) = (Room::new(), Room::new(), Room::new());
+        if let Some(path) = path.put(&[b"/proc/", paths::decimal(pid, &mut digits), b"/environ"])
+            && let Some(text) = self.text(&mut text)
+            && let Some(entry) = entry.put(&[RUN_VARIABLE, b"=", text.bytes()])
+        {
+            return children::file_has_entry(path.c_str(), entry.bytes());
+        }
+        false
     }
 }
 
