@@ -49,7 +49,7 @@ pub struct Descriptor {
 pub const TABLE_SIZE: usize = 4096;
 pub static TABLE: [AtomicU32; TABLE_SIZE] = [const { AtomicU32::new(UNKNOWN) }; TABLE_SIZE];
 
-const UNKNOWN: u32 = 0;
+pub const UNKNOWN: u32 = 0;
 pub const FOREIGN: u32 = 1;
 /// A memory file with a text of /proc or /sys: like any file, but stat must not show what it is.
 pub const TEXT: u32 = 2;

@@ -15,11 +15,11 @@ use core::sync::atomic::{AtomicI32, AtomicU8, Ordering::Relaxed};
 pub use devices::{answered, foreign_ioctl, missing, refused, refused_by_flash};
 use mtd_abi::errno::Errno;
 
-static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
+pub static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 static FILE: AtomicI32 = AtomicI32::new(2);
 
 const UNKNOWN: u8 = 0;
-const OFF: u8 = 1;
+pub const OFF: u8 = 1;
 const TEXT: u8 = 2;
 const JSON: u8 = 3;
 

@@ -7,7 +7,16 @@ use libc::{c_int, c_uint, c_void, off64_t, size_t, ssize_t};
 use mtd_abi::errno::Errno;
 
 family! {
-    quick (descriptors::forget_foreign(fd))
+    // A number that is foreign is forgotten.
+    quick where they lie and [
+        "ldr r1, 7f",
+        "6: add r1, pc",
+        "mov r2, {unknown}";
+        "itt hi",
+        "strhi r2, [r1, r0, lsl #2]";
+        "7: .word {table} - 6b - 4";
+        unknown = const descriptors::UNKNOWN,
+    ]
     fn close_any(fd: c_int) -> c_int |next| {
         if is_private(fd) {
             return settle(Err(Errno::EBADF), -1);

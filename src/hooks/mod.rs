@@ -57,18 +57,26 @@ macro_rules! family {
         $(family! { @name $name, 0 $(+ $value)?, $test, fn $family $arguments -> $result })*
         $($(family! { @name $rare, 0 $(+ $rare_value)?, (false), fn $family $arguments -> $result })*)?
     };
-    // The same for arguments that reach to the stack, by the first of them, a descriptor: they stay where they are.
+    // The same for arguments that reach to the stack, by the first of them, a descriptor: they stay where they are. After "and":
+    // instructions that make ip more than `TEXT` where something else is against it, what is done before the jump where nothing is, words
+    // that they load, and what they name.
+    (quick where they lie fn $($rest:tt)*) => {
+        family! { quick where they lie and [; "it hi"; ;] fn $($rest)* }
+    };
     (
-        quick where they lie
+        quick where they lie and $more:tt
         fn $family:ident $arguments:tt -> $result:ty
         |$next:ident $(, $mark:ident)?| $body:block
         $($name:ident $(($value:expr))?),* $(; $($rare:ident $(($rare_value:expr))?),*)?
     ) => {
         family! { @body fn $family $arguments -> $result, $next, $($mark)?, $body }
-        $(family! { @stub $name, 0 $(+ $value)?, fn $family $arguments -> $result })*
+        $(family! { @stub $name, 0 $(+ $value)?, $more, fn $family $arguments -> $result })*
         $($(family! { @name $rare, 0 $(+ $rare_value)?, (false), fn $family $arguments -> $result })*)?
     };
-    (@stub $name:ident, $mark:expr, fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty) => {
+    (
+        @stub $name:ident, $mark:expr, [$($more:literal),* ; $($hit:literal),* ; $($pool:literal),* ; $($operand:tt)*],
+        fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty
+    ) => {
         pub mod $name {
             #[allow(unused_imports)]
             use super::*;
@@ -77,7 +85,8 @@ macro_rules! family {
             extern "C" fn slowly($($argument: $kind),*) -> $result {
                 $family($($argument,)* NEXT.next())
             }
-            /// `descriptors::is_foreign` in the one register that is free.
+            /// `descriptors::is_foreign` in the one register that is free, and the next definition if it is known, in one basic
+            /// block: "higher" is after a carry (minus 1 or 2, which are foreign, and 2) and no zero.
             #[unsafe(naked)]
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name() {
@@ -87,25 +96,29 @@ macro_rules! family {
                     "cmp r0, {size}",
                     "it cc",
                     "ldrcc ip, [ip, r0, lsl #2]",
-                    "sub ip, {foreign}",
-                    "cmp ip, {foreign_and_text}",
-                    "bcs {slowly}",
+                    $($more,)*
+                    "rsb ip, ip, #0",
+                    "cmn ip, {foreign_and_text}",
                     "ldr ip, 5f",
                     "4: add ip, pc",
                     "ldr ip, [ip]",
-                    "cmp ip, #0",
-                    "it ne",
-                    "bxne ip",
+                    "tst ip, ip",
+                    $($hit,)*
+                    "bxhi ip",
                     "b {slowly}",
                     ".balign 4",
                     "3: .word {table} - 2b - 4",
                     "5: .word {next} - 4b - 4",
+                    $($pool,)*
                     table = sym crate::descriptors::TABLE,
                     size = const crate::descriptors::TABLE_SIZE,
-                    foreign = const crate::descriptors::FOREIGN,
-                    foreign_and_text = const crate::descriptors::TEXT,
+                    foreign_and_text = const {
+                        assert!(crate::descriptors::FOREIGN == 1);
+                        crate::descriptors::TEXT
+                    },
                     next = sym NEXT,
                     slowly = sym slowly,
+                    $($operand)*
                 )
             }
         }
