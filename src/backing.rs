@@ -154,7 +154,9 @@ fn trouble(files: &ChipFiles, area: Area) -> Option<i32> {
     if fd < 0 {
         return None;
     }
-    let bytes = sys::fstat64(fd).ok()?;
+    // As `sys::fstat64`, without a copy.
+    let mut bytes: sys::Stat64 = [0; 104];
+    sys::checked(sys::call!(libc::SYS_fstat64, fd, bytes.as_mut_ptr())).ok()?;
     match (sys::stat_links(&bytes), sys::stat_size(&bytes)) {
         (0, _) => Some(libc::ESTALE),
         (_, now) if now < size => Some(libc::ENODATA),

@@ -48,7 +48,7 @@ family! {
         if crate::world::quick::transfer(fd, direction(mark), buffer, count) {
             return count as ssize_t;
         }
-        if let Some(result) = transfer(fd, mark, buffer, count, None) {
+        if !is_foreign(fd) && let Some(result) = transfer(fd, mark, buffer, count, None) {
             return result;
         }
         next(fd, buffer, count)

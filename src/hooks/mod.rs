@@ -126,8 +126,11 @@ macro_rules! family {
     (@body fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty, $next:ident, $($mark:ident)?, $body:block) => {
         #[inline(never)]
         fn $family($($argument: $kind,)* symbol: crate::runtime::Next) -> $result {
-            // SAFETY: the next definition of these symbols has this signature; the arguments are the caller's own.
-            let $next: extern "C" fn($($kind),*) -> $result = unsafe { symbol.function() };
+            let $next = |$($argument: $kind),*| {
+                // SAFETY: the next definition of these symbols has this signature; the arguments are the caller's own.
+                let next: extern "C" fn($($kind),*) -> $result = unsafe { symbol.function() };
+                next($($argument),*)
+            };
             $(let $mark = symbol.mark();)?
             $body
         }
