@@ -9,7 +9,7 @@ use crate::late::AtomicFd;
 use crate::process_lock::ProcessLock;
 use crate::sys;
 use chardev::{FileMode, OpenFile};
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 
 /// What an emulated descriptor leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,7 +157,7 @@ pub fn lookup_advancing(fd: i32, length: u64) -> Option<Descriptor> {
             }
             if let Some(own) = own_of(word) {
                 return Some(Descriptor {
-                    offset: own.offset.load(Relaxed),
+                    offset: own.offset(),
                     ..descriptor
                 });
             }
@@ -197,17 +197,13 @@ pub fn is_inherited(fd: i32) -> bool {
     let mut offset = [0u32; 2];
     let to = offset.as_mut_ptr();
     let answer = sys::call!(libc::SYS__llseek, fd, 0, 0, to, libc::SEEK_CUR);
-    let word = if answer == -libc::EBADF as isize {
-        UNKNOWN
-    } else {
-        FOREIGN
-    };
+    let is_closed = answer == -libc::EBADF as isize;
     let differs = offset[1] & (MARK_MASK >> 32) as u32 ^ (MARK >> 32) as u32;
     if answer as u32 | differs == 0 {
         return true;
     }
     if let Some(slot) = slot(fd) {
-        slot.store(word, Relaxed);
+        slot.store(if is_closed { UNKNOWN } else { FOREIGN }, Relaxed);
     }
     false
 }
@@ -321,15 +317,11 @@ pub fn copy(from: i32, to: i32) {
 pub struct OwnPosition {
     /// Numbers that lead to it.
     users: AtomicU32,
-    offset: AtomicU64,
+    /// Its halves. Who writes has the process lock; 64 bits at once cost ARM a loop.
+    offset: [AtomicU32; 2],
 }
 const OWN_MAX: usize = 64;
-static OWN: [OwnPosition; OWN_MAX] = [const {
-    OwnPosition {
-        users: AtomicU32::new(0),
-        offset: AtomicU64::new(0),
-    }
-}; OWN_MAX];
+static OWN: [OwnPosition; OWN_MAX] = [const { OwnPosition::free() }; OWN_MAX];
 const IS_OWN: u32 = 1 << 27;
 const OWN_SHIFT: u32 = 16;
 
@@ -412,10 +404,7 @@ impl Position {
     /// At the end of a transfer; one in the node file is there already.
     #[inline(always)]
     pub fn move_to(&self, position: u64) {
-        static NOBODYS: OwnPosition = OwnPosition {
-            users: AtomicU32::new(0),
-            offset: AtomicU64::new(0),
-        };
+        static NOBODYS: OwnPosition = OwnPosition::free();
         self.own.unwrap_or(&NOBODYS).move_to(position);
     }
 
@@ -423,24 +412,43 @@ impl Position {
     #[cold]
     #[inline(never)]
     pub fn take_back(&self, length: u32) {
-        if self.own.is_some() {
-            return;
+        if self.own.is_none() {
+            let _ = sys::lseek(self.fd, -i64::from(length), libc::SEEK_CUR);
         }
-        let _ = sys::lseek(self.fd, -i64::from(length), libc::SEEK_CUR);
     }
 }
 
 impl OwnPosition {
+    const fn free() -> OwnPosition {
+        OwnPosition {
+            users: AtomicU32::new(0),
+            offset: [const { AtomicU32::new(0) }; 2],
+        }
+    }
+
+    #[inline(always)]
+    fn offset(&self) -> u64 {
+        let [low, high] = &self.offset;
+        u64::from(high.load(Relaxed)) << u32::BITS | u64::from(low.load(Relaxed))
+    }
+
+    #[inline(always)]
+    fn set(&self, offset: u64) {
+        let [low, high] = &self.offset;
+        low.store(offset as u32, Relaxed);
+        high.store((offset >> u32::BITS) as u32, Relaxed);
+    }
+
     /// None in another mode than NORMAL.
     #[inline(always)]
     pub fn normal(&self) -> Option<u64> {
-        let offset = self.offset.load(Relaxed);
+        let offset = self.offset();
         (offset >> MODE_SHIFT == MARK >> MODE_SHIFT).then_some(offset & POSITION_MASK)
     }
 
     #[inline(always)]
     pub fn move_to(&self, position: u64) {
-        self.offset.store(MARK | position, Relaxed);
+        self.set(MARK | position);
     }
 }
 
@@ -476,7 +484,7 @@ fn take_own(fd: i32, descriptor: &Descriptor) -> u32 {
     let free = |own: &OwnPosition| own.users.compare_exchange(0, 1, Relaxed, Relaxed).is_ok();
     match OWN.iter().enumerate().find(|(_, own)| free(own)) {
         Some((index, own)) => {
-            own.offset.store(MARK, Relaxed);
+            own.set(MARK);
             note_own(fd);
             IS_OWN | (index as u32) << OWN_SHIFT
         }
@@ -500,7 +508,7 @@ fn share_all() {
     for (fd, slot) in TABLE.iter().enumerate().take(end as usize) {
         let word = slot.load(Relaxed);
         if let Some(own) = own_of(word) {
-            let _ = sys::lseek(fd as i32, own.offset.load(Relaxed) as i64, libc::SEEK_SET);
+            let _ = sys::lseek(fd as i32, own.offset() as i64, libc::SEEK_SET);
             let shared = word & !(IS_OWN | ((OWN_MAX as u32 - 1) << OWN_SHIFT));
             if slot
                 .compare_exchange(word, shared, Relaxed, Relaxed)
@@ -537,7 +545,7 @@ pub fn settle(fd: i32, descriptor: Descriptor, file: &OpenFile) {
 pub fn store(fd: i32, file: &OpenFile) {
     let offset = offset_of(file);
     match slot(fd).and_then(|slot| own_of(slot.load(Relaxed))) {
-        Some(own) => own.offset.store(offset, Relaxed),
+        Some(own) => own.set(offset),
         // Cannot fail: the same offset range was accepted when the node was opened.
         None => {
             let _ = sys::lseek(fd, offset as i64, libc::SEEK_SET);

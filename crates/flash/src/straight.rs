@@ -99,8 +99,9 @@ impl Straight {
             return !is_cached(words) && at.saturating_add(length.into()) <= self.end;
         }
         let (block, from) = self.block_of(at);
-        let is_inside = from.saturating_add(length) <= self.sound_end;
-        is_inside && at < self.end && known.is_sound(words, block)
+        let is_outside = u32::from(from.saturating_add(length) > self.sound_end)
+            | (u32::from(at >= self.end) << 1);
+        is_outside == 0 && known.is_sound(words, block)
     }
 
     /// Whether programming a range of the chip is nothing but a write of its bytes, which are not ANDed to others and have no

@@ -122,9 +122,9 @@ impl Known {
         let raw = place.load(Ordering::Relaxed);
         let (known_index, known_raw) = self.clean_from.get();
         // Told at once of the block that was claimed last.
-        let differs = epoch.load(Ordering::Relaxed) ^ self.epoch.get()
-            | (index ^ known_index) as u32
-            | raw ^ known_raw;
+        let differs = epoch.load(Ordering::Relaxed).wrapping_sub(self.epoch.get())
+            | index.wrapping_sub(known_index) as u32
+            | raw.wrapping_sub(known_raw);
         if from < word::value(raw) || differs != 0 && !self.is_clean_word(words, index) {
             return false;
         }
@@ -161,14 +161,11 @@ impl Known {
             return false;
         };
         let (known_index, known_raw) = self.sound.get();
-        let differs = epoch.load(Ordering::Relaxed) ^ self.epoch.get()
-            | (index ^ known_index) as u32
-            | place.load(Ordering::Relaxed) ^ known_raw;
-        if differs == 0 {
-            word::value(known_raw) == SOUND_NOW
-        } else {
-            self.is_sound_anew(words, index)
-        }
+        let differs = epoch.load(Ordering::Relaxed).wrapping_sub(self.epoch.get())
+            | index.wrapping_sub(known_index) as u32
+            | place.load(Ordering::Relaxed).wrapping_sub(known_raw)
+            | word::value(known_raw).wrapping_sub(SOUND_NOW);
+        differs == 0 || self.is_sound_anew(words, index)
     }
 
     #[inline(never)]

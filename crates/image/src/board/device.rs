@@ -30,7 +30,7 @@ const CORRECTED: usize = 12;
 const FAILED: usize = 13;
 const BAD_BLOCKS: usize = 14;
 const BBT_BLOCKS: usize = 15;
-const THRESHOLD: usize = 16;
+pub const THRESHOLD: usize = 16;
 const COUNTED: usize = 17;
 const BLOCK_SETTINGS: usize = 18;
 const KEPT_START: usize = 19;
@@ -194,11 +194,6 @@ impl<'a> DeviceTable<'a> {
             is_partition: get(words, IS_PARTITION) != 0,
             generation: get(words, GENERATION),
         })
-    }
-
-    #[inline(always)]
-    pub fn bitflip_threshold(&self, index: usize) -> Option<&'a AtomicU32> {
-        self.words.get(index * DEVICE_WORDS + THRESHOLD)
     }
 
     pub fn stats(&self, index: usize) -> Option<DeviceStats<'a>> {

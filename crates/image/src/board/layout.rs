@@ -18,7 +18,7 @@ use answers::Rules;
 use flash::Geometry;
 
 use super::chip::{self, CHIP_WORDS, CHIPS_MAX, ChipConfig, FILE_NAME_BYTES};
-use super::device::{DEVICE_WORDS, DEVICES_MAX, DeviceTable};
+use super::device::{DEVICE_WORDS, DEVICES_MAX, DeviceTable, THRESHOLD};
 use super::hardware::{HARDWARE, Place};
 use super::version::VERSION;
 use super::words::{get, get_text, put, put_text};
@@ -117,6 +117,13 @@ impl<'a> BoardWords<'a> {
         DeviceTable {
             words: self.words.get(DEVICES_AT..HARDWARE_AT).unwrap_or(&[]),
         }
+    }
+
+    /// mtdN's, found by one test.
+    #[inline(always)]
+    pub fn bitflip_threshold(&self, index: usize) -> Option<&'a AtomicU32> {
+        let device = DEVICES_AT + index % DEVICES_MAX * DEVICE_WORDS;
+        self.words.get(device + THRESHOLD)
     }
 
     pub fn rules(&self) -> Rules<'a> {

@@ -202,7 +202,7 @@ impl Board {
     /// One of them alone.
     #[inline(always)]
     pub fn bitflip_threshold(&self, index: u32) -> Option<&AtomicU32> {
-        self.words().devices().bitflip_threshold(index as usize)
+        self.words().bitflip_threshold(index as usize)
     }
 
     /// What of a chip waits in the write-back cache of mtdblockN. Under the chip's lock.
