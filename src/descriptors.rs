@@ -55,7 +55,7 @@ pub const FOREIGN: u32 = 1;
 pub const TEXT: u32 = 2;
 /// One of the shim's own numbers: foreign as well, but a guest must not close it.
 const PRIVATE_NUMBER: u32 = 3;
-const OURS: u32 = 1 << 31;
+pub const OURS: u32 = 1 << 31;
 const READABLE: u32 = 1 << 30;
 const WRITABLE: u32 = 1 << 29;
 const PATH_ONLY: u32 = 1 << 28;

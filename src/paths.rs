@@ -63,7 +63,7 @@ const fn word(letters: &[u8]) -> u64 {
 }
 
 /// Why the quickest test says nothing.
-static UNCERTAIN: AtomicU8 = AtomicU8::new(RULES | NOT_ASKED);
+pub static UNCERTAIN: AtomicU8 = AtomicU8::new(RULES | NOT_ASKED);
 /// The host has flash of its own: then a link that leads to a name of ours would open that, and is followed by us first.
 const HOST_FLASH: u8 = 1;
 /// Rules name files anywhere, or nobody has asked yet whether they do.
@@ -130,13 +130,17 @@ fn can_be_told(path: *const c_char) -> bool {
         && are_certain()
 }
 
+const fn sum(directory: &[u8; 2]) -> u32 {
+    1 << ((directory[0] as u32 + directory[1] as u32) % u32::BITS)
+}
+/// Of the first two letters of /dev, /proc and /sys.
+pub const OURS: u32 = sum(b"de") | sum(b"pr") | sum(b"sy");
+/// Set in the second letter of an absolute name that is not "//", "/." or "/" itself.
+pub const LETTER: u32 = 0x40 << 8;
+
 /// Whether the first letters of an absolute name are not those of /dev, /proc and /sys, nor others with their sum.
 #[inline(always)]
 fn begins_elsewhere(front: u32) -> bool {
-    const fn sum(directory: &[u8; 2]) -> u32 {
-        1 << ((directory[0] as u32 + directory[1] as u32) % u32::BITS)
-    }
-    const OURS: u32 = sum(b"de") | sum(b"pr") | sum(b"sy");
     OURS.rotate_right((front >> 8).wrapping_add(front >> 16)) & 1 == 0
 }
 
@@ -153,16 +157,6 @@ pub struct Front(pub u32);
 /// The guest does not change what it passed to libc as a C string.
 #[inline(never)]
 pub unsafe fn is_elsewhere(path: *const c_char, directory: i32, maps_root: bool) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { is_elsewhere_at_once(path, directory, maps_root) }
-}
-
-/// The same where it is worth the room.
-///
-/// # Safety
-/// As for `is_elsewhere`.
-#[inline(always)]
-pub unsafe fn is_elsewhere_at_once(path: *const c_char, directory: i32, maps_root: bool) -> bool {
     let (address, rest) = (path as usize, (path as usize).wrapping_add(readable::SHORT));
     let uncertain = u32::from(UNCERTAIN.load(Relaxed));
     if uncertain | readable::unknown(address) | readable::unknown(rest) != 0 && !can_be_told(path) {
@@ -171,8 +165,6 @@ pub unsafe fn is_elsewhere_at_once(path: *const c_char, directory: i32, maps_roo
     // SAFETY: so many bytes can be read behind any name that comes here; those behind its end change nothing.
     let front = unsafe { path.cast::<u32>().read_unaligned() };
     let is_away = if front as u8 == b'/' {
-        // Not "//", "/." and "/" itself.
-        const LETTER: u32 = 0x40 << 8;
         (front & LETTER != 0)
             & begins_elsewhere(front)
             & (maps_root | crate::root_names::is_outside(Front(front)))
@@ -185,6 +177,9 @@ pub unsafe fn is_elsewhere_at_once(path: *const c_char, directory: i32, maps_roo
     // SAFETY: the name is there, and `SHORT` bytes can be read whatever its length.
     is_away && unsafe { never_climbs(path) }
 }
+
+/// Thirty bytes each.
+pub const ROUNDS: u32 = 8;
 
 /// No ".." anywhere in a name of less than 240 bytes. Thirty bytes at a time, because each jump costs the emulator more than ten
 /// instructions.
@@ -228,7 +223,7 @@ unsafe fn never_climbs(path: *const c_char) -> bool {
             "orr {low}, {high}",
             at = inout(reg) path => _,
             step = in(reg) STEP,
-            rounds = inout(reg) 8u32 => _,
+            rounds = inout(reg) ROUNDS => _,
             low = out(reg) dots,
             high = out(reg) _,
             options(readonly, nostack),

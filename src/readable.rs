@@ -11,7 +11,7 @@ const PAGE_SHIFT: u32 = 12;
 const PAGE: usize = 1 << PAGE_SHIFT;
 const SLOTS: usize = 64;
 /// By the last bits of a page's number: its complement, so that zero is no page.
-static PAGES: [AtomicU32; SLOTS] = [const { AtomicU32::new(0) }; SLOTS];
+pub static PAGES: [AtomicU32; SLOTS] = [const { AtomicU32::new(0) }; SLOTS];
 
 /// Of the page asked about last that could not be read, likewise.
 static UNREADABLE: AtomicU32 = AtomicU32::new(0);

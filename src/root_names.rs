@@ -44,11 +44,11 @@ fn root() -> Option<&'static Root> {
 // Most names that a program asks for below /tmp or /var/run are not in the root at all, and one look at two letters tells. The
 // emulator itself looks once for each name and remembers the answer, so a root that changes meanwhile is no different.
 
-const SLOTS: usize = 64;
+pub const SLOTS: usize = 64;
 /// By the first two letters of a directory's name: how many there are in the root's top.
-static DIRECTORIES: [AtomicU8; SLOTS] = [const { AtomicU8::new(UNREAD) }; SLOTS];
+pub static DIRECTORIES: [AtomicU8; SLOTS] = [const { AtomicU8::new(UNREAD) }; SLOTS];
 const UNREAD: u8 = 0;
-const NOTHING: u8 = 1;
+pub const NOTHING: u8 = 1;
 /// One, and perhaps it is empty.
 const ONE: u8 = 2;
 const SOME: u8 = 3;

@@ -384,8 +384,12 @@ pub struct HookedSymbol<const N: usize> {
     end: u8,
 }
 
+/// Where the mark lies in it.
+pub const MARK_AT: usize = core::mem::offset_of!(HookedSymbol<0>, mark);
+
 /// A `HookedSymbol` of whatever length.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct Next(*const HookedSymbol<0>);
 
 impl<const N: usize> HookedSymbol<N> {

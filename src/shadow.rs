@@ -14,12 +14,12 @@ use mtd_abi::errno::Errno;
 
 /// Whether the current directory lies in the tree, or in /dev where rules name devices. A fork inherits it with the directory; a program that was started
 /// in it has to find out.
-static INSIDE: AtomicU8 = AtomicU8::new(UNKNOWN);
+pub static INSIDE: AtomicU8 = AtomicU8::new(UNKNOWN);
 const UNKNOWN: u8 = 0;
 const OUTSIDE: u8 = 1;
 const IN_TREE: u8 = 2;
 /// Not even above or below a directory where something of ours could be.
-const AWAY: u8 = 3;
+pub const AWAY: u8 = 3;
 const TREE: &[u8] = b"/.mtdshim/sysfs-";
 
 /// An attribute of one device: `/sys/class/mtd/mtd0/size` and its other names.

@@ -32,13 +32,7 @@ fn is_off() -> bool {
     }
 }
 
-/// The same without finding out.
-#[inline(always)]
-pub fn is_known_off() -> bool {
-    unless_off() == 0
-}
-
-/// As a number, 0 if it is known to be off.
+/// The same without finding out, as a number: 0 if it is known to be off.
 #[inline(always)]
 pub fn unless_off() -> u32 {
     u32::from(STATE.load(Relaxed) ^ OFF)

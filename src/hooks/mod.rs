@@ -149,6 +149,9 @@ macro_rules! family {
     };
 }
 
+#[macro_use]
+mod names;
+
 mod aio;
 mod dir;
 mod exec;

@@ -1,6 +1,8 @@
 //! open, creat and openat in every spelling.
 
 use crate::calls::settle;
+use crate::hooks::names::OPENS;
+use crate::runtime::Next;
 use crate::{descriptors, files, sys};
 use libc::{c_char, c_int, mode_t};
 
@@ -19,7 +21,12 @@ fn open_with(
     {
         return result;
     }
-    let fd = real_open();
+    opened(directory, path, flags, real_open())
+}
+
+/// A descriptor, or a link that leads to ours after all.
+#[inline(never)]
+fn opened(directory: c_int, path: *const c_char, flags: c_int, fd: c_int) -> c_int {
     if fd < 0 {
         return failed(directory, path, flags);
     }
@@ -59,11 +66,20 @@ fn failed(directory: c_int, path: *const c_char, flags: c_int) -> c_int {
     -1
 }
 
-family! {
-    fn open_any(path: *const c_char, flags: c_int, mode: mode_t) -> c_int |next| {
-        open_with(sys::AT_FDCWD, path, flags, || next(path, flags, mode))
-    }
-    open, open64, __open, __open64, __libc_open, __libc_open64
+/// Whatever `names::by_name` does not answer.
+pub extern "C" fn slowly(path: *const c_char, flags: c_int, mode: mode_t, symbol: Next) -> c_int {
+    // SAFETY: the next definition of these symbols has this signature.
+    let next: extern "C" fn(*const c_char, c_int, mode_t) -> c_int = unsafe { symbol.function() };
+    open_with(sys::AT_FDCWD, path, flags, || next(path, flags, mode))
+}
+
+/// What libc said of a name that is not ours.
+pub extern "C" fn said(path: *const c_char, flags: c_int, _mode: mode_t, fd: c_int) -> c_int {
+    opened(sys::AT_FDCWD, path, flags, fd)
+}
+
+named! {
+    open(OPENS), open64(OPENS), __open(OPENS), __open64(OPENS), __libc_open(OPENS), __libc_open64(OPENS)
 }
 
 family! {

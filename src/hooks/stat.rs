@@ -8,6 +8,7 @@ use crate::calls::settle;
 use crate::descriptors::{self, NodeKind, is_plain};
 use crate::libc_kind;
 use crate::paths::Room;
+use crate::runtime::Next;
 use crate::stand_in::{self, Found, StandIn};
 use crate::{files, root_names, sys};
 use libc::{c_char, c_int, c_uint, c_void};
@@ -209,7 +210,7 @@ fn ask_first(directory: c_int, path: *const c_char, real_stat: impl FnOnce() -> 
     }
 }
 /// No answer of libc.
-const NOT_ASKED: c_int = 1;
+pub const NOT_ASKED: c_int = 1;
 
 #[inline(always)]
 fn is_elsewhere(directory: c_int, path: *const c_char) -> bool {
@@ -247,16 +248,30 @@ fn stat_any(
     stat_through_links(directory, path, follow, buffer, shape, &stand_in).unwrap_or(result)
 }
 
-family! {
-    fn stat_name(path: *const c_char, buffer: *mut c_void) -> c_int |next, mark| {
-        // SAFETY: the guest's own argument to libc.
-        let is_elsewhere = unsafe { crate::paths::is_elsewhere_at_once(path, sys::AT_FDCWD, false) };
-        let asked = if is_elsewhere { next(path, buffer) } else { NOT_ASKED };
-        if asked == 0 {
-            return 0;
-        }
-        stat_any(sys::AT_FDCWD, path, buffer, mark, asked, &|_, path| next(path, buffer))
-    }
+/// Whatever `names::by_name` does not answer; `asked` is what libc said, if it was asked.
+pub extern "C" fn slowly(
+    path: *const c_char,
+    buffer: *mut c_void,
+    symbol: Next,
+    asked: c_int,
+) -> c_int {
+    // SAFETY: the next definition of these symbols has this signature.
+    let next: extern "C" fn(*const c_char, *mut c_void) -> c_int = unsafe { symbol.function() };
+    let asked = match asked {
+        NOT_ASKED => ask_first(sys::AT_FDCWD, path, || next(path, buffer)),
+        said => said,
+    };
+    stat_any(
+        sys::AT_FDCWD,
+        path,
+        buffer,
+        symbol.mark(),
+        asked,
+        &|_, path| next(path, buffer),
+    )
+}
+
+named! {
     stat(PLAIN), stat64(STAT64), __stat64_time64(TIME64), __stat_time64(STAT64),
     lstat(PLAIN | LINK), lstat64(STAT64 | LINK), __lstat64_time64(TIME64 | LINK), __lstat_time64(STAT64 | LINK)
 }
