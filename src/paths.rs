@@ -124,7 +124,7 @@ fn can_be_told(path: *const c_char) -> bool {
     // SAFETY: so many bytes can be read.
     let front = unsafe { path.cast::<u32>().read_unaligned() };
     // What looks like ours the quickest test leaves to others, who open the board for it: that answers more than the questions here.
-    (front as u8 != b'/' || begins_elsewhere(front))
+    (front as u8 != b'/' || begins_like_ours(front) == 0)
         && !crate::answers::are_elsewhere()
         && !host_has_flash()
         && are_certain()
@@ -138,10 +138,10 @@ pub const OURS: u32 = sum(b"de") | sum(b"pr") | sum(b"sy");
 /// Set in the second letter of an absolute name that is not "//", "/." or "/" itself.
 pub const LETTER: u32 = 0x40 << 8;
 
-/// Whether the first letters of an absolute name are not those of /dev, /proc and /sys, nor others with their sum.
+/// 1 where the first letters of an absolute name are those of /dev, /proc and /sys, or others with their sum.
 #[inline(always)]
-fn begins_elsewhere(front: u32) -> bool {
-    OURS.rotate_right((front >> 8).wrapping_add(front >> 16)) & 1 == 0
+fn begins_like_ours(front: u32) -> u32 {
+    OURS.rotate_right((front >> 8).wrapping_add(front >> 16)) & 1
 }
 
 /// The first four bytes of a name.
@@ -164,10 +164,15 @@ pub unsafe fn is_elsewhere(path: *const c_char, directory: i32, maps_root: bool)
     }
     // SAFETY: so many bytes can be read behind any name that comes here; those behind its end change nothing.
     let front = unsafe { path.cast::<u32>().read_unaligned() };
-    let is_away = if front as u8 == b'/' {
-        (front & LETTER != 0)
-            & begins_elsewhere(front)
-            & (maps_root | crate::root_names::is_outside(Front(front)))
+    let is_inside = !(maps_root | crate::root_names::is_outside(Front(front)));
+    let against = front as u8 ^ b'/';
+    // All that speaks against an absolute name, at once.
+    let doubts =
+        u32::from(against) | !front & LETTER | begins_like_ours(front) | u32::from(is_inside);
+    let is_away = if doubts == 0 {
+        true
+    } else if against == 0 {
+        false
     } else if directory == sys::AT_FDCWD {
         crate::shadow::is_away()
     } else {
