@@ -20,6 +20,41 @@ fn length_to_zero(bytes: &[u8]) -> usize {
     zero.unwrap_or(bytes.len())
 }
 
+/// Appends what fits, up to the end of a character; whether that is all.
+#[inline(never)]
+fn append(bytes: &mut [u8], length: &mut usize, text: &str) -> bool {
+    let room = bytes.len() - *length;
+    let mut take = text.len().min(room);
+    while !text.is_char_boundary(take) {
+        take -= 1;
+    }
+    let source = text.as_bytes().get(..take).unwrap_or(&[]);
+    if let Some(target) = bytes.get_mut(*length..*length + source.len()) {
+        target.copy_from_slice(source);
+        *length += source.len();
+    }
+    take == text.len()
+}
+
+#[inline(never)]
+fn checked(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or("")
+}
+
+/// A text that is being written.
+struct Writer<'a> {
+    bytes: &'a mut [u8],
+    length: &'a mut usize,
+    is_cut: &'a mut bool,
+}
+
+impl fmt::Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        *self.is_cut |= !append(self.bytes, self.length, text);
+        Ok(())
+    }
+}
+
 /// At most `N` bytes of UTF-8.
 #[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
@@ -49,26 +84,31 @@ impl<const N: usize> Text<N> {
         Self::of(valid_start(bytes.get(..end).unwrap_or(&[])))
     }
 
-    /// What was a text once: its bytes are in `load`ed memory, with zeros behind them.
-    pub fn loaded(load: impl FnOnce(&mut [u8])) -> Self {
-        let mut result = Self::new();
-        load(&mut result.bytes);
-        result.length = length_to_zero(&result.bytes);
-        result
+    /// Becomes what was a text once: its bytes are in `load`ed memory, with zeros behind them.
+    pub fn load(&mut self, load: impl FnOnce(&mut [u8])) {
+        load(&mut self.bytes);
+        self.length = length_to_zero(&self.bytes);
+        self.is_cut = false;
     }
 
     pub fn push(&mut self, text: &str) {
-        let room = N - self.length;
-        let mut take = text.len().min(room);
-        while !text.is_char_boundary(take) {
-            take -= 1;
-        }
-        let source = text.as_bytes().get(..take).unwrap_or(&[]);
-        if let Some(target) = self.bytes.get_mut(self.length..self.length + source.len()) {
-            target.copy_from_slice(source);
-            self.length += source.len();
-        }
-        self.is_cut |= take < text.len();
+        self.is_cut |= !append(&mut self.bytes, &mut self.length, text);
+    }
+
+    /// The text instead of what it holds: one that is filled where it lies is not moved.
+    pub fn set(&mut self, text: &str) {
+        self.length = 0;
+        self.is_cut = !append(&mut self.bytes, &mut self.length, text);
+    }
+
+    pub fn write(&mut self, what: fmt::Arguments<'_>) {
+        let mut writer = Writer {
+            bytes: &mut self.bytes,
+            length: &mut self.length,
+            is_cut: &mut self.is_cut,
+        };
+        // It never fails.
+        let _ = fmt::write(&mut writer, what);
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -76,10 +116,7 @@ impl<const N: usize> Text<N> {
     }
 
     pub fn as_str(&self) -> &str {
-        self.bytes
-            .get(..self.length)
-            .and_then(|bytes| core::str::from_utf8(bytes).ok())
-            .unwrap_or("")
+        checked(self.as_bytes())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -95,13 +132,6 @@ impl<const N: usize> Text<N> {
 impl<const N: usize> Default for Text<N> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl<const N: usize> fmt::Write for Text<N> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push(text);
-        Ok(())
     }
 }
 

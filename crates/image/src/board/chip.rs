@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicU32;
 
 use flash::Geometry;
 
-use super::words::{get, get_text, load_words, put, put_text};
+use super::words::{get, load_text, load_words, put, put_text};
 use crate::geometry_words::{self, GEOMETRY_WORDS};
 use crate::text::Text;
 
@@ -110,28 +110,29 @@ impl ChipConfig {
         for (index, &block) in self.bad_block_list.iter().enumerate() {
             put(to, BAD_AT + index, block);
         }
-        put_text(to, NAME_AT, &self.name);
-        put_text(to, MTD_NAME_AT, &self.mtd_name);
-        put_text(to, IMAGE_AT, &self.image);
-        put_text(to, OOB_AT, &self.oob);
-        put_text(to, FACTORY_AT, &self.otp_factory_data);
+        for (at, size, text) in [
+            (NAME_AT, CHIP_NAME_BYTES, self.name.as_str()),
+            (MTD_NAME_AT, MTD_NAME_BYTES, self.mtd_name.as_str()),
+            (IMAGE_AT, FILE_NAME_BYTES, self.image.as_str()),
+            (OOB_AT, FILE_NAME_BYTES, self.oob.as_str()),
+            (FACTORY_AT, FACTORY_DIGITS, self.otp_factory_data.as_str()),
+        ] {
+            put_text(to, at, size, text);
+        }
     }
 
     pub(super) fn load(from: &[AtomicU32]) -> Option<ChipConfig> {
-        let geometry = geometry(from)?;
-        let mut bad_block_list = [0; BAD_BLOCKS_MAX];
-        load_words(from.get(BAD_AT..)?, &mut bad_block_list);
-        Some(ChipConfig {
-            name: get_text(from, NAME_AT),
-            mtd_name: get_text(from, MTD_NAME_AT),
-            geometry,
-            mtd_flags: get(from, FLAGS_AT),
-            image: get_text(from, IMAGE_AT),
-            oob: get_text(from, OOB_AT),
-            bad_block_list,
-            bad_block_count: get(from, BAD_COUNT_AT).min(BAD_BLOCKS_MAX as u32),
-            otp_factory_data: get_text(from, FACTORY_AT),
-        })
+        let mut chip = ChipConfig::empty();
+        chip.geometry = geometry(from)?;
+        chip.mtd_flags = get(from, FLAGS_AT);
+        load_words(from.get(BAD_AT..)?, &mut chip.bad_block_list);
+        chip.bad_block_count = get(from, BAD_COUNT_AT).min(BAD_BLOCKS_MAX as u32);
+        load_text(from, NAME_AT, &mut chip.name);
+        load_text(from, MTD_NAME_AT, &mut chip.mtd_name);
+        load_text(from, IMAGE_AT, &mut chip.image);
+        load_text(from, OOB_AT, &mut chip.oob);
+        load_text(from, FACTORY_AT, &mut chip.otp_factory_data);
+        Some(chip)
     }
 }
 

@@ -11,7 +11,7 @@ use mtd_abi::flag;
 
 use super::chip::{ChipConfig, FILE_NAME_BYTES, MTD_NAME_BYTES};
 use super::hardware::Place;
-use super::words::{get, get_text, get_u64, put, put_text, put_u64};
+use super::words::{get, get_text, get_u64, load_text, put, put_text, put_u64};
 use crate::text::Text;
 
 pub const DEVICES_MAX: usize = 64;
@@ -88,7 +88,7 @@ pub struct Request<'a> {
     pub is_partition: bool,
     pub bitflip_threshold: u32,
     /// See `Hardware`.
-    pub uevent: Place,
+    pub uevent: &'a str,
 }
 
 /// A partition as the kernel places it on its parent.
@@ -157,7 +157,7 @@ pub fn master_request(chip_index: usize, chip: &ChipConfig) -> Request<'_> {
         flags: chip.mtd_flags,
         is_partition: false,
         bitflip_threshold: chip.geometry.bitflip_threshold_default(),
-        uevent: Text::new(),
+        uevent: "",
     }
 }
 
@@ -229,8 +229,8 @@ impl<'a> DeviceTable<'a> {
         }
     }
 
-    pub fn uevent(&self, index: usize) -> Place {
-        get_text(self.device_words(index).unwrap_or(&[]), UEVENT)
+    pub fn load_uevent(&self, index: usize, uevent: &mut Place) {
+        load_text(self.device_words(index).unwrap_or(&[]), UEVENT, uevent);
     }
 
     /// Registers under the lowest free index; none when the table is full.
@@ -258,8 +258,8 @@ impl<'a> DeviceTable<'a> {
             put(words, counter, 0);
         }
         put(words, THRESHOLD, request.bitflip_threshold);
-        put_text::<MTD_NAME_BYTES>(words, NAME, &Text::of(request.name));
-        put_text(words, UEVENT, &request.uevent);
+        put_text(words, NAME, MTD_NAME_BYTES, request.name);
+        put_text(words, UEVENT, FILE_NAME_BYTES, request.uevent);
         // Last, so that a process that dies here leaves no half device.
         words.get(IN_USE)?.store(1, Ordering::Release);
         Some(index as u32)

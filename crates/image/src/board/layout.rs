@@ -21,7 +21,7 @@ use super::chip::{self, CHIP_WORDS, CHIPS_MAX, ChipConfig, FILE_NAME_BYTES};
 use super::device::{DEVICE_WORDS, DEVICES_MAX, DeviceTable, THRESHOLD};
 use super::hardware::{HARDWARE, Place};
 use super::version::VERSION;
-use super::words::{get, get_text, put, put_text};
+use super::words::{get, load_text, put, put_text};
 use crate::stamp::{STAMP_WORDS, Stamp};
 
 const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"MTDB"), u32::from_ne_bytes(*b"OARD")];
@@ -92,18 +92,21 @@ impl<'a> BoardWords<'a> {
     }
 
     /// Parent and its `uevent`.
-    pub fn hardware(&self, chip: usize) -> (Place, Place) {
+    pub fn load_hardware(&self, chip: usize, parent: &mut Place, uevent: &mut Place) {
         let at = HARDWARE_AT + chip.min(CHIPS_MAX - 1) * HARDWARE_WORDS;
-        (
-            get_text(self.words, at),
-            get_text(self.words, at + PARENT_WORDS),
-        )
+        load_text(self.words, at, parent);
+        load_text(self.words, at + PARENT_WORDS, uevent);
     }
 
     pub fn put_hardware(&self, chip: usize, parent: &Place, uevent: &Place) {
         let at = HARDWARE_AT + chip * HARDWARE_WORDS;
-        put_text(self.words, at, parent);
-        put_text(self.words, at + PARENT_WORDS, uevent);
+        put_text(self.words, at, FILE_NAME_BYTES, parent.as_str());
+        put_text(
+            self.words,
+            at + PARENT_WORDS,
+            FILE_NAME_BYTES,
+            uevent.as_str(),
+        );
         put(self.words, HARDWARE_COUNT_AT, chip as u32 + 1);
     }
 

@@ -93,13 +93,12 @@ impl Board {
 
     /// Where a device hangs.
     pub fn hardware(&self, view: &DeviceView) -> Hardware {
+        let mut hardware = Hardware::default();
         let words = self.words();
-        let (parent, parent_uevent) = words.hardware(view.chip);
-        Hardware {
-            parent,
-            parent_uevent,
-            uevent: words.devices().uevent(view.index as usize),
-        }
+        words.load_hardware(view.chip, &mut hardware.parent, &mut hardware.parent_uevent);
+        let table = words.devices();
+        table.load_uevent(view.index as usize, &mut hardware.uevent);
+        hardware
     }
 
     /// Forgets the compiled form, so that the next `open` starts like a reboot. Processes that have the board open
@@ -117,12 +116,12 @@ impl Board {
         BoardWords::new(self.mapping.words())
     }
 
-    pub fn directory(&self) -> PathText {
-        self.directory
+    pub fn directory(&self) -> &PathText {
+        &self.directory
     }
 
-    pub fn conf_path(&self) -> PathText {
-        self.conf
+    pub fn conf_path(&self) -> &PathText {
+        &self.conf
     }
 
     /// Nothing can be written beside the text: the table is this process's own, and no device is writeable.
@@ -273,7 +272,7 @@ impl Board {
             flags: placed.flags,
             is_partition: true,
             bitflip_threshold: chip.geometry.bitflip_threshold_default(),
-            uevent: Text::new(),
+            uevent: "",
         };
         words
             .devices()

@@ -29,7 +29,13 @@ pub fn put_u64(words: &[AtomicU32], index: usize, value: u64) {
 
 /// `N` bytes, filled up with zeros.
 pub fn get_text<const N: usize>(words: &[AtomicU32], index: usize) -> Text<N> {
-    Text::loaded(|bytes| load_bytes(words.get(index..).unwrap_or(&[]), bytes))
+    let mut text = Text::new();
+    load_text(words, index, &mut text);
+    text
+}
+
+pub fn load_text<const N: usize>(words: &[AtomicU32], index: usize, text: &mut Text<N>) {
+    text.load(|bytes| load_bytes(words.get(index..).unwrap_or(&[]), bytes));
 }
 
 #[inline(never)]
@@ -46,9 +52,11 @@ pub fn load_words(words: &[AtomicU32], to: &mut [u32]) {
     }
 }
 
-pub fn put_text<const N: usize>(words: &[AtomicU32], index: usize, text: &Text<N>) {
-    let bytes = text.as_str().as_bytes();
-    for position in 0..N / 4 {
+/// Into `size` bytes, which the text fits.
+#[inline(never)]
+pub fn put_text(words: &[AtomicU32], index: usize, size: usize, text: &str) {
+    let bytes = text.as_bytes();
+    for position in 0..size / 4 {
         let mut chunk = [0; 4];
         for (byte, source) in chunk.iter_mut().zip(bytes.iter().skip(position * 4)) {
             *byte = *source;

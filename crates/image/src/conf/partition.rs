@@ -96,20 +96,19 @@ impl<'a> ChipInWork<'a> {
         if let Some(definition) = &definition
             && !draft.is_said(chip::NAME)
         {
-            self.chip.mtd_name = Text::of(definition.id);
+            self.chip.mtd_name.set(definition.id);
         }
-        let place = |key: usize| draft.text(key).map(Text::of);
-        let parent_uevent = place(chip::PARENT_UEVENT).unwrap_or_default();
-        self.hardware = Hardware {
-            parent: place(chip::PARENT).unwrap_or_default(),
-            // Most drivers give a chip the node of the device that it hangs on.
-            uevent: place(chip::UEVENT).unwrap_or(parent_uevent),
-            parent_uevent,
-        };
+        let parent_uevent = draft.text(chip::PARENT_UEVENT).unwrap_or("");
+        // Most drivers give a chip the node of the device that it hangs on.
+        let uevent = draft.text(chip::UEVENT).unwrap_or(parent_uevent);
+        let hardware = &mut self.hardware;
+        hardware.parent.set(draft.text(chip::PARENT).unwrap_or(""));
+        hardware.parent_uevent.set(parent_uevent);
+        hardware.uevent.set(uevent);
         self.index = self.add_chip(board, &self.chip, self.draft.at)?;
         if self.draft.flag(chip::KEEP_MASTER) {
             let mut request = master_request(self.index, &self.chip);
-            request.uevent = self.hardware.uevent;
+            request.uevent = self.hardware.uevent.as_str();
             register(board, &request, self.draft.at)?;
         }
         if let Some(definition) = definition {
@@ -140,7 +139,7 @@ impl<'a> ChipInWork<'a> {
     pub fn end(&self, board: &BoardWords<'_>) -> Result<(), Problem> {
         if self.partition_count == 0 && !self.draft.flag(chip::KEEP_MASTER) {
             let mut request = master_request(self.index, &self.chip);
-            request.uevent = self.hardware.uevent;
+            request.uevent = self.hardware.uevent.as_str();
             // The simulator makes one partition of the whole chip when nobody asks for others.
             request.is_partition = chip::is_simulator(&self.draft);
             register(board, &request, self.draft.at)?;
@@ -204,8 +203,7 @@ impl<'a> ChipInWork<'a> {
         let mut name = Text::<MTD_NAME_BYTES>::of(part.name);
         if name.is_empty() {
             let ordinal = self.partition_count;
-            // Writing to a Text never fails.
-            let _ = core::fmt::Write::write_fmt(&mut name, format_args!("Partition_{ordinal:03}"));
+            name.write(format_args!("Partition_{ordinal:03}"));
         }
         let offset = part.offset.unwrap_or(self.end);
         let geometry = &self.chip.geometry;
@@ -241,7 +239,7 @@ impl<'a> ChipInWork<'a> {
             flags: placed.flags,
             is_partition: true,
             bitflip_threshold: geometry.bitflip_threshold_default(),
-            uevent: Text::of(uevent.unwrap_or("")),
+            uevent: uevent.unwrap_or(""),
         };
         if let Some(image) = image {
             let files = (image, oob.unwrap_or(""));
@@ -324,17 +322,12 @@ impl<'a> ChipInWork<'a> {
         placed: &Placed,
     ) -> Result<usize, Problem> {
         let mut chip = self.chip.clone();
-        chip.name = Text::new();
-        let ordinal = self.partition_count;
-        let _ = core::fmt::Write::write_fmt(
-            &mut chip.name,
-            format_args!("{}.{ordinal}", self.draft.name),
-        );
+        chip.name.write(format_args!(".{}", self.partition_count));
         chip.mtd_name = *name;
-        chip.image = Text::of(image);
-        chip.oob = Text::of(oob);
+        chip.image.set(image);
+        chip.oob.set(oob);
         chip.bad_block_count = 0;
-        chip.otp_factory_data = Text::new();
+        chip.otp_factory_data.set("");
         let geometry = &mut chip.geometry;
         geometry.size = placed.size;
         geometry.erasesize = placed.erasesize;

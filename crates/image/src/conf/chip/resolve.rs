@@ -10,7 +10,6 @@ use super::super::units;
 use super::*;
 use crate::board::BAD_BLOCKS_MAX;
 use crate::problem::Problem;
-use crate::text::Text;
 
 /// The chip. `size_of_image` is what lies there already, for the advice.
 #[inline(never)]
@@ -64,9 +63,9 @@ pub fn resolve(
     check(draft, geometry)?;
     bad_blocks(draft, chip)?;
     factory_data(draft, chip)?;
-    chip.name = Text::of(draft.name);
-    chip.image = Text::of(draft.text(IMAGE).unwrap_or(""));
-    chip.oob = Text::of(draft.text(OOB).unwrap_or(""));
+    chip.name.set(draft.name);
+    chip.image.set(draft.text(IMAGE).unwrap_or(""));
+    chip.oob.set(draft.text(OOB).unwrap_or(""));
     chip.mtd_flags = mtd_flags(kind, page);
     if draft.flag(POWER_UP_LOCK) {
         chip.mtd_flags |= flag::POWERUP_LOCK;
@@ -77,10 +76,9 @@ pub fn resolve(
         Driver::SpiNor | Driver::SpiNand => "",
         _ => draft.name,
     };
-    chip.mtd_name = Text::of(draft.text(NAME).unwrap_or(name));
+    chip.mtd_name.set(draft.text(NAME).unwrap_or(name));
     if chip.mtd_name.is_empty() {
-        // Writing to a Text never fails.
-        let _ = core::fmt::Write::write_fmt(&mut chip.mtd_name, format_args!("spi0.{order}"));
+        chip.mtd_name.write(format_args!("spi0.{order}"));
     }
     Ok(())
 }
@@ -313,7 +311,7 @@ fn factory_data(draft: &Draft<'_>, chip: &mut ChipConfig) -> Result<(), Problem>
             format_args!("write \"0123abcd\", and otp_factory = \"1x16\" for the area"),
         ));
     }
-    chip.otp_factory_data = Text::of(digits);
+    chip.otp_factory_data.set(digits);
     Ok(())
 }
 
