@@ -325,9 +325,21 @@ pub fn transfer(
     if !allowed {
         return Err(Errno::EBADF);
     }
-    if direction == Direction::Write {
-        return write(name, address, length);
+    match direction {
+        Direction::Read => read(fd, name, descriptor, address, length, at),
+        Direction::Write => write(name, address, length),
     }
+}
+
+#[inline(never)]
+fn read(
+    fd: i32,
+    name: &[u8],
+    descriptor: Descriptor,
+    address: usize,
+    length: usize,
+    at: Option<i64>,
+) -> Result<u64, Errno> {
     let file = descriptors::open_file(descriptor);
     let (position, skipped) = at.map_or((file.position, 0), |at| (0, at as usize));
     let (taken, behind, result) = with_state(|state| {
@@ -370,6 +382,7 @@ pub fn transfer(
 /// Bytes of a write that the trace shows.
 const SHOWN: usize = 32;
 
+#[inline(never)]
 fn write(name: &[u8], address: usize, length: usize) -> Result<u64, Errno> {
     let mut front = [0; SHOWN];
     let front = front.get_mut(..length.min(SHOWN)).unwrap_or(&mut []);

@@ -84,7 +84,7 @@ fn build_device(
     hardware: &Hardware,
     kind: NodeKind,
 ) -> Option<()> {
-    let (mut room, mut name) = (Room::new(), Room::new());
+    let (mut place, mut name) = (Room::new(), Room::new());
     let index = device.index;
     let kinds = [NodeKind::Char, kind];
     // A block device lies in the directory of its character device.
@@ -93,12 +93,24 @@ fn build_device(
     } else {
         &kinds[1..]
     };
-    let place = room.put(&[parent_of(hardware).strip_prefix(b"/sys")?, b"/mtd"])?;
+    let place = place.put(&[parent_of(hardware).strip_prefix(b"/sys")?, b"/mtd"])?;
     for &kind in names {
         place.push(b"/")?;
         place.push(paths::node_name(Node { kind, index }, &mut name)?.bytes())?;
     }
-    let place = place.bytes();
+    build_at(root, place.bytes(), device, hardware, kind)
+}
+
+/// A device in its directory.
+#[inline(never)]
+fn build_at(
+    root: &PathBuffer,
+    place: &[u8],
+    device: &chardev::Device<'_>,
+    hardware: &Hardware,
+    kind: NodeKind,
+) -> Option<()> {
+    let index = device.index;
     let (above, name) = paths::split(place)?;
     make_directories(root, &[place, b"/power"])?;
     let mut class: &[u8] = b"/class/mtd";

@@ -240,11 +240,6 @@ pub unsafe fn prepare(
     arguments: Strings,
     environment: Strings,
 ) -> Result<Launch, Refusal> {
-    // SAFETY: promised by the caller.
-    let (argument_count, entry_count) =
-        unsafe { (pointers(arguments).count(), pointers(environment).count()) };
-    let lists = (argument_count + 3 * entry_count) * size_of::<usize>();
-    let mut arena = Arena::new(ARENA_EXTRA + lists)?;
     let mut root = Root::none();
     root.ask();
     let mut target = Target {
@@ -254,14 +249,35 @@ pub unsafe fn prepare(
         foreign: false,
         is_static: false,
     };
-    resolve(&root, path, &mut arena, &mut target)?;
+    // SAFETY: promised by the caller.
+    unsafe { prepare_target(&root, &mut target, path, arguments, environment) }
+}
+
+/// With a small frame of its own, which takes shorter instructions.
+///
+/// # Safety
+/// As for `prepare`.
+#[inline(never)]
+unsafe fn prepare_target(
+    root: &Root,
+    target: &mut Target,
+    path: &[u8],
+    arguments: Strings,
+    environment: Strings,
+) -> Result<Launch, Refusal> {
+    // SAFETY: promised by the caller.
+    let (argument_count, entry_count) =
+        unsafe { (pointers(arguments).count(), pointers(environment).count()) };
+    let lists = (argument_count + 3 * entry_count) * size_of::<usize>();
+    let mut arena = Arena::new(ARENA_EXTRA + lists)?;
+    resolve(root, path, &mut arena, target)?;
     let emulator = Emulator::current();
     let extra = LIST_EXTRA + emulator.as_ref().map_or(0, Emulator::arguments_max);
     let mut words = arena.words(argument_count + 2 * entry_count + extra)?;
     let mut entries = arena.words(entry_count + LIST_EXTRA)?;
     let file = match &emulator {
         Some(emulator) if !target.foreign => {
-            emulator.start_arguments(&root, &mut arena, &mut words)?;
+            emulator.start_arguments(root, &mut arena, &mut words)?;
             let mut transfer = Environment {
                 emulator,
                 arena: &mut arena,
@@ -293,11 +309,11 @@ pub unsafe fn prepare(
         }
     };
     // SAFETY: promised by the caller.
-    unsafe { warn_of_static(&target, arguments) };
+    unsafe { warn_of_static(target, arguments) };
     // SAFETY: promised by the caller.
     unsafe {
         program_words(
-            &target,
+            target,
             emulator.is_some(),
             arguments,
             &mut arena,

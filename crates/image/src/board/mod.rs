@@ -247,7 +247,7 @@ impl Board {
             .devices()
             .view(parent as usize)
             .ok_or(PartitionError::Invalid)?;
-        let chip = words.chip(master.chip).ok_or(PartitionError::Invalid)?;
+        let geometry = words.geometry(master.chip).ok_or(PartitionError::Invalid)?;
         // -1 and -2 mean "append" and "next block" inside the kernel, and are refused from outside.
         if master.is_partition || start == -1 || start == -2 {
             return Err(PartitionError::Invalid);
@@ -260,7 +260,7 @@ impl Board {
         if length <= 0 {
             return Err(PartitionError::Invalid);
         }
-        let placed = place(&chip.geometry, master.flags, start as u64, length as u64);
+        let placed = place(&geometry, master.flags, start as u64, length as u64);
         let name = Text::<MTD_NAME_BYTES>::of_bytes(name);
         let request = Request {
             name: name.as_str(),
@@ -271,7 +271,7 @@ impl Board {
             erasesize: placed.erasesize,
             flags: placed.flags,
             is_partition: true,
-            bitflip_threshold: chip.geometry.bitflip_threshold_default(),
+            bitflip_threshold: geometry.bitflip_threshold_default(),
             uevent: "",
         };
         words

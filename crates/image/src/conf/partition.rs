@@ -87,11 +87,7 @@ impl<'a> ChipInWork<'a> {
                 format_args!("keep one of them"),
             ));
         }
-        let image = match draft.text(chip::IMAGE) {
-            Some(name) => PathText::join(directory, name),
-            None => PathText::join(directory, draft.name).with_suffix(".bin"),
-        };
-        let size_of_image = os.stat(image.as_cstr()).ok().map(|status| status.size);
+        let size_of_image = size_of_image(os, directory, draft);
         chip::resolve(draft, board.chip_count(), size_of_image, &mut self.chip)?;
         if let Some(definition) = &definition
             && !draft.is_said(chip::NAME)
@@ -115,7 +111,7 @@ impl<'a> ChipInWork<'a> {
             self.add_mtdparts(os, board, definition)?;
         }
         match proc_mtd {
-            Some(name) => self.add_proc_mtd(os, board, &PathText::join(directory, name)),
+            Some(name) => self.add_proc_mtd(os, board, directory, name),
             None => Ok(()),
         }
     }
@@ -370,8 +366,10 @@ impl<'a> ChipInWork<'a> {
         &mut self,
         os: &impl Os,
         board: &BoardWords<'_>,
-        path: &PathText,
+        directory: &PathText,
+        name: &str,
     ) -> Result<(), Problem> {
+        let path = &PathText::join(directory, name);
         let failed = |errno| {
             Problem::of_errno(
                 path,
@@ -471,6 +469,16 @@ impl<'a> ChipInWork<'a> {
         }
         Ok(())
     }
+}
+
+/// Of what is there before the chip is made.
+#[inline(never)]
+fn size_of_image(os: &impl Os, directory: &PathText, draft: &Draft<'_>) -> Option<u64> {
+    let image = match draft.text(chip::IMAGE) {
+        Some(name) => PathText::join(directory, name),
+        None => PathText::join(directory, draft.name).with_suffix(".bin"),
+    };
+    Some(os.stat(image.as_cstr()).ok()?.size)
 }
 
 /// The definition of `mtdparts` that is meant for this chip.

@@ -23,7 +23,6 @@ pub fn resolve(
     let draft = &*draft;
     let (kind, driver) = kind_and_driver(draft, preset)?;
     let is_nand = matches!(kind, Kind::Nand | Kind::MlcNand);
-    *chip = ChipConfig::empty();
     let geometry = &mut chip.geometry;
     geometry.kind = kind;
     regions(draft, geometry)?;
