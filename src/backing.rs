@@ -423,7 +423,7 @@ impl Registry for Table<'_> {
             .board
             .device(index)
             .is_some_and(|view| view.is_partition && view.chip == self.chip);
-        if is_child && crate::node_files::is_open(&self.board.directory(), index) {
+        if is_child && crate::node_files::is_open(self.board.directory(), index) {
             return Err(Errno::EBUSY);
         }
         self.board

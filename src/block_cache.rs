@@ -46,7 +46,7 @@ impl Files<'_> {
     fn copy_of(&self, index: u32, create: i32) -> Option<i32> {
         let mut room = Room::new();
         let path = node_path(
-            &self.board.directory(),
+            self.board.directory(),
             block_node(index),
             b".old",
             &mut room,

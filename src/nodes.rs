@@ -19,7 +19,7 @@ pub fn node_path<'a>(
     node: Node,
     room: &'a mut Room,
 ) -> Option<&'a mut PathBuffer> {
-    paths::node_path(&state.board(true)?.directory(), node, b"", room)
+    paths::node_path(state.board(true)?.directory(), node, b"", room)
 }
 
 /// The node file, made if it is missing; the configuration stands in where nothing can be made.
@@ -189,7 +189,7 @@ impl State {
     fn forget_block_size(&mut self, index: u32) {
         if let Some(board) = self.board(true)
             && block_settings(board, index, 0, 0) & BLOCK_SIZE_SET != 0
-            && !crate::node_files::is_open(&board.directory(), index)
+            && !crate::node_files::is_open(board.directory(), index)
         {
             block_settings(board, index, BLOCK_SIZE_SET, 0);
         }

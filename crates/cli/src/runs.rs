@@ -173,7 +173,7 @@ pub fn begin_elsewhere(store: &Store) -> Result<Run> {
 pub fn copy_board(store: &Store, to: &Path) -> Result<()> {
     copy_conf(store, to)?;
     for (_, config) in store.chips() {
-        let paths = ChipPaths::of(&store.board.directory(), &config);
+        let paths = ChipPaths::of(store.board.directory(), &config);
         for path in [paths.image, paths.oob, paths.side] {
             let from = PathBuf::from(path.as_str());
             let Ok(inner) = from.strip_prefix(&store.directory) else {

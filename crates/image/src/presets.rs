@@ -82,7 +82,6 @@ pub fn check(at: At<'_>, name: &str) -> Result<(), Problem> {
     if find(name).is_some() {
         return Ok(());
     }
-    let what = format_args!("no preset is called '{name}'");
     // A chip of the same family is more useful than one whose name looks alike elsewhere; the shortest of them.
     let mut near = ("", 0);
     for known in names() {
@@ -93,10 +92,11 @@ pub fn check(at: At<'_>, name: &str) -> Result<(), Problem> {
         }
     }
     Err(match near {
-        (near, 3..) => at.problem(
-            what,
-            format_args!("the nearest is '{near}'; else give type and size"),
-        ),
-        _ => at.problem(what, format_args!("give type, size, erasesize ... instead")),
+        (near, 3..) => at.problem(format_args!(
+            "no preset is called '{name}'; the nearest is '{near}'; else give type and size"
+        )),
+        _ => at.problem(format_args!(
+            "no preset is called '{name}'; give type, size, erasesize ... instead"
+        )),
     })
 }

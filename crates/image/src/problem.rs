@@ -14,12 +14,8 @@ pub const LINE_BYTES_MAX: usize = 2048;
 pub struct Problem(Option<Memory>);
 
 impl Problem {
-    pub fn new(
-        file: &PathText,
-        line: u32,
-        what: fmt::Arguments<'_>,
-        fix: fmt::Arguments<'_>,
-    ) -> Self {
+    /// `what` is wrong, and behind a semicolon what to do.
+    pub fn new(file: &PathText, line: u32, what: fmt::Arguments<'_>) -> Self {
         let mut memory = Memory::new(LINE_BYTES_MAX);
         if let Some(memory) = &mut memory {
             let mut text = Line(memory);
@@ -30,10 +26,6 @@ impl Problem {
             }
             let _ = text.write_str(": ");
             let _ = text.write_fmt(what);
-            if fix.as_str() != Some("") {
-                let _ = text.write_str("; ");
-                let _ = text.write_fmt(fix);
-            }
         }
         Problem(memory)
     }
@@ -50,10 +42,8 @@ impl Problem {
 
     /// A remedy that is a text as it is, or none.
     pub fn of_words(file: &PathText, what: fmt::Arguments<'_>, fix: &str) -> Self {
-        match fix {
-            "" => Self::new(file, 0, what, format_args!("")),
-            _ => Self::new(file, 0, what, format_args!("{fix}")),
-        }
+        let between = if fix.is_empty() { "" } else { "; " };
+        Self::new(file, 0, format_args!("{what}{between}{fix}"))
     }
 
     /// The whole line, without a newline.
@@ -109,8 +99,7 @@ mod tests {
         let problem = Problem::new(
             &file,
             7,
-            format_args!("no such key 'sise'"),
-            format_args!("did you mean 'size'?"),
+            format_args!("no such key 'sise'; did you mean 'size'?"),
         );
         assert_eq!(
             problem.line(),

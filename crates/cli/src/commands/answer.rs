@@ -231,7 +231,7 @@ fn verify(conf: &Path, store: &Store, text: &str) -> Result<()> {
     conf::compile(
         &HostOs,
         &file,
-        &store.board.directory(),
+        store.board.directory(),
         text.as_bytes(),
         &words,
     )

@@ -52,7 +52,7 @@ impl Findings {
 
 /// An image without its spare area: where that and the side file are.
 fn lost_spare_area(store: &Store, config: &image::ChipConfig) -> Option<(String, String)> {
-    let paths = image::chip_files::ChipPaths::of(&store.board.directory(), config);
+    let paths = image::chip_files::ChipPaths::of(store.board.directory(), config);
     let exists = |path: &image::PathText| Path::new(path.as_str()).exists();
     let is_lost = config.geometry.oobsize > 0 && exists(&paths.image) && !exists(&paths.oob);
     is_lost.then(|| {

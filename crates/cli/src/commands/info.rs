@@ -67,7 +67,7 @@ pub fn run(context: &Context, place: Option<&Path>) -> Result<ExitCode> {
 fn look(store: &Store, index: usize) -> Result<ChipInfo> {
     let config = store.chip(index)?;
     let geometry = config.geometry;
-    let paths = image::chip_files::ChipPaths::of(&store.board.directory(), &config);
+    let paths = image::chip_files::ChipPaths::of(store.board.directory(), &config);
     let opened = store.open_chip(index, Access::Look);
     let (state, problem) = match opened {
         Ok(chip) => (Some(state(&chip)), None),

@@ -34,8 +34,8 @@ impl OpenChip {
         let directory = store.board.directory();
         let read_only = access == Access::Look || store.board.is_read_only();
         let files =
-            ChipFiles::open_chip(&HostOs, &directory, &config, read_only).map_err(problem)?;
-        let paths = ChipPaths::of(&directory, &config);
+            ChipFiles::open_chip(&HostOs, directory, &config, read_only).map_err(problem)?;
+        let paths = ChipPaths::of(directory, &config);
         if access == Access::Change && files.read_only {
             bail!(
                 "{}: the chip's files cannot be written; give permission, or work on a copy of the board",

@@ -79,7 +79,7 @@ impl Store {
 
     /// Whether the image or the side file of a chip is there; without both, the first program makes an erased chip.
     pub fn has_files(&self, index: usize) -> Result<bool> {
-        let paths = image::chip_files::ChipPaths::of(&self.board.directory(), &self.chip(index)?);
+        let paths = image::chip_files::ChipPaths::of(self.board.directory(), &self.chip(index)?);
         let exists = |path: image::PathText| Path::new(path.as_str()).exists();
         Ok(exists(paths.image) || exists(paths.side))
     }

@@ -61,15 +61,13 @@ fn find(os: &impl Os, path: &CStr) -> Result<Place, Problem> {
             }
             Ok(place)
         }
-        FileKind::Other => {
-            let what = format_args!("this is neither a directory nor a plain file");
-            Err(Problem::new(
-                &given,
-                0,
-                what,
-                format_args!("name the board's directory or its configuration"),
-            ))
-        }
+        FileKind::Other => Err(Problem::new(
+            &given,
+            0,
+            format_args!(
+                "this is neither a directory nor a plain file; name the board's directory or its configuration"
+            ),
+        )),
     }
 }
 
@@ -233,12 +231,12 @@ fn compile_text(os: &impl Os, place: &Place, mapping: &Mapping, fd: Fd) -> Resul
     let failed = |errno| unreadable(place, errno);
     let status = os.fstat(fd).map_err(failed)?;
     if status.size > CONF_BYTES_MAX {
-        let what = format_args!("the configuration is longer than {CONF_BYTES_MAX} bytes");
         return Err(Problem::new(
             &place.conf,
             0,
-            what,
-            format_args!("is it the right file?"),
+            format_args!(
+                "the configuration is longer than {CONF_BYTES_MAX} bytes; is it the right file?"
+            ),
         ));
     }
     let length = status.size as usize;
@@ -289,14 +287,13 @@ pub fn write_sample_if_missing(os: &impl Os, directory: &CStr) -> Result<(), Pro
         )
     })?;
     os.close(file.finish()?);
-    let what = format_args!(
-        "wrote a sample configuration: a 16 MiB SPI NOR and a 32 MiB NAND with partitions"
-    );
     Problem::new(
         &conf,
         0,
-        what,
-        format_args!("edit it to describe your board"),
+        format_args!(
+            "wrote a sample configuration: a 16 MiB SPI NOR and a 32 MiB NAND with partitions; \
+             edit it to describe your board"
+        ),
     )
     .report(os);
     Ok(())

@@ -103,9 +103,9 @@ pub fn check_space(os: &impl Os, fd: Fd, target: &PathText, needed: u64) -> Resu
             target,
             0,
             format_args!(
-                "No space: the chip's files need {needed} bytes and the file system has {free} left"
+                "No space: the chip's files need {needed} bytes and the file system has {free} left; \
+                 free some space, or give a smaller 'size'"
             ),
-            format_args!("free some space, or give a smaller 'size'"),
         )),
         _ => Ok(()),
     }

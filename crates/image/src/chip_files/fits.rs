@@ -23,30 +23,22 @@ pub fn check_file(
         return Ok(());
     }
     let name = chip.name.as_str();
-    let say =
-        |wrong: fmt::Arguments<'_>, fix: fmt::Arguments<'_>| Problem::new(path, 0, wrong, fix);
+    let advice = Advice {
+        found,
+        expected,
+        is_image: what == IMAGE,
+        chip,
+    };
+    let say = |wrong: fmt::Arguments<'_>| Err(Problem::new(path, 0, wrong));
     match kind {
-        FileKind::Regular => Err(say(
-            format_args!(
-                "the {what} of chip {name} has {found} bytes and the chip needs {expected}"
-            ),
-            format_args!(
-                "{}",
-                Advice {
-                    found,
-                    expected,
-                    is_image: what == IMAGE,
-                    chip
-                }
-            ),
+        FileKind::Regular => say(format_args!(
+            "the {what} of chip {name} has {found} bytes and the chip needs {expected}; {advice}"
         )),
-        FileKind::Directory => Err(say(
-            format_args!("this is a directory"),
-            format_args!("name a file as the {what} of chip {name}"),
+        FileKind::Directory => say(format_args!(
+            "this is a directory; name a file as the {what} of chip {name}"
         )),
-        FileKind::Other => Err(say(
-            format_args!("this is not a plain file"),
-            format_args!("name a plain file as the {what} of chip {name}"),
+        FileKind::Other => say(format_args!(
+            "this is not a plain file; name a plain file as the {what} of chip {name}"
         )),
     }
 }

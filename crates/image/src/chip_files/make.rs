@@ -66,8 +66,10 @@ fn missing(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths) -> Result<Option<
             return Err(Problem::new(
                 path,
                 0,
-                format_args!("this file is missing but the chip's side file exists"),
-                format_args!("put it back, or delete {side_name} to start with an erased chip"),
+                format_args!(
+                    "this file is missing but the chip's side file exists; \
+                     put it back, or delete {side_name} to start with an erased chip"
+                ),
             ));
         }
     }
@@ -75,8 +77,10 @@ fn missing(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths) -> Result<Option<
         return Err(Problem::new(
             &paths.image,
             0,
-            format_args!("the image is missing but its spare-area file exists"),
-            format_args!("put the image back, or delete {} too", paths.oob.as_str()),
+            format_args!(
+                "the image is missing but its spare-area file exists; put the image back, or delete {} too",
+                paths.oob.as_str()
+            ),
         ));
     }
     Ok((needed.image || needed.oob || needed.side).then_some(needed))

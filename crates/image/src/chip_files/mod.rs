@@ -85,10 +85,13 @@ impl ChipFiles {
     /// Opens the files of chip `index` and makes the missing ones. To be called from one thread at a time.
     pub fn open(os: &impl Os, board: &Board, index: usize) -> Result<ChipFiles, Problem> {
         let chip = board.chip(index).ok_or_else(|| {
-            let what = format_args!("the board has no chip number {index}");
-            Problem::new(&board.conf_path(), 0, what, format_args!(""))
+            Problem::new(
+                board.conf_path(),
+                0,
+                format_args!("the board has no chip number {index}"),
+            )
         })?;
-        Self::open_chip(os, &board.directory(), &chip, board.is_read_only())
+        Self::open_chip(os, board.directory(), &chip, board.is_read_only())
     }
 
     /// The same without a board.

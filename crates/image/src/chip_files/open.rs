@@ -228,7 +228,7 @@ fn side_problem(
     let delete = "delete it to start with unknown wear and bad blocks scanned anew";
     let (now, name) = (&chip.geometry, chip.name.as_str());
     let say =
-        |what: core::fmt::Arguments<'_>| Problem::new(path, 0, what, format_args!("{delete}"));
+        |what: core::fmt::Arguments<'_>| Problem::new(path, 0, format_args!("{what}; {delete}"));
     match fault {
         SideFault::Magic => say(format_args!("this is not a side file of mtdshim")),
         SideFault::Version(version) => say(format_args!(
@@ -241,7 +241,8 @@ fn side_problem(
         SideFault::Geometry => {
             let then = side::geometry_of(header).unwrap_or(chip.geometry);
             let what = format_args!(
-                "this side file was made for a chip of {} bytes in blocks of {}, pages of {} + {}; {name} has {}, {}, {} + {}{}",
+                "this side file was made for a chip of {} bytes in blocks of {}, pages of {} + {}; \
+                 {name} has {}, {}, {} + {}{}; restore the configuration, or {delete}",
                 then.size,
                 then.erasesize,
                 then.writesize,
@@ -256,8 +257,7 @@ fn side_problem(
                     ""
                 }
             );
-            let fix = format_args!("restore the configuration, or {delete}");
-            Problem::new(path, 0, what, fix)
+            Problem::new(path, 0, what)
         }
     }
 }

@@ -156,9 +156,10 @@ pub fn prepare(
     let compute_codes = !is_new_image && new.1.is_some();
     if compute_codes && config.geometry.ecc_total_bytes() > 0 {
         let name = config.name.as_str();
-        let what = format_args!("chip {name} has an image and no spare area");
-        let fix = format_args!("making it, with the ECC of every page; this happens once");
-        Problem::new(&paths.oob, 0, what, fix).report(os);
+        let what = format_args!(
+            "chip {name} has an image and no spare area; making it, with the ECC of every page; this happens once"
+        );
+        Problem::new(&paths.oob, 0, what).report(os);
     }
     let result = prepare_chip(&mut medium, ledger, config, compute_codes);
     let errno = medium.errno;

@@ -92,15 +92,15 @@ impl<'a> AnswerDraft<'a> {
             (self.has(RETURN) && self.has(ERRNO), "return and errno"),
         ];
         if let Some((_, both)) = excluded.iter().find(|(both, _)| *both) {
-            let what = format_args!("{both} are given for one answer");
-            return Err(self.at.problem(what, format_args!("remove one of them")));
+            return Err(self.at.problem(format_args!(
+                "{both} are given for one answer; remove one of them"
+            )));
         }
         if !self.is_step {
             if !(self.has(PATH) && self.has(COMMAND)) {
-                return Err(self.at.problem(
-                    format_args!("a rule needs path and command"),
-                    format_args!("write path = \"/dev/gpio\" and command = \"*\""),
-                ));
+                return Err(self.at.problem(format_args!(
+                    "a rule needs path and command; write path = \"/dev/gpio\" and command = \"*\""
+                )));
             }
             let draft = Draft {
                 path: self.path,
@@ -134,32 +134,28 @@ impl<'a> AnswerDraft<'a> {
             Kind::Write if unfit(&[DATA, TEXT, OFFSET, ARGUMENT]) => "return or errno",
             _ => return Ok(()),
         };
-        Err(self.at.problem(
-            format_args!("this kind of call cannot be answered so"),
-            format_args!("give {possible}"),
-        ))
+        Err(self.at.problem(format_args!(
+            "this kind of call cannot be answered so; give {possible}"
+        )))
     }
 }
 
 fn kept<T>(at: At<'_>, result: Result<T, Full>) -> Result<T, Problem> {
     result.map_err(|Full| {
-        at.problem(
-            format_args!("there are too many rules, steps or bytes"),
-            format_args!(
-                "at most {RULES_MAX} rules, {} steps and {POOL_BYTES_MAX} bytes are possible",
-                answers::STEPS_MAX
-            ),
-        )
+        at.problem(format_args!(
+            "there are too many rules, steps or bytes; \
+             at most {RULES_MAX} rules, {} steps and {POOL_BYTES_MAX} bytes are possible",
+            answers::STEPS_MAX
+        ))
     })
 }
 
 fn number(at: At<'_>, key: &str, value: Value<'_>, max: u64) -> Result<u32, Problem> {
     match value {
         Value::Number(number) if number <= max => Ok(number as u32),
-        _ => Err(at.problem(
-            format_args!("{key} is no number up to {max:#x}"),
-            format_args!("write {key} = 0; a failure is errno = \"EIO\""),
-        )),
+        _ => Err(at.problem(format_args!(
+            "{key} is no number up to {max:#x}; write {key} = 0; a failure is errno = \"EIO\""
+        ))),
     }
 }
 
@@ -175,10 +171,9 @@ fn errno(at: At<'_>, value: Value<'_>) -> Result<u32, Problem> {
         _ => None,
     };
     found.ok_or_else(|| {
-        at.problem(
-            format_args!("this errno is not known"),
-            format_args!("write its number: errno = 5"),
-        )
+        at.problem(format_args!(
+            "this errno is not known; write its number: errno = 5"
+        ))
     })
 }
 
@@ -189,10 +184,9 @@ fn kind(at: At<'_>, value: Value<'_>) -> Result<Kind, Problem> {
         Value::Text("read") => Ok(Kind::Read),
         Value::Text("write") => Ok(Kind::Write),
         Value::Text("open") => Ok(Kind::Open),
-        _ => Err(at.problem(
-            format_args!("this is no command"),
-            format_args!("write a number, \"*\", \"read\", \"write\" or \"open\""),
-        )),
+        _ => Err(at.problem(format_args!(
+            "this is no command; write a number, \"*\", \"read\", \"write\" or \"open\""
+        ))),
     }
 }
 
@@ -213,20 +207,17 @@ fn path<'a>(at: At<'_>, path: &'a str) -> Result<&'a str, Problem> {
             "write an absolute name, with * for any part: \"/dev/gpio*\", or \"socket:\"",
         ),
     };
-    Err(at.problem(
-        format_args!("path = \"{path}\" {wrong}"),
-        format_args!("{remedy}"),
-    ))
+    Err(at.problem(format_args!("path = \"{path}\" {wrong}; {remedy}")))
 }
 
 /// Pairs of hexadecimal digits, with blanks between bytes if one likes.
 fn hex<'a>(at: At<'_>, text: &'a str) -> Result<impl Iterator<Item = u8> + 'a, Problem> {
     let digits = || text.chars().filter(|c| !matches!(c, ' ' | '\t'));
     if digits().any(|c| !c.is_ascii_hexdigit()) || digits().count() % 2 != 0 {
-        return Err(at.problem(
-            format_args!("data holds something else than bytes"),
-            format_args!("write two hexadecimal digits a byte: data = \"01 00 ff\""),
-        ));
+        return Err(at.problem(format_args!(
+            "data holds something else than bytes; \
+             write two hexadecimal digits a byte: data = \"01 00 ff\""
+        )));
     }
     let mut digits = digits()
         .filter_map(|c| c.to_digit(16))

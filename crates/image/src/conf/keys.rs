@@ -170,10 +170,9 @@ fn check<'a>(at: At<'a>, takes: Takes, key: &str, value: Value<'a>) -> Result<Va
     };
     match scan::index_of(choices, text) {
         Some(index) => Ok(Value::Number(index as u64)),
-        None => Err(at.problem(
-            format_args!("{key} = \"{text}\" is not known"),
-            format_args!("possible are: {choices}"),
-        )),
+        None => Err(at.problem(format_args!(
+            "{key} = \"{text}\" is not known; possible are: {choices}"
+        ))),
     }
 }
 
@@ -193,16 +192,18 @@ fn short(at: At<'_>, key: &str, text: &str, room: usize) -> Result<(), Problem> 
     if text.len() < room && !text.is_empty() {
         return Ok(());
     }
-    let what = format_args!("{key} has {} bytes", text.len());
-    Err(at.problem(what, format_args!("1 to {} are possible", room - 1)))
+    Err(at.problem(format_args!(
+        "{key} has {} bytes; 1 to {} are possible",
+        text.len(),
+        room - 1
+    )))
 }
 
 fn size(at: At<'_>, key: &str, text: &str) -> Result<u64, Problem> {
     units::size(text).ok_or_else(|| {
-        at.problem(
-            format_args!("{key} = \"{text}\" is no size"),
-            format_args!("write a number, with K, M or G if you like: \"64K\""),
-        )
+        at.problem(format_args!(
+            "{key} = \"{text}\" is no size; write a number, with K, M or G if you like: \"64K\""
+        ))
     })
 }
 
@@ -213,9 +214,8 @@ fn times(at: At<'_>, key: &str, text: &str) -> Result<u64, Problem> {
         {
             Ok(u64::from(count) << 32 | u64::from(length))
         }
-        _ => Err(at.problem(
-            format_args!("{key} cannot be read"),
-            format_args!("write regions x bytes, at most 1M: \"3x256\""),
-        )),
+        _ => Err(at.problem(format_args!(
+            "{key} cannot be read; write regions x bytes, at most 1M: \"3x256\""
+        ))),
     }
 }

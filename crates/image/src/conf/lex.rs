@@ -102,8 +102,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn problem(&self, what: &str, fix: &str) -> Problem {
-        self.at
-            .problem(format_args!("{what}"), format_args!("{fix}"))
+        self.at.problem(format_args!("{what}; {fix}"))
     }
 
     fn bare_word(&mut self) -> &'a str {

@@ -93,15 +93,16 @@ pub struct At<'a> {
 }
 
 impl<'a> At<'a> {
-    pub fn problem(&self, what: fmt::Arguments<'_>, fix: fmt::Arguments<'_>) -> Problem {
-        Problem::new(self.file, self.line, what, fix)
+    /// `what` is wrong, and behind a semicolon what to do.
+    pub fn problem(&self, what: fmt::Arguments<'_>) -> Problem {
+        Problem::new(self.file, self.line, what)
     }
 
     fn wrong_kind(&self, key: &str, value: Value<'_>, wanted: &str) -> Problem {
-        self.problem(
-            format_args!("{key} is {}", value.kind()),
-            format_args!("write {key} = {wanted}"),
-        )
+        self.problem(format_args!(
+            "{key} is {}; write {key} = {wanted}",
+            value.kind()
+        ))
     }
 
     fn text(&self, key: &str, value: Value<'a>) -> Result<&'a str, Problem> {
@@ -113,14 +114,14 @@ impl<'a> At<'a> {
 
     fn index_of_key(&self, keys: &str, key: &str) -> Result<usize, Problem> {
         scan::index_of(keys, key).ok_or_else(|| {
-            let what = format_args!("there is no key '{key}' here");
             let mut keys = keys.split_ascii_whitespace();
             match keys.find(|known| units::is_similar(key, known)) {
-                Some(known) => self.problem(what, format_args!("did you mean '{known}'?")),
-                None => self.problem(
-                    what,
-                    format_args!("see the comments in the sample mtdshim.conf"),
-                ),
+                Some(known) => self.problem(format_args!(
+                    "there is no key '{key}' here; did you mean '{known}'?"
+                )),
+                None => self.problem(format_args!(
+                    "there is no key '{key}' here; see the comments in the sample mtdshim.conf"
+                )),
             }
         })
     }
@@ -129,11 +130,9 @@ impl<'a> At<'a> {
         if earlier_line == 0 {
             return Ok(());
         }
-        let what = format_args!("{key} is given twice");
-        Err(self.problem(
-            what,
-            format_args!("remove this one or the one in line {earlier_line}"),
-        ))
+        Err(self.problem(format_args!(
+            "{key} is given twice; remove this one or the one in line {earlier_line}"
+        )))
     }
 }
 
@@ -158,10 +157,9 @@ pub fn compile(
     let text = core::str::from_utf8(text).map_err(|error| {
         let before = text.get(..error.valid_up_to()).unwrap_or(&[]);
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count() as u32;
-        At { line, ..start }.problem(
-            format_args!("this line is not UTF-8"),
-            format_args!("save the text as UTF-8"),
-        )
+        At { line, ..start }.problem(format_args!(
+            "this line is not UTF-8; save the text as UTF-8"
+        ))
     })?;
     let mut compiler = Compiler {
         os,
@@ -178,10 +176,7 @@ pub fn compile(
     compiler.end_table()?;
     compiler.end_chip()?;
     if board.chip_count() == 0 && board.rules().count() == 0 {
-        return Err(start.problem(
-            format_args!("no chip is described"),
-            format_args!("write [chip.nor0]"),
-        ));
+        return Err(start.problem(format_args!("no chip is described; write [chip.nor0]")));
     }
     Ok(())
 }
@@ -205,10 +200,9 @@ impl<'a, O: Os> Compiler<'a, '_, O> {
             (Item::Entry { key, value }, Table::Answer(draft)) => {
                 draft.set(key, value, at, &self.board.rules())
             }
-            (Item::Entry { key, .. }, Table::None) => {
-                let what = format_args!("{key} stands before the first table");
-                Err(at.problem(what, format_args!("write [chip.nor0] above it")))
-            }
+            (Item::Entry { key, .. }, Table::None) => Err(at.problem(format_args!(
+                "{key} stands before the first table; write [chip.nor0] above it"
+            ))),
             (Item::Table { path, is_array }, _) => {
                 self.end_table()?;
                 self.begin_table(at, path, is_array)
@@ -233,52 +227,47 @@ impl<'a, O: Os> Compiler<'a, '_, O> {
             }
             (["chip", name, "partition"], true) => {
                 if self.chip.name() != name {
-                    let what = format_args!("this partition does not follow its chip");
-                    return Err(at.problem(
-                        what,
-                        format_args!("put it below [chip.{name}] and before the next chip"),
-                    ));
+                    return Err(at.problem(format_args!(
+                        "this partition does not follow its chip; \
+                         put it below [chip.{name}] and before the next chip"
+                    )));
                 }
                 self.chip.begin_partition(at)?;
                 self.part = Draft::new(&partition::KEYS, "", at);
                 self.table = Table::Partition;
                 Ok(())
             }
-            (["chip", name, "partition"], false) => {
-                let what = format_args!("a chip has several partitions");
-                Err(at.problem(what, format_args!("write [[chip.{name}.partition]]")))
-            }
+            (["chip", name, "partition"], false) => Err(at.problem(format_args!(
+                "a chip has several partitions; write [[chip.{name}.partition]]"
+            ))),
             (["answer", step @ ("" | "step"), ""], true) => {
                 let is_step = !step.is_empty();
                 if is_step && self.board.rules().count() == 0 {
-                    let what = format_args!("this step does not follow its [[answer]]");
-                    return Err(at.problem(what, format_args!("write [[answer]] above it")));
+                    return Err(at.problem(format_args!(
+                        "this step does not follow its [[answer]]; write [[answer]] above it"
+                    )));
                 }
                 self.table = Table::Answer(AnswerDraft::new(at, is_step));
                 Ok(())
             }
-            _ => {
-                let what = format_args!("this table is not known");
-                Err(at.problem(
-                    what,
-                    format_args!("write [chip.NAME], [[chip.NAME.partition]] or [[answer]]"),
-                ))
-            }
+            _ => Err(at.problem(format_args!(
+                "this table is not known; write [chip.NAME], [[chip.NAME.partition]] or [[answer]]"
+            ))),
         }
     }
 
     fn check_name(&self, at: At<'a>, name: &str) -> Result<(), Problem> {
         if name.len() >= crate::board::CHIP_NAME_BYTES - 4 {
-            let what = format_args!("the name of the chip is too long");
-            return Err(at.problem(
-                what,
-                format_args!("{} bytes are possible", crate::board::CHIP_NAME_BYTES - 5),
-            ));
+            return Err(at.problem(format_args!(
+                "the name of the chip is too long; {} bytes are possible",
+                crate::board::CHIP_NAME_BYTES - 5
+            )));
         }
         let mut others = (0..self.board.chip_count()).filter_map(|index| self.board.chip(index));
         if others.any(|chip| chip.name.as_str() == name) {
-            let what = format_args!("chip {name} is described twice");
-            return Err(at.problem(what, format_args!("give one of them another name")));
+            return Err(at.problem(format_args!(
+                "chip {name} is described twice; give one of them another name"
+            )));
         }
         Ok(())
     }

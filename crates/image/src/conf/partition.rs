@@ -82,10 +82,10 @@ impl<'a> ChipInWork<'a> {
         let definition = find_definition(draft)?;
         let proc_mtd = draft.text(chip::PROC_MTD);
         if definition.is_some() && proc_mtd.is_some() {
-            return Err(draft.at_key(chip::PROC_MTD).problem(
-                format_args!("chip {} has both mtdparts and proc_mtd", draft.name),
-                format_args!("keep one of them"),
-            ));
+            return Err(draft.at_key(chip::PROC_MTD).problem(format_args!(
+                "chip {} has both mtdparts and proc_mtd; keep one of them",
+                draft.name
+            )));
         }
         let size_of_image = size_of_image(os, directory, draft);
         chip::resolve(draft, board.chip_count(), size_of_image, &mut self.chip)?;
@@ -124,11 +124,10 @@ impl<'a> ChipInWork<'a> {
         if !self.draft.is_said(chip::MTDPARTS) && !self.draft.is_said(chip::PROC_MTD) {
             return Ok(());
         }
-        let what = format_args!(
-            "chip {} already has its partitions from mtdparts or proc_mtd",
+        Err(at.problem(format_args!(
+            "chip {} already has its partitions from mtdparts or proc_mtd; remove one of the two",
             self.draft.name
-        );
-        Err(at.problem(what, format_args!("remove one of the two")))
+        )))
     }
 
     /// Without partitions, the chip itself is the device.
@@ -261,29 +260,23 @@ impl<'a> ChipInWork<'a> {
         let chip = self.draft.name;
         let total = self.chip.geometry.size;
         if size == 0 && wanted != 0 {
-            let what = format_args!(
-                "partition \"{name}\" lies behind the end of chip {chip}, which has {total} bytes"
-            );
-            at.problem(
-                what,
-                format_args!("like the kernel, it is kept with size 0"),
-            )
+            at.problem(format_args!(
+                "partition \"{name}\" lies behind the end of chip {chip}, which has {total} bytes; \
+                 like the kernel, it is kept with size 0"
+            ))
             .report(os);
         } else if size < wanted {
-            let what = format_args!(
-                "partition \"{name}\" goes beyond the end of chip {chip}, which has {total} bytes"
-            );
-            at.problem(
-                what,
-                format_args!("like the kernel, it is cut to {size} bytes"),
-            )
+            at.problem(format_args!(
+                "partition \"{name}\" goes beyond the end of chip {chip}, which has {total} bytes; \
+                 like the kernel, it is cut to {size} bytes"
+            ))
             .report(os);
         }
         if is_unaligned {
-            let what =
-                format_args!("partition \"{name}\" does not lie on eraseblocks of chip {chip}");
-            at.problem(what, format_args!("like the kernel, it is read-only"))
-                .report(os);
+            at.problem(format_args!(
+                "partition \"{name}\" does not lie on eraseblocks of chip {chip}; like the kernel, it is read-only"
+            ))
+            .report(os);
         }
     }
 
@@ -294,11 +287,11 @@ impl<'a> ChipInWork<'a> {
         at: At<'_>,
     ) -> Result<usize, Problem> {
         let index = board.add_chip(chip).ok_or_else(|| {
-            let what = format_args!("the board has more than {} chips", crate::board::CHIPS_MAX);
-            at.problem(
-                what,
-                format_args!("partitions with a file of their own count as chips"),
-            )
+            at.problem(format_args!(
+                "the board has more than {} chips; \
+                 partitions with a file of their own count as chips",
+                crate::board::CHIPS_MAX
+            ))
         })?;
         let place = &self.hardware;
         if !place.parent.is_empty() {
@@ -332,10 +325,11 @@ impl<'a> ChipInWork<'a> {
         geometry.otp_user = Default::default();
         geometry.otp_factory = Default::default();
         geometry.check().map_err(|what| {
-            at.problem(
-                format_args!("partition \"{name}\" with a file of its own cannot be: {what}"),
-                format_args!("make its size a multiple of {}", placed.erasesize),
-            )
+            at.problem(format_args!(
+                "partition \"{name}\" with a file of its own cannot be: {what}; \
+                 make its size a multiple of {}",
+                placed.erasesize
+            ))
         })?;
         self.add_chip(board, &chip, at)
     }
@@ -412,10 +406,9 @@ impl<'a> ChipInWork<'a> {
             line: 1,
         };
         let text = core::str::from_utf8(text).map_err(|_| {
-            start.problem(
-                format_args!("this is not UTF-8"),
-                format_args!("is it a captured /proc/mtd?"),
-            )
+            start.problem(format_args!(
+                "this is not UTF-8; is it a captured /proc/mtd?"
+            ))
         })?;
         let erasesize = self.chip.geometry.erasesize;
         let mut total = 0u64;
@@ -424,28 +417,23 @@ impl<'a> ChipInWork<'a> {
         while !scan.rest.is_empty() {
             let line = scan.take_until(b'\n');
             at.line += 1;
-            let fix = format_args!("capture it again with: cat /proc/mtd");
+            let again = "capture it again with: cat /proc/mtd";
             let Some(row) =
-                proc_mtd::row(line).map_err(|what| at.problem(format_args!("{what}"), fix))?
+                proc_mtd::row(line).map_err(|what| at.problem(format_args!("{what}; {again}")))?
             else {
                 continue;
             };
             if row.erasesize != erasesize && self.chip.geometry.region_count <= 1 {
-                let what = format_args!(
-                    "\"{}\" has erasesize {}, chip {} {erasesize}",
-                    row.name, row.erasesize, self.draft.name
-                );
-                return Err(at.problem(
-                    what,
-                    format_args!("write erasesize = {} there", row.erasesize),
-                ));
+                return Err(at.problem(format_args!(
+                    "\"{}\" has erasesize {}, chip {} {erasesize}; write erasesize = {} there",
+                    row.name, row.erasesize, self.draft.name, row.erasesize
+                )));
             }
             total = total.saturating_add(row.size);
             if row.name.len() >= MTD_NAME_BYTES {
-                return Err(at.problem(
-                    format_args!("the name is longer than 63 bytes"),
-                    format_args!("shorten it"),
-                ));
+                return Err(
+                    at.problem(format_args!("the name is longer than 63 bytes; shorten it"))
+                );
             }
             let part = mtdparts::Part {
                 size: Some(row.size),
@@ -457,15 +445,11 @@ impl<'a> ChipInWork<'a> {
             self.add_part(os, board, at, part)?;
         }
         if total > self.chip.geometry.size {
-            let what = format_args!(
-                "these sizes make {total} bytes and chip {} has {}",
-                self.draft.name, self.chip.geometry.size
-            );
-            let fix = format_args!(
-                "keep the lines of this chip; overlapping ones need [[chip.{}.partition]]",
-                self.draft.name
-            );
-            return Err(start.problem(what, fix));
+            let (name, size) = (self.draft.name, self.chip.geometry.size);
+            return Err(start.problem(format_args!(
+                "these sizes make {total} bytes and chip {name} has {size}; keep the lines of this chip; \
+                 overlapping ones need [[chip.{name}.partition]]"
+            )));
         }
         Ok(())
     }
@@ -506,33 +490,27 @@ fn find_definition<'a>(draft: &Draft<'a>) -> Result<Option<mtdparts::Definition<
         {
             Ok(only)
         }
-        Some(definition) => {
-            let what = format_args!("mtdparts does not name chip {} clearly", draft.name);
-            Err(at.problem(
-                what,
-                format_args!(
-                    "write name = \"{}\", or correct the ID in mtdparts",
-                    definition.id
-                ),
-            ))
-        }
+        Some(definition) => Err(at.problem(format_args!(
+            "mtdparts does not name chip {} clearly; \
+             write name = \"{}\", or correct the ID in mtdparts",
+            draft.name, definition.id
+        ))),
         None => Err(mtdparts_problem(at, "it is empty")),
     }
 }
 
 fn mtdparts_problem(at: At<'_>, what: &str) -> Problem {
-    at.problem(
-        format_args!("mtdparts cannot be read: {what}"),
-        format_args!("write \"ID:size[@offset](name)[ro][lk],...\", size - for the rest"),
-    )
+    at.problem(format_args!(
+        "mtdparts cannot be read: {what}; \
+         write \"ID:size[@offset](name)[ro][lk],...\", size - for the rest"
+    ))
 }
 
 fn register(board: &BoardWords<'_>, request: &Request<'_>, at: At<'_>) -> Result<u32, Problem> {
     board.devices().register(request).ok_or_else(|| {
-        let what = format_args!(
-            "the board has more than {} devices",
+        at.problem(format_args!(
+            "the board has more than {} devices; remove some partitions",
             crate::board::DEVICES_MAX
-        );
-        at.problem(what, format_args!("remove some partitions"))
+        ))
     })
 }

@@ -237,7 +237,7 @@ fn read_only(flash: &Flash) -> Result<Vec<PathBuf>> {
     let directory = flash.directory();
     let mut found = Vec::new();
     for (_, config) in store.chips() {
-        let paths = ChipPaths::of(&store.board.directory(), &config);
+        let paths = ChipPaths::of(store.board.directory(), &config);
         for path in [paths.image, paths.oob, paths.side] {
             let path = PathBuf::from(path.as_str());
             let is_refused =
@@ -257,7 +257,7 @@ fn images_elsewhere(flash: &Flash) -> Result<Vec<(PathBuf, PathBuf)>> {
     let store = Store::open(&flash.board)?;
     let mut found = Vec::new();
     for (_, config) in store.chips() {
-        let paths = ChipPaths::of(&store.board.directory(), &config);
+        let paths = ChipPaths::of(store.board.directory(), &config);
         for path in [paths.image, paths.oob] {
             let path = PathBuf::from(path.as_str());
             if path.is_absolute() && path.exists() && !path.starts_with(&store.directory) {

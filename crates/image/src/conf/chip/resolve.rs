@@ -41,10 +41,9 @@ pub fn resolve(
         let value = draft.number(key).unwrap_or(default);
         u32::try_from(value).map_err(|_| {
             let name = KEYS.names.split_ascii_whitespace().nth(key).unwrap_or("");
-            let what = format_args!("{name} = {value} is too large");
-            draft
-                .at_key(key)
-                .problem(what, format_args!("see the chip's datasheet"))
+            draft.at_key(key).problem(format_args!(
+                "{name} = {value} is too large; see the chip's datasheet"
+            ))
         })
     };
     geometry.writesize = number(WRITESIZE, if is_nand { 2048 } else { 1 })?;
@@ -98,11 +97,11 @@ fn kind_and_driver(
     let kind = match (said_kind, said_driver.or(preset)) {
         (Some(&kind), _) | (None, Some((_, kind))) => kind,
         (None, None) => {
-            let what = format_args!("chip {} has neither a preset nor a type", draft.name);
-            return Err(draft.at.problem(
-                what,
-                format_args!("write type = \"nor\" and size = \"16M\", or preset = \"w25q128\""),
-            ));
+            return Err(draft.at.problem(format_args!(
+                "chip {} has neither a preset nor a type; \
+                 write type = \"nor\" and size = \"16M\", or preset = \"w25q128\"",
+                draft.name
+            )));
         }
     };
     if let Some((driver, its_kind)) = said_driver.or(preset) {
@@ -114,13 +113,10 @@ fn kind_and_driver(
         } else {
             "preset"
         };
-        return Err(draft.at_key(TYPE).problem(
-            format_args!(
-                "the {what} does not go with the type of chip {}",
-                draft.name
-            ),
-            format_args!("change one of them"),
-        ));
+        return Err(draft.at_key(TYPE).problem(format_args!(
+            "the {what} does not go with the type of chip {}; change one of them",
+            draft.name
+        )));
     }
     let per_block = Some(1);
     let on_die = Some(1);
@@ -200,22 +196,24 @@ fn check(draft: &Draft<'_>, geometry: &Geometry) -> Result<(), Problem> {
             ..
         } = geometry;
         let (size, unit) = units::words_of_size(geometry.size);
-        draft.at.problem(
-            format_args!("chip {} cannot be: {what}", draft.name),
-            format_args!("it has size {size}{unit}, erasesize {erasesize}, writesize {writesize}, oobsize {oobsize}"),
-        )
+        draft.at.problem(format_args!(
+            "chip {} cannot be: {what}; it has size {size}{unit}, erasesize {erasesize}, \
+             writesize {writesize}, oobsize {oobsize}",
+            draft.name
+        ))
     })
 }
 
 fn no_size(draft: &Draft<'_>, size_of_image: Option<u64>) -> Problem {
-    let what = format_args!("chip {} has no size", draft.name);
     match size_of_image.map(units::words_of_size) {
-        Some((size, unit)) => draft
-            .at
-            .problem(what, format_args!("its image fits size = \"{size}{unit}\"")),
-        None => draft
-            .at
-            .problem(what, format_args!("write size = \"16M\", or a preset")),
+        Some((size, unit)) => draft.at.problem(format_args!(
+            "chip {} has no size; its image fits size = \"{size}{unit}\"",
+            draft.name
+        )),
+        None => draft.at.problem(format_args!(
+            "chip {} has no size; write size = \"16M\", or a preset",
+            draft.name
+        )),
     }
 }
 
@@ -224,10 +222,9 @@ fn subpage_shift(draft: &Draft<'_>, geometry: &Geometry) -> Result<u8, Problem> 
     if let Some(subpages) = draft.number(SUBPAGES) {
         return match subpages {
             1 | 2 | 4 | 8 => Ok(subpages.trailing_zeros() as u8),
-            _ => Err(draft.at_key(SUBPAGES).problem(
-                format_args!("a page has no {subpages} subpages"),
-                format_args!("write 1, 2, 4 or 8"),
-            )),
+            _ => Err(draft.at_key(SUBPAGES).problem(format_args!(
+                "a page has no {subpages} subpages; write 1, 2, 4 or 8"
+            ))),
         };
     }
     let steps = match geometry.ecc {
@@ -253,12 +250,10 @@ fn regions(draft: &Draft<'_>, geometry: &mut Geometry) -> Result<(), Problem> {
         }
         let place = geometry.regions.get_mut(usize::from(geometry.region_count));
         let Some(((block_count, erasesize), place)) = units::times(part).zip(place) else {
-            return Err(draft.at_key(ERASE_REGIONS).problem(
-                format_args!(
-                    "erase_regions cannot be read, or has more than {ERASE_REGIONS_MAX} regions"
-                ),
-                format_args!("write \"8x8K,127x64K\""),
-            ));
+            return Err(draft.at_key(ERASE_REGIONS).problem(format_args!(
+                "erase_regions cannot be read, or has more than {ERASE_REGIONS_MAX} regions; \
+                 write \"8x8K,127x64K\""
+            )));
         };
         *place = EraseRegion {
             offset,
@@ -276,22 +271,18 @@ fn bad_blocks(draft: &Draft<'_>, chip: &mut ChipConfig) -> Result<(), Problem> {
     let blocks = chip.geometry.block_count();
     for block in numbers(draft.text(BAD_BLOCKS).unwrap_or("")).flatten() {
         if !chip.geometry.is_nand() {
-            return Err(at.problem(
-                format_args!("only NAND has bad blocks"),
-                format_args!("remove bad_blocks"),
-            ));
+            return Err(at.problem(format_args!("only NAND has bad blocks; remove bad_blocks")));
         }
         if block >= u64::from(blocks) {
-            return Err(at.problem(
-                format_args!("there is no block {block}"),
-                format_args!("the chip has blocks 0 to {}", blocks.saturating_sub(1)),
-            ));
+            return Err(at.problem(format_args!(
+                "there is no block {block}; the chip has blocks 0 to {}",
+                blocks.saturating_sub(1)
+            )));
         }
         let Some(place) = chip.bad_block_list.get_mut(chip.bad_block_count as usize) else {
-            return Err(at.problem(
-                format_args!("bad_blocks has more than {BAD_BLOCKS_MAX} blocks"),
-                format_args!("mark more with the host tool"),
-            ));
+            return Err(at.problem(format_args!(
+                "bad_blocks has more than {BAD_BLOCKS_MAX} blocks; mark more with the host tool"
+            )));
         };
         *place = block as u32;
         chip.bad_block_count += 1;
@@ -305,10 +296,10 @@ fn factory_data(draft: &Draft<'_>, chip: &mut ChipConfig) -> Result<(), Problem>
     let area = chip.geometry.otp_factory.length();
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hex || !digits.len().is_multiple_of(2) || digits.len() as u64 / 2 > area {
-        return Err(draft.at_key(OTP_FACTORY_DATA).problem(
-            format_args!("otp_factory_data is not hexadecimal digits for at most {area} bytes"),
-            format_args!("write \"0123abcd\", and otp_factory = \"1x16\" for the area"),
-        ));
+        return Err(draft.at_key(OTP_FACTORY_DATA).problem(format_args!(
+            "otp_factory_data is not hexadecimal digits for at most {area} bytes; \
+             write \"0123abcd\", and otp_factory = \"1x16\" for the area"
+        )));
     }
     chip.otp_factory_data.set(digits);
     Ok(())
