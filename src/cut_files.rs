@@ -44,6 +44,13 @@ pub fn watch(index: usize, words: &[AtomicU32], fd: i32) {
     }
 }
 
+/// The memory of this file is given back.
+pub fn forget(index: usize) {
+    if let Some(region) = REGIONS.get(index) {
+        region.length.store(0, Relaxed);
+    }
+}
+
 /// The address in the signal's information is no help: QEMU 7.2 gives the host's. So all files are looked at.
 extern "C" fn on_cut(_signal: i32) {
     let mut any = false;

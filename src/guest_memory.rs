@@ -36,6 +36,12 @@ impl Window {
         Window { fd: 0, map: None }
     }
 
+    pub fn close(&mut self) {
+        if self.map.take().is_some() {
+            Kernel.close(self.fd);
+        }
+    }
+
     fn open(&mut self) -> Result<(), GuestFault> {
         if self.map.is_some() && sys::fcntl(self.fd, libc::F_GETFD, 0).is_ok() {
             return Ok(());

@@ -35,6 +35,11 @@ impl<T> Late<T> {
         self.is_there
     }
 
+    pub fn take(&mut self) -> Option<T> {
+        // SAFETY: the flag was set after the value was written, and nobody reads it again.
+        core::mem::take(&mut self.is_there).then(|| unsafe { self.value.assume_init_read() })
+    }
+
     /// Once: what was there before is not dropped.
     pub fn set(&mut self, value: T) {
         self.value.write(value);

@@ -527,6 +527,27 @@ pub fn before_close(fd: i32) {
     });
 }
 
+/// The guest wants a number for itself that something has which is open here: all of it is closed, and opened under other numbers
+/// when it is used next.
+#[cold]
+#[inline(never)]
+pub fn let_go() {
+    record_stamps();
+    with_state(|state| {
+        for (chip, slot) in state.chips.iter_mut().enumerate() {
+            cut_files::forget(1 + chip);
+            if let Some(files) = slot.take() {
+                files.close(&Kernel);
+            }
+        }
+        cut_files::forget(0);
+        if let Some(board) = state.board.take() {
+            board.close(&Kernel);
+        }
+        state.window.close();
+    });
+}
+
 /// Takes over what a stream has written below the hooks.
 pub fn take_over_unseen(node: Node) {
     with_state(|state| {

@@ -92,13 +92,13 @@ hook! {
     }
 }
 
-/// A number given to a copy belonged to the shim: the copy must not take it. What was open there is closed.
-fn protect(target: c_int) -> Option<c_int> {
+/// The number that a copy gets is free for it. What was open there is closed.
+pub fn make_room(target: c_int) {
     if is_private(target) {
-        return Some(settle(Err(Errno::EBADF), -1));
+        crate::world::let_go();
+        crate::trace::leave(target);
     }
     crate::world::before_close(target);
-    None
 }
 
 hook! {
@@ -112,9 +112,7 @@ hook! {
 }
 family! {
     fn dup2_any(fd: c_int, target: c_int) -> c_int |next| {
-        if let Some(refusal) = protect(target) {
-            return refusal;
-        }
+        make_room(target);
         let copy = next(fd, target);
         if copy >= 0 && copy != fd {
             descriptors::copy(fd, copy);
@@ -126,9 +124,7 @@ family! {
 
 hook! {
     fn dup3(fd: c_int, target: c_int, flags: c_int) -> c_int {
-        if let Some(refusal) = protect(target) {
-            return refusal;
-        }
+        make_room(target);
         let copy = real!(dup3(fd, target, flags));
         if copy >= 0 {
             descriptors::copy(fd, copy);

@@ -60,6 +60,10 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
             descriptors::forget(fd);
             None
         }
+        libc::SYS_dup2 | libc::SYS_dup3 => {
+            super::fd::make_room(b as i32);
+            None
+        }
         libc::SYS_close_range => {
             let close = &mut |from, to| {
                 let done = sys::checked(sys::call!(libc::SYS_close_range, from, to, c));

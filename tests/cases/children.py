@@ -130,6 +130,21 @@ def closes_everything(lab):
     same(expected, lab.guest(lab.board(SMALL_NOR), [CLIENTS / "closing"]).ok().out.splitlines(), "what works afterwards")
 
 
+@case("descriptors: a program that uses flash may have every number for itself, also those of the library")
+def takes_everything(lab):
+    works = "kept 4, new opens, write 4, read 4 abcd"
+    board = lab.board(SMALL_NOR)
+    expected = [f"begin: {works}"]
+    for way in ("taken", "again", "above", "in a child"):
+        expected += [f"{way}: {works}", f"{way}: 60 numbers, 60 files"]
+    expected.append(f"after it: {works}")
+    for env in ({}, {"MTDSHIM_TRACE": str(lab.work / "trace")}):
+        same(expected, lab.guest(board, [CLIENTS / "closing", "numbers"], env=env).ok().out.splitlines(), f"what works, {env}")
+    trace = (lab.work / "trace").read_text()
+    writes = trace.count("pwrite") or trace.count("write")
+    holds(writes >= len(expected) // 2, f"{writes} writes in the trace:\n{trace}")
+
+
 @case("ways out: reboot ends the run with status 88, whoever asks for it")
 def reboot(lab):
     board = lab.board(SMALL_NOR)

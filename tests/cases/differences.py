@@ -119,14 +119,6 @@ def lasting(lab):
 row("musl: a standard input that is flash", by="libc: musl-armhf")
 
 
-@row("`dup2` onto a number that the library has open itself")
-def own_numbers(lab):
-    script = "exec 3</dev/mtd0; for number in 52 53; do (eval exec $number\\</dev/null) 2>/dev/null; echo $?; done"
-    result = lab.guest(lab.board(SMALL_NOR), ["busybox", "sh", "-c", script])
-    statuses = result.out.split()
-    holds(len(statuses) == 2 and statuses[0] == "0" and statuses[1] != "0", result.transcript())
-
-
 @case("differences: every row of the README's table is pinned by a case")
 def every_row(_lab):
     text = (TOP / "README.md").read_text().split("## Differences from the kernel")[1].split("\n## ")[0]
