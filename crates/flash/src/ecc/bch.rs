@@ -203,6 +203,8 @@ impl Bch {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     pub fn correct(
         &self,
         step: &mut [u8],
@@ -215,15 +217,18 @@ impl Bch {
         {
             *target = stored ^ calculated;
         }
-        // The padding bits behind the code are not part of it.
-        let difference = u128::from_be_bytes(difference) >> (128 - self.code_bits());
-        if difference == 0 {
+        let syndromes = self.syndromes(u128::from_be_bytes(difference));
+        if syndromes == [0; _] {
+            // Only the padding bits behind the code differ.
             return Ok(0);
         }
-        let (locator, degree) = self
-            .locator(&self.syndromes(difference))
+        let mut locator = [0; LOCATOR_TERMS];
+        let degree = self
+            .find_locator(&syndromes, &mut locator)
             .ok_or(Uncorrectable)?;
-        let positions = self.roots(&locator, degree).ok_or(Uncorrectable)?;
+        let mut positions = [0; STRENGTH_MAX];
+        self.find_roots(&locator, degree, &mut positions)
+            .ok_or(Uncorrectable)?;
         for &power in positions.iter().take(degree) {
             // Powers below the number of code bits are errors in the code itself.
             let Some(index) = (STEP_BITS + self.code_bits() - 1).checked_sub(power) else {
@@ -238,22 +243,27 @@ impl Bch {
         Ok(degree as u32)
     }
 
-    /// The error polynomial at alpha^1 ... alpha^(2t).
+    /// The error polynomial at alpha^1 ... alpha^(2t); the code's bits are the first of `difference`.
     fn syndromes(&self, difference: u128) -> [u32; 2 * STRENGTH_MAX] {
         let mut syndromes = [0; 2 * STRENGTH_MAX];
         let mut point = 1;
         for syndrome in syndromes.iter_mut().take(2 * self.strength) {
             point = times_alpha(point);
-            *syndrome = (0..self.code_bits()).rev().fold(0, |sum, bit| {
-                multiply(sum, point) ^ (difference >> bit & 1) as u32
-            });
+            let mut rest = difference;
+            for _ in 0..self.code_bits() {
+                *syndrome = multiply(*syndrome, point) ^ (rest >> 127) as u32;
+                rest <<= 1;
+            }
         }
         syndromes
     }
 
     /// Berlekamp-Massey: the shortest recurrence that gives the syndromes; its degree is the number of errors.
-    fn locator(&self, syndromes: &[u32; 2 * STRENGTH_MAX]) -> Option<(Polynomial, usize)> {
-        let mut current = [0; LOCATOR_TERMS];
+    fn find_locator(
+        &self,
+        syndromes: &[u32; 2 * STRENGTH_MAX],
+        current: &mut Polynomial,
+    ) -> Option<usize> {
         let mut previous = [0; LOCATOR_TERMS];
         *current.first_mut()? = 1;
         *previous.first_mut()? = 1;
@@ -267,9 +277,9 @@ impl Bch {
                 gap += 1;
                 continue;
             }
-            let before = current;
+            let before = *current;
             let scale = multiply(discrepancy, invert(previous_discrepancy));
-            for (target, source) in current.iter_mut().skip(gap).zip(previous) {
+            for (target, &source) in current.iter_mut().skip(gap).zip(&previous) {
                 *target ^= multiply(scale, source);
             }
             if 2 * length <= step {
@@ -281,14 +291,16 @@ impl Bch {
                 gap += 1;
             }
         }
-        (1..=self.strength)
-            .contains(&length)
-            .then_some((current, length))
+        (1..=self.strength).contains(&length).then_some(length)
     }
 
     /// Which powers are wrong: x^i is when alpha^-i is a root. All roots must lie inside step and code.
-    fn roots(&self, locator: &Polynomial, degree: usize) -> Option<[u32; STRENGTH_MAX]> {
-        let mut found = [0; STRENGTH_MAX];
+    fn find_roots(
+        &self,
+        locator: &Polynomial,
+        degree: usize,
+        found: &mut [u32; STRENGTH_MAX],
+    ) -> Option<()> {
         let mut count = 0;
         let alpha_inverse = invert(2);
         let mut factors = [0; LOCATOR_TERMS];
@@ -308,11 +320,12 @@ impl Bch {
                 *found.get_mut(count)? = power;
                 count += 1;
             }
-            for (term, factor) in terms.iter_mut().zip(factors).take(degree + 1).skip(1) {
+            let used = terms.iter_mut().zip(&factors).take(degree + 1);
+            for (term, &factor) in used {
                 *term = multiply(*term, factor);
             }
         }
-        (count == degree).then_some(found)
+        (count == degree).then_some(())
     }
 }
 
