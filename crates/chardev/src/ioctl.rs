@@ -21,14 +21,24 @@ const CHANGING: [u32; 10] = [
     OTPERASE,
 ];
 
-/// A match by the lowest byte, in which all commands differ: one jump, where the compiler makes a chain of others.
+/// A match by the lowest bits, in which all commands differ: one comparison and one jump, where the compiler makes chains of both.
 macro_rules! by_number {
     ($command:ident, $($name:ident => $answer:expr,)*) => {{
         mod number {
-            $(pub const $name: u32 = mtd_abi::ioctl::$name & 0xff;)*
+            pub const MASK: u32 = 31;
+            $(pub const $name: u32 = mtd_abi::ioctl::$name & MASK;)*
         }
-        match $command & 0xff {
-            $(number::$name if $command == $name => $answer,)*
+        const COMMANDS: [u32; number::MASK as usize + 1] = {
+            let mut commands = [0; _];
+            $(commands[number::$name as usize] = $name;)*
+            commands
+        };
+        let number = $command & number::MASK;
+        if COMMANDS.get(number as usize) != Some(&$command) {
+            return Err(Errno::ENOTTY);
+        }
+        match number {
+            $(number::$name => $answer,)*
             _ => Err(Errno::ENOTTY),
         }
     }};
