@@ -23,15 +23,18 @@ fn refuse_either(a: usize, b: usize) -> Option<Errno> {
     refuse(a).or_else(|| refuse(b))
 }
 
-fn vector(direction: Direction, words: &Words, has_flags: bool) -> Option<c_long> {
+fn vector(number: c_long, direction: Direction, words: &Words) -> Option<c_long> {
     let [fd, segments, count, low, high, flags] = *words;
-    let at = Some(libc_kind::join(low as i32, high as i32)).filter(|&at| at != -1);
+    let is_plain = matches!(number, libc::SYS_readv | libc::SYS_writev);
+    let has_flags = matches!(number, libc::SYS_preadv2 | libc::SYS_pwritev2);
+    // The offset is given as two words, low and high, also on 64 bits.
+    let at = libc_kind::join(low as i32, high as i32);
     answer(calls::transfer_vector(
         fd as i32,
         direction,
         segments,
         count as i32,
-        at,
+        Some(at).filter(|&at| !is_plain && at != -1),
         if has_flags { flags as i32 } else { 0 },
     )?)
 }
@@ -44,6 +47,14 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
     let offset = libc_kind::join(e as i32, words[5] as i32);
     let wide = |result: Option<Result<i32, Errno>>| {
         result.map(|result| result.map(|value| value as isize))
+    };
+    let direction = match number {
+        libc::SYS_read
+        | libc::SYS_pread64
+        | libc::SYS_readv
+        | libc::SYS_preadv
+        | libc::SYS_preadv2 => Direction::Read,
+        _ => Direction::Write,
     };
     match number {
         libc::SYS_open => answer(wide(files::open(sys::AT_FDCWD, path(a)?, b as i32))?),
@@ -71,26 +82,16 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
             };
             Some(super::fd::close_range_by(a as u32, b as u32, c as i32, close).into())
         }
-        libc::SYS_read => answer(calls::transfer(fd, Direction::Read, b, c, None)?),
-        libc::SYS_write => answer(calls::transfer(fd, Direction::Write, b, c, None)?),
-        libc::SYS_pread64 => answer(calls::transfer(fd, Direction::Read, b, c, Some(offset))?),
-        libc::SYS_pwrite64 => answer(calls::transfer(fd, Direction::Write, b, c, Some(offset))?),
-        libc::SYS_readv => answer(calls::transfer_vector(
-            fd,
-            Direction::Read,
-            b,
-            c as i32,
-            None,
-            0,
-        )?),
-        libc::SYS_writev => answer(calls::transfer_vector(
-            fd,
-            Direction::Write,
-            b,
-            c as i32,
-            None,
-            0,
-        )?),
+        libc::SYS_read | libc::SYS_write => answer(calls::transfer(fd, direction, b, c, None)?),
+        libc::SYS_pread64 | libc::SYS_pwrite64 => {
+            answer(calls::transfer(fd, direction, b, c, Some(offset))?)
+        }
+        libc::SYS_readv
+        | libc::SYS_writev
+        | libc::SYS_preadv
+        | libc::SYS_pwritev
+        | libc::SYS_preadv2
+        | libc::SYS_pwritev2 => vector(number, direction, words),
         libc::SYS_ioctl => answer(wide(calls::ioctl(fd, b as u32, c))?),
         libc::SYS_lseek => {
             answer(calls::seek(fd, i64::from(b as i32), c as i32)?.map(|at| at as isize))
@@ -119,16 +120,13 @@ fn emulate(number: c_long, words: &Words) -> Option<c_long> {
         libc::SYS_ftruncate | libc::SYS_ftruncate64 => {
             answer(Err(calls::refuse(fd, Errno::EINVAL, Errno::EINVAL)?))
         }
-        libc::SYS_sendfile => answer(block_copies::send(fd, b as i32, c, 4, d)?),
-        libc::SYS_sendfile64 => answer(block_copies::send(fd, b as i32, c, 8, d)?),
+        libc::SYS_sendfile | libc::SYS_sendfile64 => {
+            let width = if number == libc::SYS_sendfile { 4 } else { 8 };
+            answer(block_copies::send(fd, b as i32, c, width, d)?)
+        }
         libc::SYS_splice => answer(block_copies::splice(fd, b, c as i32, d, e)?),
         libc::SYS_copy_file_range => answer(Err(refuse_either(a, c)?)),
         libc::SYS_fallocate => answer(Err(calls::refuse(fd, Errno::ENODEV, Errno::EOPNOTSUPP)?)),
-        // The offset is given as two words, low and high, also on 64 bits.
-        libc::SYS_preadv => vector(Direction::Read, words, false),
-        libc::SYS_pwritev => vector(Direction::Write, words, false),
-        libc::SYS_preadv2 => vector(Direction::Read, words, true),
-        libc::SYS_pwritev2 => vector(Direction::Write, words, true),
         libc::SYS_fstat64 => super::stat::emulate_fstat64(fd, b).map(|result| result as c_long),
         libc::SYS_statx => {
             let result = super::stat::emulate_statx(fd, b as *const c_char, c as i32, d as u32, e)?;
