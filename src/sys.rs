@@ -9,35 +9,41 @@ use image::os::{FileKind, FileStatus, OpenMode, Os, futex};
 
 pub const AT_FDCWD: i32 = libc::AT_FDCWD;
 
-/// Six arguments, the kernel's answer as it is: a negative errno on failure.
+/// The number of a call and up to six arguments; the kernel's answer as it is: a negative errno on failure. Registers without an
+/// argument hold anything: all that the kernel looks at must be given.
 ///
 /// # Safety
 /// The call must be sound for the kernel to perform with these arguments.
 #[inline(always)]
-pub unsafe fn syscall6(
-    number: usize,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-    f: usize,
-) -> isize {
+pub unsafe fn syscall(words: &[usize]) -> isize {
     let result: usize;
-    // SAFETY: the EABI convention: number in r7, arguments in r0 to r5, result in r0; nothing else is changed. r7 may be
-    // the frame pointer of Thumb code, so it is swapped in around the instruction.
-    unsafe {
-        asm!(
-            "mov {saved}, r7",
-            "mov r7, {number}",
-            "svc 0",
-            "mov r7, {saved}",
-            number = in(reg) number,
-            saved = out(reg) _,
-            inlateout("r0") a => result,
-            in("r1") b, in("r2") c, in("r3") d, in("r4") e, in("r5") f,
-            options(nostack),
-        );
+    macro_rules! trap {
+        ($number:expr, $first:expr $(, $register:tt $argument:expr)*) => {
+            // SAFETY: the EABI convention: number in r7, arguments in r0 to r5, result in r0; nothing else is changed. r7 may be
+            // the frame pointer of Thumb code, so it is swapped in around the instruction.
+            unsafe {
+                asm!(
+                    "mov {saved}, r7",
+                    "mov r7, {number}",
+                    "svc 0",
+                    "mov r7, {saved}",
+                    number = in(reg) $number,
+                    saved = out(reg) _,
+                    inlateout("r0") $first => result,
+                    $(in($register) $argument,)*
+                    options(nostack),
+                )
+            }
+        };
+    }
+    match *words {
+        [number, a] => trap!(number, a),
+        [number, a, b] => trap!(number, a, "r1" b),
+        [number, a, b, c] => trap!(number, a, "r1" b, "r2" c),
+        [number, a, b, c, d] => trap!(number, a, "r1" b, "r2" c, "r3" d),
+        [number, a, b, c, d, e] => trap!(number, a, "r1" b, "r2" c, "r3" d, "r4" e),
+        [number, a, b, c, d, e, f] => trap!(number, a, "r1" b, "r2" c, "r3" d, "r4" e, "r5" f),
+        _ => trap!(words.first().copied().unwrap_or(0), 0usize),
     }
     result as isize
 }
@@ -46,29 +52,10 @@ macro_rules! call {
     ($number:expr $(, $argument:expr)*) => {
         // SAFETY: every pointer among the arguments comes from a live reference of sufficient size, or is a guest's
         // own address, which the kernel checks.
-        unsafe { crate::sys::padded(&[$number as usize $(, $argument as usize)*]) }
+        unsafe { crate::sys::syscall(&[$number as usize $(, $argument as usize)*]) }
     };
 }
 pub(crate) use call;
-
-/// # Safety
-/// As for `syscall6`.
-#[inline(always)]
-pub unsafe fn padded(words: &[usize]) -> isize {
-    let word = |index: usize| words.get(index).copied().unwrap_or(0);
-    // SAFETY: forwarded from the caller.
-    unsafe {
-        syscall6(
-            word(0),
-            word(1),
-            word(2),
-            word(3),
-            word(4),
-            word(5),
-            word(6),
-        )
-    }
-}
 
 /// The answer of a system call as a result.
 pub fn checked(answer: isize) -> Result<usize, i32> {
