@@ -11,6 +11,8 @@ pub const BLOCK_SIZE: u32 = 4096;
 const ANSWERED_MAJOR: u32 = 240;
 /// A file of /proc or /sys that rules answer for.
 const RULED_FILE_MODE: u32 = 0o644;
+/// What the files of /proc and /sys say that they lie on: a file system without a device.
+pub const FILE_SYSTEM: u32 = 22;
 /// devtmpfs makes nodes with this mode.
 const NODE_MODE: u32 = 0o600;
 
@@ -21,12 +23,14 @@ pub struct StandIn {
     pub major: u32,
     pub minor: u32,
     pub size: u32,
+    /// 0 for that of the stand-in file.
+    pub inode: u32,
 }
 
 impl StandIn {
     pub fn of_node(node: Node) -> StandIn {
         if node.kind == NodeKind::Answered && crate::answers::looks_like_file(node.index) {
-            return StandIn::of_file(RULED_FILE_MODE, 0);
+            return StandIn::of_file(b"", RULED_FILE_MODE, 0);
         }
         let (kind, major, minor) = match node.kind {
             NodeKind::Char => (libc::S_IFCHR, MTD_CHAR_MAJOR, node.index * 2),
@@ -39,16 +43,26 @@ impl StandIn {
             major,
             minor,
             size: 0,
+            inode: 0,
         }
     }
 
-    pub fn of_file(permissions: u32, size: u32) -> StandIn {
+    /// The inode is told by the name, and so the same for the name and for the memory file that is opened by it: cp looks.
+    #[inline(never)]
+    pub fn of_file(name: &[u8], permissions: u32, size: u32) -> StandIn {
+        let add = |sum: u32, &byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte));
         StandIn {
             mode: libc::S_IFREG | permissions,
             major: 0,
             minor: 0,
             size,
+            inode: name.iter().fold(0, add),
         }
+    }
+
+    /// Of 512 bytes. In a file that has none, cp looks for holes and finds one behind the text, which sysfs does not show.
+    pub fn blocks(&self) -> u32 {
+        self.size / 512
     }
 
     /// As `makedev` puts it together.
@@ -115,7 +129,11 @@ fn found<'a>(ours: &files::Ours, room: &'a mut Room) -> Option<Result<Found<'a>,
             world::any_file(file)?;
             Some(Ok(Found {
                 file,
-                appearance: Some(StandIn::of_file(text_files::PROC_MODE, 0)),
+                appearance: Some(StandIn::of_file(
+                    ours.path.bytes(),
+                    text_files::PROC_MODE,
+                    0,
+                )),
             }))
         }
         Virtual::Sys => {
@@ -126,9 +144,7 @@ fn found<'a>(ours: &files::Ours, room: &'a mut Room) -> Option<Result<Found<'a>,
             }
             let mut resolved = Room::new();
             let attribute = shadow::attribute(ours.path.bytes(), &mut resolved);
-            let appearance = attribute.map(|attribute| {
-                StandIn::of_file(attribute.permissions(), text_files::SYSFS_FILE_SIZE)
-            });
+            let appearance = attribute.map(|attribute| of_attribute(&attribute));
             Some(Ok(Found { file, appearance }))
         }
     }
@@ -139,12 +155,13 @@ pub fn of_memory_file(fd: i32) -> Option<StandIn> {
     let mut buffer = [0; paths::PATH_MAX];
     let name = text_files::guest_name(paths::descriptor_path(fd, &mut buffer)?)?;
     if name.starts_with(b"/proc/") {
-        return Some(StandIn::of_file(text_files::PROC_MODE, 0));
+        return Some(StandIn::of_file(name, text_files::PROC_MODE, 0));
     }
     let mut resolved = Room::new();
-    let attribute = shadow::attribute(name, &mut resolved)?;
-    Some(StandIn::of_file(
-        attribute.permissions(),
-        text_files::SYSFS_FILE_SIZE,
-    ))
+    Some(of_attribute(&shadow::attribute(name, &mut resolved)?))
+}
+
+fn of_attribute(attribute: &shadow::Attribute<'_>) -> StandIn {
+    let (name, mode) = (attribute.path(), attribute.permissions());
+    StandIn::of_file(name, mode, text_files::SYSFS_FILE_SIZE)
 }

@@ -25,6 +25,7 @@ enum Shape {
 }
 
 struct Layout {
+    inode: usize,
     size: usize,
     wide: bool,
     block_size: usize,
@@ -35,18 +36,21 @@ impl Shape {
     fn layout(self) -> Layout {
         match self {
             Shape::Plain if !libc_kind::wide_offsets() => Layout {
+                inode: SHORT_INODE,
                 size: 44,
                 wide: false,
                 block_size: 48,
                 blocks: 52,
             },
             Shape::Plain | Shape::Stat64 => Layout {
+                inode: 96,
                 size: 48,
                 wide: true,
                 block_size: 56,
                 blocks: 64,
             },
             Shape::Time64 => Layout {
+                inode: 8,
                 size: 40,
                 wide: true,
                 block_size: 48,
@@ -56,6 +60,8 @@ impl Shape {
     }
 }
 
+/// In front in all shapes; where the whole one has its place behind, too.
+const SHORT_INODE: usize = 12;
 const MODE: usize = 16;
 const LINKS: usize = 20;
 const USER: usize = 24;
@@ -84,10 +90,19 @@ unsafe fn patch(buffer: *mut c_void, shape: Shape, stand_in: &StandIn) {
     put(DEVICE + 4, 0);
     put(layout.size, stand_in.size);
     put(layout.block_size, stand_in::BLOCK_SIZE);
-    put(layout.blocks, 0);
+    put(layout.blocks, stand_in.blocks());
     if layout.wide {
         put(layout.size + 4, 0);
         put(layout.blocks + 4, 0);
+    }
+    if stand_in.inode != 0 {
+        put(0, stand_in::FILE_SYSTEM);
+        put(4, 0);
+        put(SHORT_INODE, stand_in.inode);
+        put(layout.inode, stand_in.inode);
+        if layout.wide {
+            put(layout.inode + 4, 0);
+        }
     }
 }
 
@@ -358,10 +373,14 @@ mod statx_field {
     pub const GROUP: usize = 24;
     /// 16 bits.
     pub const MODE: usize = 28;
+    pub const INODE: usize = 32;
     pub const SIZE: usize = 40;
     pub const BLOCKS: usize = 48;
     pub const DEVICE_MAJOR: usize = 128;
     pub const DEVICE_MINOR: usize = 132;
+    /// Of the file system.
+    pub const MAJOR: usize = 136;
+    pub const MINOR: usize = 140;
 }
 
 /// # Safety
@@ -392,10 +411,16 @@ unsafe fn patch_statx(buffer: *mut c_void, stand_in: &StandIn) {
     };
     put(SIZE, stand_in.size);
     put(SIZE + 4, 0);
-    put(BLOCKS, 0);
+    put(BLOCKS, stand_in.blocks());
     put(BLOCKS + 4, 0);
     put(DEVICE_MAJOR, stand_in.major);
     put(DEVICE_MINOR, stand_in.minor);
+    if stand_in.inode != 0 {
+        put(INODE, stand_in.inode);
+        put(INODE + 4, 0);
+        put(MAJOR, 0);
+        put(MINOR, stand_in::FILE_SYSTEM);
+    }
 }
 
 /// statx on something of ours; `ask` is the real call. None: not ours.

@@ -99,3 +99,19 @@ def texts_as_directories(lab):
     for name in (f"{MTD0}/size", "/proc/mtd"):
         result = shell(lab, board, f"name={name}; {loop}; {loop}").ok()
         holds(len(set(result.out.split())) == 1 and result.err.count("can't open") == 10, f"{name}: after five tries and ten: {result.transcript()}")
+
+
+@case("sysfs: cp and install copy an attribute or /proc/mtd, no more and no less of it")
+def copied(lab):
+    board = lab.board(SMALL_NOR)
+    names = ["/proc/mtd", "/proc/devices", "/sys/class/mtd/mtd1/name", "/sys/class/mtd/mtd1/bitflip_threshold", "/sys/block/mtdblock1/stat"]
+    for name in names:
+        text = lab.guest(board, ["busybox", "cat", name]).ok().out
+        for words in (["cp", name, "copy"], ["cp", "-a", name, "copy"], ["install", name, "copy"], ["busybox", "cp", name, "copy"]):
+            result = lab.guest(board, words).ok()
+            same(text, (lab.work / "copy").read_text(), f"the copy by {' '.join(words)}\n{result.transcript()}")
+            (lab.work / "copy").unlink()
+    # What tells that they are the files that cp has looked at.
+    script = "for n in " + " ".join(names) + "; do stat -c '%d %i %s' $n; stat -c '%d %i %s' - < $n; done"
+    numbers = lab.guest(board, [SYSROOT / "bin/dash", "-c", script]).ok().out.splitlines()
+    same(numbers[0::2], numbers[1::2], "device, inode and size by name and of the open file")
