@@ -173,9 +173,7 @@ pub fn open(path: &[u8], node: Node, flags: i32) -> Result<i32, Errno> {
         trace::answered(path, Event::Open, Some(&taken), &result);
         result?;
     }
-    let mut file = Room::new();
-    let file = file_name(path, &mut file).ok_or(Errno::ENAMETOOLONG)?;
-    let fd = crate::nodes::open_named(file.bytes(), flags)?;
+    let fd = open_file(path, flags)?;
     let access = chardev::Access::from_flags(flags as u32);
     descriptors::enter(
         fd,
@@ -189,6 +187,13 @@ pub fn open(path: &[u8], node: Node, flags: i32) -> Result<i32, Errno> {
         },
     );
     Ok(fd)
+}
+
+#[inline(never)]
+fn open_file(path: &[u8], flags: i32) -> Result<i32, Errno> {
+    let mut file = Room::new();
+    let file = file_name(path, &mut file).ok_or(Errno::ENAMETOOLONG)?;
+    crate::nodes::open_named(file.bytes(), flags)
 }
 
 /// What a call was, for the trace.

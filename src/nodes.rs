@@ -156,6 +156,7 @@ fn marked_memory_node(name: &[u8], flags: i32) -> Result<i32, Errno> {
 }
 
 /// The node file of a device that is not flash.
+#[inline(never)]
 pub fn open_named(name: &[u8], flags: i32) -> Result<i32, Errno> {
     let mut path = Room::new();
     let path = with_state(|state| {

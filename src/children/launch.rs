@@ -102,6 +102,8 @@ fn is_news(path: &[u8]) -> bool {
 
 /// The program behind a name, and the interpreters before it.
 struct Target {
+    /// As the guest or the script before names it.
+    name: PathBuffer,
     host: PathBuffer,
     /// Words between the program and the guest's arguments, in the order of the command line.
     prefix: [*const c_char; PREFIX_MAX],
@@ -173,11 +175,10 @@ fn resolve(
     arena: &mut Arena,
     target: &mut Target,
 ) -> Result<(), Refusal> {
-    let mut name = PathBuffer::new();
-    name.set(&[path]).ok_or(Errno::ENAMETOOLONG)?;
+    target.name.set(&[path]).ok_or(Errno::ENAMETOOLONG)?;
     let mut program = Program::new();
     for _ in 0..=INTERPRETERS_MAX {
-        find(root, name.bytes(), &mut target.host, &mut program)?;
+        find(root, target.name.bytes(), &mut target.host, &mut program)?;
         match program.kind {
             Kind::Arm { is_static } => {
                 target.is_static = is_static;
@@ -192,7 +193,11 @@ fn resolve(
             Kind::Script => {
                 let (interpreter, argument) = program.interpreter();
                 // The interpreter opens the script through the emulator; where that would fail, by its name on the host.
-                let opened_by = if can_open(&name) { &name } else { &target.host };
+                let opened_by = if can_open(&target.name) {
+                    &target.name
+                } else {
+                    &target.host
+                };
                 let script = arena.string(&[opened_by.bytes()])?;
                 let first = arena.string(&[interpreter])?;
                 if argument.is_empty() {
@@ -200,7 +205,7 @@ fn resolve(
                 } else {
                     target.replace_program(&[first, arena.string(&[argument])?, script])?;
                 }
-                name.set(&[interpreter]).ok_or(Errno::ENAMETOOLONG)?;
+                target.name.set(&[interpreter]).ok_or(Errno::ENAMETOOLONG)?;
             }
         }
     }
@@ -243,6 +248,7 @@ pub unsafe fn prepare(
     let mut root = Root::none();
     root.ask();
     let mut target = Target {
+        name: PathBuffer::new(),
         host: PathBuffer::new(),
         prefix: [core::ptr::null(); PREFIX_MAX],
         prefix_length: 0,

@@ -78,22 +78,26 @@ pub fn open(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
 
 #[inline(never)]
 fn open_or_compile(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
-    let place = find(os, path)?;
+    open_at(os, &find(os, path)?)
+}
+
+#[inline(never)]
+fn open_at(os: &impl Os, place: &Place) -> Result<Board, Problem> {
     os.stat(place.conf.as_cstr()).map_err(|errno| {
         let fix = "write a configuration, or take the sample in rootfs-overlay/etc";
         Problem::of_errno(&place.conf, "find the configuration", errno, fix)
     })?;
-    if let Some(board) = open_compiled(os, &place) {
+    if let Some(board) = open_compiled(os, place) {
         return Ok(board);
     }
-    if !can_compile_here(os, &place) {
-        return open_private(os, &place);
+    if !can_compile_here(os, place) {
+        return open_private(os, place);
     }
     let _alone = MakeLock::take(os, &place.directory)?;
     // Another process may have compiled it while we waited.
-    match open_compiled(os, &place) {
+    match open_compiled(os, place) {
         Some(board) => Ok(board),
-        None => compile_to_file(os, &place),
+        None => compile_to_file(os, place),
     }
 }
 
@@ -254,6 +258,11 @@ fn compile_text(os: &impl Os, place: &Place, mapping: &Mapping, fd: Fd) -> Resul
 pub fn write_sample_if_missing(os: &impl Os, directory: &CStr) -> Result<(), Problem> {
     let directory = PathText::of(directory.to_bytes());
     let conf = PathText::join(&directory, CONF_NAME);
+    write_sample(os, &directory, &conf)
+}
+
+#[inline(never)]
+fn write_sample(os: &impl Os, directory: &PathText, conf: &PathText) -> Result<(), Problem> {
     let is_missing = || os.stat(conf.as_cstr()) == Err(errno::ENOENT);
     if !is_missing() {
         return Ok(());
@@ -262,25 +271,25 @@ pub fn write_sample_if_missing(os: &impl Os, directory: &CStr) -> Result<(), Pro
         Ok(()) | Err(errno::EEXIST) => {}
         Err(errno) => {
             return Err(Problem::of_errno(
-                &directory,
+                directory,
                 "make this directory",
                 errno,
                 "name another place",
             ));
         }
     }
-    let _alone = MakeLock::take(os, &directory)?;
+    let _alone = MakeLock::take(os, directory)?;
     if !is_missing() {
         return Ok(());
     }
-    let file = NewFile::create(os, &conf)?;
+    let file = NewFile::create(os, conf)?;
     let written = match crate::sample::text() {
         Some(text) => pwrite_all(os, file.fd(), &text, 0),
         None => Err(errno::ENOMEM),
     };
     written.map_err(|errno| {
         Problem::of_errno(
-            &conf,
+            conf,
             "write the sample configuration",
             errno,
             "free some space",
@@ -288,7 +297,7 @@ pub fn write_sample_if_missing(os: &impl Os, directory: &CStr) -> Result<(), Pro
     })?;
     os.close(file.finish()?);
     Problem::new(
-        &conf,
+        conf,
         0,
         format_args!(
             "wrote a sample configuration: a 16 MiB SPI NOR and a 32 MiB NAND with partitions; \

@@ -169,12 +169,7 @@ pub fn compile(
         part: Draft::new(&partition::KEYS, "", start),
         chip: ChipInWork::new("", start),
     };
-    let mut lexer = Lexer::new(text, start);
-    while let Some((line, item)) = lexer.next_item()? {
-        compiler.take(At { line, ..start }, item)?;
-    }
-    compiler.end_table()?;
-    compiler.end_chip()?;
+    compiler.take_all(text, start)?;
     if board.chip_count() == 0 && board.rules().count() == 0 {
         return Err(start.problem(format_args!("no chip is described; write [chip.nor0]")));
     }
@@ -192,6 +187,16 @@ struct Compiler<'a, 'o, O: Os> {
 }
 
 impl<'a, O: Os> Compiler<'a, '_, O> {
+    #[inline(never)]
+    fn take_all(&mut self, text: &'a str, start: At<'a>) -> Result<(), Problem> {
+        let mut lexer = Lexer::new(text, start);
+        while let Some((line, item)) = lexer.next_item()? {
+            self.take(At { line, ..start }, item)?;
+        }
+        self.end_table()?;
+        self.end_chip()
+    }
+
     #[inline(never)]
     fn take(&mut self, at: At<'a>, item: Item<'a>) -> Result<(), Problem> {
         match (item, &mut self.table) {
