@@ -277,13 +277,18 @@ fn open_node(node: Node, flags: i32) -> Result<i32, Errno> {
 /// access and faccessat.
 pub fn access(directory: i32, path: &[u8], mode: i32) -> Answer<i32> {
     if crate::ways_out::watchdog::is_own(path) {
-        return Some(if mode & libc::X_OK != 0 {
-            Err(Errno::EACCES)
-        } else {
-            Ok(0)
-        });
+        return Some(access_file(mode));
     }
     access_ours(find_linked(directory, path, true).as_ref()?, mode)
+}
+
+/// Of what may be read and written, and not executed.
+fn access_file(mode: i32) -> Result<i32, Errno> {
+    if mode & libc::X_OK != 0 {
+        Err(Errno::EACCES)
+    } else {
+        Ok(0)
+    }
 }
 
 /// The same after the real call failed with ENOENT.
@@ -297,17 +302,8 @@ fn access_ours(ours: &Ours, mode: i32) -> Answer<i32> {
         return Some(Err(Errno::ENOTDIR));
     }
     match ours.what {
-        Virtual::Node(_) => Some(if mode & libc::X_OK != 0 {
-            Err(Errno::EACCES)
-        } else {
-            Ok(0)
-        }),
-        Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
-            Some(if mode & libc::X_OK != 0 {
-                Err(Errno::EACCES)
-            } else {
-                Ok(0)
-            })
+        Virtual::Node(_) | Virtual::ProcMtd | Virtual::ProcDevices | Virtual::ProcPartitions => {
+            Some(access_file(mode))
         }
         Virtual::Absent => Some(Err(ours.is_missing("access"))),
         Virtual::Sys => Some(shadow::access(ours.path.bytes(), mode)),

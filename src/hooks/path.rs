@@ -3,9 +3,10 @@
 use crate::calls::settle;
 use crate::descriptors::NodeKind;
 use crate::paths::{PathBuffer, Room};
-use crate::{files, shadow, sys};
+use crate::{files, paths, shadow, sys};
 use libc::{c_char, c_int, c_void, mode_t, size_t, ssize_t};
 use mtd_abi::errno::Errno;
+use mtd_abi::{MTD_BLOCK_MAJOR, MTD_CHAR_MAJOR};
 
 fn bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: the guest's own argument to libc.
@@ -13,6 +14,7 @@ fn bytes<'a>(path: *const c_char) -> Option<&'a [u8]> {
 }
 
 /// A link may lead to ours after all; and a device that was asked for and is not there goes into the trace.
+#[inline(never)]
 fn told(directory: c_int, path: *const c_char, mode: c_int, result: c_int) -> c_int {
     if result != 0
         && let Some(path) = bytes(path)
@@ -165,20 +167,13 @@ fn realpath_any(
         Err(errno) => settle(Err(errno), core::ptr::null_mut()),
     }
 }
-hook! {
-    fn realpath(path: *const c_char, buffer: *mut c_char) -> *mut c_char {
-        realpath_any(path, buffer, &|| real!(realpath(path, buffer)))
+family! {
+    // Each takes those that it has. The marked one gives memory of its own.
+    fn realpath_name(path: *const c_char, buffer: *mut c_char, room: size_t) -> *mut c_char |next, mark| {
+        let buffer = if mark == 0 { buffer } else { core::ptr::null_mut() };
+        realpath_any(path, buffer, &|| next(path, buffer, room))
     }
-}
-hook! {
-    fn __realpath_chk(path: *const c_char, buffer: *mut c_char, room: size_t) -> *mut c_char {
-        realpath_any(path, buffer, &|| real!(__realpath_chk(path, buffer, room)))
-    }
-}
-hook! {
-    fn canonicalize_file_name(path: *const c_char) -> *mut c_char {
-        realpath_any(path, core::ptr::null_mut(), &|| real!(canonicalize_file_name(path)))
-    }
+    realpath, __realpath_chk, canonicalize_file_name(1)
 }
 
 hook! {
@@ -219,7 +214,7 @@ family! {
         if is_node(sys::AT_FDCWD, path) {
             return 0;
         }
-        next(path, a, b)
+        told(sys::AT_FDCWD, path, 0, next(path, a, b))
     }
     chmod, chown, lchown, utimes, __utimes64, utime, __utime64
 }
@@ -229,7 +224,7 @@ family! {
         if is_node(directory, path) {
             return 0;
         }
-        next(directory, path, a, b, c)
+        told(directory, path, 0, next(directory, path, a, b, c))
     }
     fchmodat, fchownat, utimensat, __utimensat64
 }
@@ -266,14 +261,41 @@ hook! {
         real!(linkat(from_directory, from, to_directory, to, flags))
     }
 }
+/// Start scripts make the nodes that devtmpfs would have made. Elsewhere, flash's numbers make a link to ours: a node would
+/// be the host's flash, and want privileges.
+#[inline(never)]
+fn make_node(path: *const c_char, mode: mode_t, device: u64) -> Option<c_int> {
+    if let Some(node) = bytes(path).and_then(|path| files::node(sys::AT_FDCWD, path)) {
+        // What a rule is for, a firmware may make itself.
+        return Some(if node.kind == NodeKind::Answered {
+            0
+        } else {
+            settle(Err(Errno::EEXIST), -1)
+        });
+    }
+    let minor = device as u32 & 0xff;
+    let (front, index, end): (&[u8], _, &[u8]) = match (mode & libc::S_IFMT, device as u32 >> 8) {
+        (libc::S_IFCHR, MTD_CHAR_MAJOR) => (
+            b"/dev/mtd",
+            minor / 2,
+            if minor & 1 == 0 { b"" } else { b"ro" },
+        ),
+        (libc::S_IFBLK, MTD_BLOCK_MAJOR) => (b"/dev/mtdblock", minor, b""),
+        _ => return None,
+    };
+    let (mut room, mut digits) = (Room::new(), [0; 10]);
+    let target = room.put(&[front, paths::decimal(index, &mut digits), end])?;
+    let made = sys::checked(sys::call!(
+        libc::SYS_symlinkat,
+        target.c_str().as_ptr(),
+        sys::AT_FDCWD,
+        path
+    ));
+    Some(settle(made.map(|_| 0).map_err(Errno), -1))
+}
 hook! {
-    // Start scripts make the nodes that devtmpfs would have made.
-    fn mknod(path: *const c_char, mode: mode_t, a: i32, b: i32, c: i32) -> c_int {
-        if let Some(node) = bytes(path).and_then(|path| files::node(sys::AT_FDCWD, path)) {
-            // What a rule is for, a firmware may make itself.
-            return if node.kind == NodeKind::Answered { 0 } else { settle(Err(Errno::EEXIST), -1) };
-        }
-        real!(mknod(path, mode, a, b, c))
+    fn mknod(path: *const c_char, mode: mode_t, device: u64) -> c_int {
+        make_node(path, mode, device).unwrap_or_else(|| real!(mknod(path, mode, device)))
     }
 }
 

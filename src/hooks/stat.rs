@@ -29,6 +29,16 @@ fn stat_path(
         Ok(found) => found,
         Err(errno) => return Some(settle(Err(errno), -1)),
     };
+    Some(fill(&found, buffer, shape, real_stat))
+}
+
+#[inline(never)]
+fn fill(
+    found: &Found<'_>,
+    buffer: *mut c_void,
+    shape: Shape,
+    real_stat: &dyn Fn(*const c_char) -> c_int,
+) -> c_int {
     let result = real_stat(found.file.c_str().as_ptr());
     if result == 0
         && let Some(stand_in) = &found.appearance
@@ -36,7 +46,7 @@ fn stat_path(
         // SAFETY: the real call has just filled the buffer.
         unsafe { patch(buffer, shape, stand_in) };
     }
-    Some(result)
+    result
 }
 
 /// Asked once more when the real call has failed.
@@ -50,14 +60,7 @@ fn stat_through_links(
 ) -> Option<c_int> {
     let mut room = Room::new();
     let found = found_through_links(directory, path, follow, &mut room)?;
-    let result = real_stat(found.file.c_str().as_ptr());
-    if result == 0
-        && let Some(stand_in) = &found.appearance
-    {
-        // SAFETY: the real call has just filled the buffer.
-        unsafe { patch(buffer, shape, stand_in) };
-    }
-    Some(result)
+    Some(fill(&found, buffer, shape, real_stat))
 }
 
 /// What a link leads to, after the real call said ENOENT.

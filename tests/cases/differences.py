@@ -117,6 +117,7 @@ def lasting(lab):
 
 
 row("musl: a standard input that is flash", by="libc: musl-armhf")
+row("`mknod` of flash's numbers", by="nodes: one that a program makes elsewhere leads to our flash, whatever the host would say to mknod")
 
 
 @case("differences: every row of the README's table is pinned by a case")

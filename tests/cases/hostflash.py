@@ -69,6 +69,18 @@ def looks(lab):
     same(expected, lab.guest(board, [SYSROOT / "bin/dash", "-c", script]).out, "what it sees on another host")
 
 
+@case("nodes: one that a program makes elsewhere leads to our flash, whatever the host would say to mknod")
+def made(lab):
+    script = ("set -e; busybox mknod n c 90 0; busybox mknod b b 31 0; mknod r c 90 1; for n in n b r; do stat -L -c '%F %t %T' $n; [ -w $n ]; done; "
+              "chmod 600 n; chown 0:0 n; printf guest > n; head -c 5 r; head -c 5 b; busybox mknod n c 90 0 2>&- || echo; rm n b r")
+    expected = ["character special file 5a 0", "block special file 1f 0", "character special file 5a 1", "guest" * 2]
+    board = lab.board(SMALL_NOR)
+    same([*expected, HOST], on_stage(lab, board, script).ok().out, "what the guest sees on a host with flash")
+    same("guest", image(board, "nor")[:5].decode(), "our image")
+    lab.guest(board, ["flash_erase", "-q", "/dev/mtd0", "0", "1"]).ok()
+    same(expected, lab.guest(board, [SYSROOT / "bin/dash", "-c", script]).ok().out, "what it sees on another host")
+
+
 @case("nodes: one without a device, or of a board that cannot be opened, is never the host's and never made")
 def absent(lab):
     tries = "; ".join(f"(printf lost > {name}) 2> /dev/null && echo wrote {name}; (: < {name}) 2> /dev/null && echo read {name}; "
