@@ -87,21 +87,26 @@ impl Session<'_> {
 
     /// `mtd_read_oob`.
     pub(crate) fn core_read_oob(&mut self, at: u64, ops: ReadOps<'_>) -> ReadDone {
-        let length = ops.data.as_ref().map_or(0, Sink::length);
-        let ooblen = ops.oob.as_ref().map_or(0, Sink::length);
-        if let Err(errno) = self.check_oob_ops(at, length, ooblen, ops.ooboffs, ops.mode) {
+        if let Err(errno) = self.check_read_oob(at, &ops) {
             return ReadDone::refused(errno);
-        }
-        if !self.device.has_oob() {
-            return ReadDone::refused(Errno::EOPNOTSUPP);
-        }
-        // The driver refuses a page behind the chip's last, even for no bytes at all.
-        if length == 0 && self.device.offset + at >= self.device.geometry.size {
-            return ReadDone::refused(Errno::EINVAL);
         }
         let mode = ops.mode;
         let (outcome, result) = self.chip.read_oob(self.device.offset + at, ops);
         self.finish_read(outcome, result.map_err(errno_of), mode)
+    }
+
+    fn check_read_oob(&self, at: u64, ops: &ReadOps<'_>) -> Result<(), Errno> {
+        let length = ops.data.as_ref().map_or(0, Sink::length);
+        let ooblen = ops.oob.as_ref().map_or(0, Sink::length);
+        self.check_oob_ops(at, length, ooblen, ops.ooboffs, ops.mode)?;
+        if !self.device.has_oob() {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        // The driver refuses a page behind the chip's last, even for no bytes at all.
+        if length == 0 && self.device.offset + at >= self.device.geometry.size {
+            return Err(Errno::EINVAL);
+        }
+        Ok(())
     }
 
     fn finish_read(
@@ -155,20 +160,26 @@ impl Session<'_> {
         at: u64,
         ops: WriteOps<'_>,
     ) -> (Outcome, Result<(), Errno>) {
+        match self.check_write_oob(at, &ops) {
+            Ok(()) => {
+                let (outcome, result) = self.chip.write_oob(self.device.offset + at, ops);
+                (outcome, result.map_err(errno_of))
+            }
+            Err(errno) => (Outcome::default(), Err(errno)),
+        }
+    }
+
+    fn check_write_oob(&self, at: u64, ops: &WriteOps<'_>) -> Result<(), Errno> {
         if !self.device.is_writeable() {
-            return (Outcome::default(), Err(Errno::EROFS));
+            return Err(Errno::EROFS);
         }
         let length = ops.data.as_ref().map_or(0, Source::length);
         let ooblen = ops.oob.as_ref().map_or(0, Source::length);
-        if let Err(errno) = self.check_oob_ops(at, length, ooblen, ops.ooboffs, ops.mode) {
-            return (Outcome::default(), Err(errno));
+        self.check_oob_ops(at, length, ooblen, ops.ooboffs, ops.mode)?;
+        if length == 0 && ooblen > 0 && self.device.offset + at >= self.device.geometry.size {
+            return Err(Errno::EINVAL);
         }
-        let at = self.device.offset + at;
-        if length == 0 && ooblen > 0 && at >= self.device.geometry.size {
-            return (Outcome::default(), Err(Errno::EINVAL));
-        }
-        let (outcome, result) = self.chip.write_oob(at, ops);
-        (outcome, result.map_err(errno_of))
+        Ok(())
     }
 
     /// `mtd_erase`.

@@ -144,66 +144,97 @@ pub(crate) fn is_erased(bytes: &[u8]) -> bool {
 impl Chip<'_> {
     /// Reads with ECC (unless RAW), any alignment.
     pub fn read(&mut self, at: u64, to: Sink<'_>, mode: OpMode) -> Done {
-        if let Err(error) = self.check_range(at, to.length()) {
-            return (Outcome::default(), Err(error));
-        }
+        let mut outcome = Outcome::default();
+        let result = self.read_main(at, to, mode, &mut outcome);
+        (outcome, result)
+    }
+
+    fn read_main(
+        &mut self,
+        at: u64,
+        to: Sink<'_>,
+        mode: OpMode,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        let length = to.length();
+        self.check_range(at, length)?;
         if self.geometry.is_nand() {
-            return self.nand_read(at, to, None, mode, 0);
+            return self.nand_read(at, to, None, mode, 0, outcome);
         }
-        let retlen = to.length();
-        match self.medium.read(crate::Area::Main, at, to) {
-            Ok(()) => (
-                Outcome {
-                    retlen,
-                    ..Outcome::default()
-                },
-                Ok(()),
-            ),
-            Err(error) => (Outcome::default(), Err(error.into())),
-        }
+        self.medium.read(crate::Area::Main, at, to)?;
+        outcome.retlen = length;
+        Ok(())
     }
 
     /// Programs; NAND wants whole subpages and writes ECC with them (unless RAW).
     pub fn program(&mut self, at: u64, from: Source<'_>, mode: OpMode) -> Done {
-        if let Err(error) = self.check_range(at, from.length()) {
-            return (Outcome::default(), Err(error));
-        }
+        let mut outcome = Outcome::default();
+        let result = self.program_main(at, from, mode, &mut outcome);
+        (outcome, result)
+    }
+
+    fn program_main(
+        &mut self,
+        at: u64,
+        from: Source<'_>,
+        mode: OpMode,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        self.check_range(at, from.length())?;
         if self.geometry.is_nand() {
-            self.nand_write(at, from, None, mode, 0)
+            self.nand_write(at, &from, None, mode, 0, outcome)
         } else {
-            self.plain_write(at, from)
+            self.plain_write(at, from, outcome)
         }
     }
 
     /// The driver's `_read_oob`: data, spare area or both.
     pub fn read_oob(&mut self, at: u64, ops: ReadOps<'_>) -> Done {
-        if !self.geometry.is_nand() {
-            return (Outcome::default(), Err(FlashError::NotSupported));
-        }
-        let length = ops.data.as_ref().map_or(0, Sink::length);
-        if let Err(error) = self.check_range(at, length) {
-            return (Outcome::default(), Err(error));
-        }
+        let mut outcome = Outcome::default();
+        let result = self.read_both(at, ops, &mut outcome);
+        (outcome, result)
+    }
+
+    fn read_both(
+        &mut self,
+        at: u64,
+        ops: ReadOps<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        self.check_both(at, ops.data.as_ref().map_or(0, Sink::length))?;
         match (ops.data, ops.oob) {
-            (Some(data), oob) => self.nand_read(at, data, oob, ops.mode, ops.ooboffs),
-            (None, Some(oob)) => self.nand_read_oob(at, oob, ops.mode, ops.ooboffs),
-            (None, None) => (Outcome::default(), Ok(())),
+            (Some(data), oob) => self.nand_read(at, data, oob, ops.mode, ops.ooboffs, outcome),
+            (None, Some(oob)) => self.nand_read_oob(at, oob, ops.mode, ops.ooboffs, outcome),
+            (None, None) => Ok(()),
         }
     }
 
     /// The driver's `_write_oob`: data, spare area or both.
     pub fn write_oob(&mut self, at: u64, ops: WriteOps<'_>) -> Done {
-        if !self.geometry.is_nand() {
-            return (Outcome::default(), Err(FlashError::NotSupported));
-        }
-        let length = ops.data.as_ref().map_or(0, Source::length);
-        if let Err(error) = self.check_range(at, length) {
-            return (Outcome::default(), Err(error));
-        }
+        let mut outcome = Outcome::default();
+        let result = self.write_both(at, ops, &mut outcome);
+        (outcome, result)
+    }
+
+    fn write_both(
+        &mut self,
+        at: u64,
+        ops: WriteOps<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        self.check_both(at, ops.data.as_ref().map_or(0, Source::length))?;
         match (ops.data, ops.oob) {
-            (Some(data), oob) => self.nand_write(at, data, oob, ops.mode, ops.ooboffs),
-            (None, Some(oob)) => self.nand_write_oob(at, oob, ops.mode, ops.ooboffs),
-            (None, None) => (Outcome::default(), Ok(())),
+            (Some(data), oob) => self.nand_write(at, &data, oob, ops.mode, ops.ooboffs, outcome),
+            (None, Some(oob)) => self.nand_write_oob(at, &oob, ops.mode, ops.ooboffs, outcome),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn check_both(&self, at: u64, length: u64) -> Result<(), FlashError> {
+        if self.geometry.is_nand() {
+            self.check_range(at, length)
+        } else {
+            Err(FlashError::NotSupported)
         }
     }
 

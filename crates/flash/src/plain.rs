@@ -2,7 +2,7 @@
 //!
 //! Source: `spi-nor/core.c`, `mtdram.c`, the CFI command sets.
 
-use crate::chip::{Buffers, Chip, DATA_CHUNK, Done, Outcome, buffers, fetch, front, is_erased};
+use crate::chip::{Buffers, Chip, DATA_CHUNK, Outcome, buffers, fetch, front, is_erased};
 use crate::{Area, CommandSet, FlashError, Kind, LockScheme, MediumError, Source};
 
 /// Bytes of the bus that CFI chips commonly hang on, and of their write buffer.
@@ -36,13 +36,7 @@ fn amd_gives_up_after(at: u64, new: &[u8], old: &[u8]) -> Option<usize> {
 }
 
 impl Chip<'_> {
-    pub(crate) fn plain_write(&mut self, at: u64, from: Source<'_>) -> Done {
-        let mut outcome = Outcome::default();
-        let result = self.plain_write_to(at, from, &mut outcome);
-        (outcome, result)
-    }
-
-    fn plain_write_to(
+    pub(crate) fn plain_write(
         &mut self,
         at: u64,
         from: Source<'_>,

@@ -44,8 +44,8 @@ impl Chip<'_> {
         for page in self.geometry.mark_pages() {
             // Counted from the page of the address given, not from the first of the block: so does the kernel.
             let place = at.saturating_add(u64::from(page) * u64::from(self.geometry.writesize));
-            let written = self.nand_write_oob(place, Source::Bytes(&[0]), OpMode::Place, position);
-            match written.1 {
+            let marker = Source::Bytes(&[0]);
+            match self.write_page_oob(place, &marker, OpMode::Place, position) {
                 // Behind the chip's end. The table learns of the block nevertheless.
                 Err(FlashError::Invalid) => result = Err(FlashError::Invalid),
                 other => other?,

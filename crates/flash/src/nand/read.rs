@@ -3,7 +3,7 @@
 use super::pages::{Pages, Span};
 use super::spare::{Placement, next_code};
 use super::write::compute_codes;
-use crate::chip::{Buffers, Chip, Done, Outcome, buffers, deliver, front};
+use crate::chip::{Buffers, Chip, Outcome, buffers, deliver, front};
 use crate::ecc::{Code, STEP_BYTES_MAX};
 use crate::{Area, FlashError, Geometry, OpMode, Sink};
 
@@ -32,25 +32,24 @@ impl Chip<'_> {
         oob: Option<Sink<'_>>,
         mode: OpMode,
         ooboffs: u32,
-    ) -> Done {
-        let mut outcome = Outcome::default();
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
         // What is kept is the caller's own, not what the chip has.
         let mut code = self.code.filter(|_| mode != OpMode::Raw);
         let is_kept = self.medium.kept().contains(&at);
         if is_kept {
             code = None;
         }
-        let result = match (oob, code) {
+        match (oob, code) {
             (None, None) if is_kept || !self.geometry.keeps_a_page() => {
-                self.read_straight(at, &mut data, &mut outcome)
+                self.read_straight(at, &mut data, outcome)
             }
-            (None, code) => self.read_data(at, &mut data, code, &mut outcome),
+            (None, code) => self.read_data(at, &mut data, code, outcome),
             (Some(oob), code) => {
                 let placement = Placement::new(self.geometry, mode, ooboffs);
-                self.read_with_oob(at, &mut data, oob, &placement, code, &mut outcome)
+                self.read_with_oob(at, &mut data, oob, &placement, code, outcome)
             }
-        };
-        (outcome, result)
+        }
     }
 
     fn read_straight(
@@ -232,18 +231,6 @@ impl Chip<'_> {
         mut oob: Sink<'_>,
         mode: OpMode,
         ooboffs: u32,
-    ) -> Done {
-        let mut outcome = Outcome::default();
-        let result = self.read_oob_pages(at, &mut oob, mode, ooboffs, &mut outcome);
-        (outcome, result)
-    }
-
-    fn read_oob_pages(
-        &mut self,
-        at: u64,
-        oob: &mut Sink<'_>,
-        mode: OpMode,
-        ooboffs: u32,
         outcome: &mut Outcome,
     ) -> Result<(), FlashError> {
         let length = oob.length();
@@ -279,7 +266,7 @@ impl Chip<'_> {
         while page < last {
             let span = pages.span(pages.start(page), pages.start(last));
             self.load_oob(&pages, &span)?;
-            self.deliver_oob(&pages, &span, &placement, oob, outcome)?;
+            self.deliver_oob(&pages, &span, &placement, &mut oob, outcome)?;
             page = span.last;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::pages::{Pages, Span};
 use super::spare::Placement;
-use crate::chip::{Buffers, Chip, Done, Outcome, buffers, fetch, front, is_erased};
+use crate::chip::{Buffers, Chip, Outcome, buffers, fetch, front, is_erased};
 use crate::ecc::Code;
 use crate::geometry::divides;
 use crate::{Area, FlashError, Geometry, OpMode, Sink, Source};
@@ -10,19 +10,6 @@ use crate::{Area, FlashError, Geometry, OpMode, Sink, Source};
 impl Chip<'_> {
     /// `nand_do_write_ops`.
     pub(crate) fn nand_write(
-        &mut self,
-        at: u64,
-        data: Source<'_>,
-        oob: Option<Source<'_>>,
-        mode: OpMode,
-        ooboffs: u32,
-    ) -> Done {
-        let mut outcome = Outcome::default();
-        let result = self.write_pages(at, &data, oob, mode, ooboffs, &mut outcome);
-        (outcome, result)
-    }
-
-    fn write_pages(
         &mut self,
         at: u64,
         data: &Source<'_>,
@@ -128,19 +115,17 @@ impl Chip<'_> {
     pub(crate) fn nand_write_oob(
         &mut self,
         at: u64,
-        oob: Source<'_>,
+        oob: &Source<'_>,
         mode: OpMode,
         ooboffs: u32,
-    ) -> Done {
-        let mut outcome = Outcome::default();
-        let result = self.write_page_oob(at, &oob, mode, ooboffs);
-        if result.is_ok() {
-            outcome.oobretlen = oob.length();
-        }
-        (outcome, result)
+        outcome: &mut Outcome,
+    ) -> Result<(), FlashError> {
+        self.write_page_oob(at, oob, mode, ooboffs)?;
+        outcome.oobretlen = oob.length();
+        Ok(())
     }
 
-    fn write_page_oob(
+    pub(super) fn write_page_oob(
         &mut self,
         at: u64,
         oob: &Source<'_>,
