@@ -329,7 +329,7 @@ struct Flock64 {
     pid: i32,
 }
 
-fn record_lock(fd: i32, command: i32, kind: i32, offset: u64) -> Result<i16, i32> {
+fn record_lock(fd: i32, command: i32, kind: i32, offset: u64) -> Result<Flock64, i32> {
     let mut lock = Flock64 {
         kind: kind as i16,
         whence: 0,
@@ -338,7 +338,7 @@ fn record_lock(fd: i32, command: i32, kind: i32, offset: u64) -> Result<i16, i32
         pid: 0,
     };
     retry(|| call!(libc::SYS_fcntl64, fd, command, &raw mut lock))?;
-    Ok(lock.kind)
+    Ok(lock)
 }
 
 /// With what `touch` alone needs: the word again, and what is done to it.
@@ -458,9 +458,14 @@ impl Os for Kernel {
         record_lock(fd, F_SETLK64, libc::F_UNLCK, offset).map(|_| ())
     }
 
-    fn byte_is_locked(&self, fd: i32, offset: u64) -> Result<bool, i32> {
-        record_lock(fd, F_GETLK64, libc::F_WRLCK, offset)
-            .map(|kind| i32::from(kind) != libc::F_UNLCK)
+    fn byte_is_locked(&self, fd: i32, offset: u64, resume: bool) -> Result<bool, i32> {
+        let lock = record_lock(fd, F_GETLK64, libc::F_WRLCK, offset)?;
+        let is_locked = i32::from(lock.kind) != libc::F_UNLCK;
+        // No number: the holder is of another namespace.
+        if is_locked && resume && lock.pid > 0 {
+            let _ = call!(libc::SYS_kill, lock.pid, libc::SIGCONT);
+        }
+        Ok(is_locked)
     }
 
     fn futex_wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {

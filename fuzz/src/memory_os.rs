@@ -98,7 +98,7 @@ impl Os for MemoryOs<'_> {
         Ok(())
     }
 
-    fn byte_is_locked(&self, _fd: Fd, _offset: u64) -> Result<bool, i32> {
+    fn byte_is_locked(&self, _fd: Fd, _offset: u64, _resume: bool) -> Result<bool, i32> {
         Ok(false)
     }
 

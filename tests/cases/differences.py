@@ -117,6 +117,7 @@ def lasting(lab):
 
 
 row("musl: a standard input that is flash", by="libc: musl-armhf")
+row("a program that is stopped (Ctrl-Z)", by="signals: a program that is stopped in the middle of a flash call is no hindrance to others on the chip")
 row("`mknod` of flash's numbers", by="nodes: one that a program makes elsewhere leads to our flash, whatever the host would say to mknod")
 
 

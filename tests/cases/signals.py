@@ -1,6 +1,12 @@
 """Signal handlers of the guest that use flash themselves."""
+import random
+import signal
+import subprocess
+import time
+
 import boards
-from harness import case, holds
+import torture_rounds
+from harness import HOST_TOOL, case, holds, host_environment
 
 
 def claims(lab, device):
@@ -16,3 +22,22 @@ def on_nor(lab):
 @case("signals: the same on NAND with ECC")
 def on_nand(lab):
     claims(lab, "/dev/mtd5")
+
+
+@case("signals: a program that is stopped in the middle of a flash call is no hindrance to others on the chip")
+def stopped(lab):
+    board = lab.board(torture_rounds.CONFIGURATION)
+    runner = subprocess.Popen(torture_rounds.command(board, "/dev/mtd1", "run", 5, 0, 20), stdout=subprocess.DEVNULL, env=host_environment())
+    try:
+        for moment in range(16):
+            time.sleep(0.05 + random.random() * 0.01)
+            runner.send_signal(signal.SIGSTOP)
+            if moment % 4 == 3:
+                lab.host([HOST_TOOL, "-b", board.path, "export", "nor", "-"], seconds=20).ok()
+            else:
+                lab.guest(board, ["mtd_debug", "erase", "/dev/mtd1", "0x1f0000", "0x8000"], seconds=20).ok()
+            runner.send_signal(signal.SIGCONT)
+        holds(runner.poll() is None, "the program that was stopped has ended")
+    finally:
+        runner.kill()
+        runner.wait()

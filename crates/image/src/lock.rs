@@ -3,7 +3,8 @@
 //! The lock word lies in a shared mapping: 0 is free, else the holder's slot and a bit for "somebody waits". A slot is
 //! a number of a process on one file, proven by a record lock on byte `SLOT_LOCK_BASE + slot` of that file: the system
 //! drops it when the process ends in whatever way, or executes another program. So a waiter can ask whether the
-//! holder lives, and take over from a dead one. Uncontended, a lock costs one getpid and no other system call.
+//! holder lives, and take over from a dead one. One that is stopped in the middle is told to go on: in a kernel it would stop
+//! behind the call, and whoever stopped it may be the one who waits. Uncontended, a lock costs one getpid and no other system call.
 //!
 //! The sequence word is odd while a holder is inside, for readers who take no lock.
 //!
@@ -274,7 +275,7 @@ impl<'a> SharedLock<'a> {
             return true;
         }
         // When the system cannot tell, waiting is the safe answer.
-        os.byte_is_locked(fd, SLOT_LOCK_BASE + u64::from(holder))
+        os.byte_is_locked(fd, SLOT_LOCK_BASE + u64::from(holder), true)
             .unwrap_or(true)
     }
 
@@ -366,7 +367,7 @@ impl<'a> SharedLock<'a> {
     fn remember(&self, os: &impl Os, fd: Fd, value: u32) {
         let is_stale = |entry: u32| {
             let slot = u64::from(entry & SLOT_MASK);
-            entry == 0 || os.byte_is_locked(fd, SLOT_LOCK_BASE + slot) == Ok(false)
+            entry == 0 || os.byte_is_locked(fd, SLOT_LOCK_BASE + slot, false) == Ok(false)
         };
         // Of a chain of living forks longer than the table, the first entry is the farthest ancestor's, whose memory
         // this is not.

@@ -178,8 +178,8 @@ impl Os for TestOs {
         self.host.unlock_byte(fd, offset)
     }
 
-    fn byte_is_locked(&self, fd: Fd, offset: u64) -> Result<bool, i32> {
-        self.host.byte_is_locked(fd, offset)
+    fn byte_is_locked(&self, fd: Fd, offset: u64, resume: bool) -> Result<bool, i32> {
+        self.host.byte_is_locked(fd, offset, resume)
     }
 
     fn futex_wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {
