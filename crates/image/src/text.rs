@@ -180,6 +180,14 @@ impl PathText {
         result
     }
 
+    /// The parts instead of what it holds: a path that is filled where it lies is not moved.
+    pub fn set(&mut self, parts: &[&[u8]]) {
+        *self = Self::empty();
+        for part in parts {
+            self.push(part);
+        }
+    }
+
     /// `name` below `directory`, or `name` alone when it is absolute.
     pub fn join(directory: &PathText, name: impl AsRef<[u8]>) -> Self {
         Self::joined(directory, name.as_ref())
@@ -241,11 +249,11 @@ impl PathText {
     }
 
     /// The directory part ("." when there is none).
-    pub fn parent(&self) -> Self {
+    pub fn parent(&self) -> &[u8] {
         match self.as_bytes().iter().rposition(|&byte| byte == b'/') {
-            Some(0) => Self::of(b"/"),
-            Some(position) => Self::of(self.as_bytes().get(..position).unwrap_or(b".")),
-            None => Self::of(b"."),
+            Some(0) => b"/",
+            Some(position) => self.as_bytes().get(..position).unwrap_or(b"."),
+            None => b".",
         }
     }
 
@@ -292,8 +300,8 @@ mod tests {
             c"/srv/board/nor0.bin"
         );
         assert_eq!(PathText::join(&directory, "/x").as_cstr(), c"/x");
-        assert_eq!(PathText::of(b"mtdshim.conf").parent().as_cstr(), c".");
-        assert_eq!(PathText::of(b"/a").parent().as_cstr(), c"/");
+        assert_eq!(PathText::of(b"mtdshim.conf").parent(), b".");
+        assert_eq!(PathText::of(b"/a").parent(), b"/");
         assert_eq!(PathText::of(b"/a/b.conf").file_name(), b"b.conf");
     }
 

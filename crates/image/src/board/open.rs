@@ -26,59 +26,75 @@ struct Place {
     compiled: PathText,
 }
 
-fn in_directory(directory: PathText) -> Place {
-    let ends = directory.as_bytes().last() == Some(&b'/');
-    let front = directory.with_suffix(if ends { "" } else { "/" });
-    Place {
-        directory,
-        conf: front.with_suffix(CONF_NAME),
-        compiled: front.with_suffix(COMPILED_NAME),
-    }
-}
-
-/// What `find` finds nearly always, without a look: the board is a directory with a text of the usual name, or that text.
-fn usual(path: &CStr) -> Option<Place> {
-    let path = path.to_bytes();
-    let directory = path.strip_suffix(CONF_BELOW).unwrap_or(path);
-    (!directory.is_empty()).then(|| in_directory(PathText::of(directory)))
-}
-
-fn find(os: &impl Os, path: &CStr) -> Result<Place, Problem> {
-    let given = PathText::of(path.to_bytes());
-    let status = os.stat(given.as_cstr()).map_err(|errno| {
-        let fix = "name the board's directory or its configuration";
-        Problem::of_errno(&given, "find the board", errno, fix)
-    })?;
-    match status.kind {
-        FileKind::Directory => Ok(in_directory(given)),
-        FileKind::Regular => {
-            let mut place = in_directory(given.parent());
-            place.conf = given;
-            // Two texts may share a directory; each has its compiled form.
-            if given.file_name() != CONF_NAME.as_bytes() {
-                let name = core::str::from_utf8(given.file_name()).unwrap_or("other");
-                place.compiled = place.compiled.with_suffix("-").with_suffix(name);
-            }
-            Ok(place)
+impl Place {
+    const fn nowhere() -> Place {
+        Place {
+            directory: PathText::empty(),
+            conf: PathText::empty(),
+            compiled: PathText::empty(),
         }
-        FileKind::Other => Err(Problem::new(
-            &given,
-            0,
-            format_args!(
-                "this is neither a directory nor a plain file; name the board's directory or its configuration"
-            ),
-        )),
+    }
+
+    fn set(&mut self, directory: &[u8]) {
+        let slash: &[u8] = match directory.last() {
+            Some(b'/') => b"",
+            _ => b"/",
+        };
+        self.directory.set(&[directory]);
+        self.conf.set(&[directory, slash, CONF_NAME.as_bytes()]);
+        self.compiled
+            .set(&[directory, slash, COMPILED_NAME.as_bytes()]);
+    }
+
+    /// What `find` finds nearly always, without a look: the board is a directory with a text of the usual name, or that text.
+    fn set_usual(&mut self, path: &CStr) -> bool {
+        let path = path.to_bytes();
+        let directory = path.strip_suffix(CONF_BELOW).unwrap_or(path);
+        self.set(directory);
+        !directory.is_empty()
+    }
+
+    #[inline(never)]
+    fn find(&mut self, os: &impl Os, path: &CStr) -> Result<(), Problem> {
+        let given = PathText::of(path.to_bytes());
+        let status = os.stat(given.as_cstr()).map_err(|errno| {
+            let fix = "name the board's directory or its configuration";
+            Problem::of_errno(&given, "find the board", errno, fix)
+        })?;
+        match status.kind {
+            FileKind::Directory => self.set(given.as_bytes()),
+            FileKind::Regular => {
+                self.set(given.parent());
+                self.conf = given;
+                // Two texts may share a directory; each has its compiled form.
+                if given.file_name() != CONF_NAME.as_bytes() {
+                    let name = core::str::from_utf8(given.file_name()).unwrap_or("other");
+                    self.compiled = self.compiled.with_suffix("-").with_suffix(name);
+                }
+            }
+            FileKind::Other => {
+                return Err(Problem::new(
+                    &given,
+                    0,
+                    format_args!(
+                        "this is neither a directory nor a plain file; name the board's directory or its configuration"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
 pub fn open(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
-    let usual = usual(path).and_then(|place| open_compiled(os, &place));
-    usual.map_or_else(|| open_or_compile(os, path), Ok)
-}
-
-#[inline(never)]
-fn open_or_compile(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
-    open_at(os, &find(os, path)?)
+    let mut place = Place::nowhere();
+    if place.set_usual(path)
+        && let Some(board) = open_compiled(os, &place)
+    {
+        return Ok(board);
+    }
+    place.find(os, path)?;
+    open_at(os, &place)
 }
 
 #[inline(never)]
@@ -142,8 +158,16 @@ fn map_compiled(os: &impl Os, place: &Place, fd: Fd) -> Option<Mapping> {
 
 /// From the front of the compiled form, if it is there and of this text.
 pub fn summary_of(os: &impl Os, path: &CStr) -> Option<u32> {
-    let usual = usual(path).and_then(|place| summary_at(os, &place));
-    usual.or_else(|| summary_at(os, &find(os, path).ok()?))
+    let mut place = Place::nowhere();
+    let usual = place
+        .set_usual(path)
+        .then(|| summary_at(os, &place))
+        .flatten();
+    if usual.is_none() {
+        place.find(os, path).ok()?;
+        return summary_at(os, &place);
+    }
+    usual
 }
 
 fn summary_at(os: &impl Os, place: &Place) -> Option<u32> {
@@ -309,7 +333,8 @@ fn write_sample(os: &impl Os, directory: &PathText, conf: &PathText) -> Result<(
 }
 
 pub fn discard_compiled(os: &impl Os, path: &CStr) -> Result<(), Problem> {
-    let place = find(os, path)?;
+    let mut place = Place::nowhere();
+    place.find(os, path)?;
     match os.unlink(place.compiled.as_cstr()) {
         Ok(()) | Err(errno::ENOENT) => Ok(()),
         Err(errno) => Err(Problem::of_errno(
