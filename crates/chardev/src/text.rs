@@ -68,6 +68,12 @@ impl Write for Text<'_> {
         self.push(text.as_bytes());
         Ok(())
     }
+
+    /// Signs and what fills up, which is all that formatting writes by letters: one byte each.
+    fn write_char(&mut self, letter: char) -> fmt::Result {
+        self.push(&[letter as u8]);
+        Ok(())
+    }
 }
 
 pub const PROC_MTD_HEADER: &[u8] = b"dev:    size   erasesize  name\n";

@@ -15,6 +15,7 @@
 //! * mtdram is the kernel's with its default parameters.
 
 use crate::conf::At;
+use crate::conf::scan::Scan;
 use crate::problem::Problem;
 
 /// Name, driver, size, erasesize, lock, writesize, oobsize, bad_block_marks, ecc, otp_user, erase_regions, as the configuration writes them;
@@ -61,7 +62,8 @@ mtdram mtdram 4M 128K
 ";
 
 fn lines() -> impl Iterator<Item = &'static str> {
-    PRESETS.split_terminator('\n')
+    let mut scan = Scan::whole(PRESETS);
+    core::iter::from_fn(move || (!scan.rest.is_empty()).then(|| scan.take_until(b'\n')))
 }
 
 fn name_of(line: &str) -> &str {

@@ -67,7 +67,7 @@ mod lex;
 mod mtdparts;
 mod partition;
 mod proc_mtd;
-mod scan;
+pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
 mod units;
