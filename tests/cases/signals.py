@@ -27,8 +27,11 @@ def on_nand(lab):
 @case("signals: a program that is stopped in the middle of a flash call is no hindrance to others on the chip")
 def stopped(lab):
     board = lab.board(torture_rounds.CONFIGURATION)
-    runner = subprocess.Popen(torture_rounds.command(board, "/dev/mtd1", "run", 5, 0, 20), stdout=subprocess.DEVNULL, env=host_environment())
+    with open(lab.work / "done", "wb") as done:
+        runner = subprocess.Popen(torture_rounds.command(board, "/dev/mtd1", "run", 5, 0, 20), stdout=done, env=host_environment())
     try:
+        while not (lab.work / "done").stat().st_size and runner.poll() is None:
+            time.sleep(0.01)
         for moment in range(16):
             time.sleep(0.05 + random.random() * 0.01)
             runner.send_signal(signal.SIGSTOP)

@@ -35,6 +35,8 @@ impl<'a, O: Os> MakeLock<'a, O> {
                 Problem::of_errno(&path, "open the lock file", errno, MAKE_WRITABLE)
             })?;
         let lock = MakeLock { os, fd };
+        // Who has it and is stopped goes on.
+        let _ = os.byte_is_locked(fd, 0, true);
         os.lock_byte(fd, 0, true).map_err(|errno| {
             Problem::of_errno(
                 &path,
