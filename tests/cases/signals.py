@@ -44,3 +44,19 @@ def stopped(lab):
     finally:
         runner.kill()
         runner.wait()
+
+
+@case("signals: a program that is stopped while it makes a board is no hindrance to the next one")
+def stopped_making(lab):
+    for number in range(6):
+        board = lab.board(torture_rounds.CONFIGURATION, f"board{number}")
+        runner = subprocess.Popen(torture_rounds.command(board, "/dev/mtd1", "run", 5, 0, 20), stdout=subprocess.DEVNULL, env=host_environment())
+        try:
+            while not board.file(".mtdshim").exists() and runner.poll() is None:
+                time.sleep(0.0005)
+            time.sleep(0.003 * number)
+            runner.send_signal(signal.SIGSTOP)
+            lab.guest(board, ["mtd_debug", "erase", "/dev/mtd1", "0x1f0000", "0x8000"], seconds=20).ok()
+        finally:
+            runner.kill()
+            runner.wait()
