@@ -144,7 +144,7 @@ def shell(lab):
 def existing(lab):
     board = board_with(lab, '\n[[answer]]\npath = "/dev/*"\ncommand = "*"\nreturn = 3\n')
     says(lab, board, "/dev/zero", ["s", "o", "i:0x6701:n0", "e", "I:0x6701:n0", "w:abc", "p:0"],
-         "s: mode 020666 rdev 1:5 size 0", "o: 0", "i:0x6701:n0: 3", "I:0x6701:n0: 3", "w:abc: 3", "p:0: 0 ''")
+         f"s: mode {os.stat('/dev/zero').st_mode:06o} rdev 1:5 size 0", "o: 0", "i:0x6701:n0: 3", "I:0x6701:n0: 3", "w:abc: 3", "p:0: 0 ''")
     says(lab, board, "/dev/shm", ["o"], "o: -1 errno 21")
     says(lab, board, "/dev/mtd0", ["s"], "s: mode 020600 rdev 90:0 size 0")
 
