@@ -3,11 +3,14 @@
 //! While a program runs, `run` has its own: there the terminal's signals are the program's.
 
 use std::fmt;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::Result;
+use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 
 /// When somebody was told to end first, 0 for never.
 pub struct Told(AtomicI64);
@@ -77,6 +80,8 @@ impl std::error::Error for Interrupted {}
 /// The status that a shell gives to a program ended by SIGINT.
 pub const STATUS: u8 = 130;
 
+const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
 pub fn install() {
     // A second signal ends the program at once.
     let action = SigAction::new(
@@ -84,10 +89,31 @@ pub fn install() {
         SaFlags::SA_RESTART,
         SigSet::empty(),
     );
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in SIGNALS {
         // SAFETY: the handler only does what handlers may.
         let _ = unsafe { sigaction(signal, &action) };
     }
+}
+
+/// Waits until there is something to read, or its end; a signal meanwhile interrupts.
+pub fn wait_for(file: &impl AsFd) -> Result<()> {
+    let ours: SigSet = SIGNALS.into_iter().collect();
+    // Between the look and the wait none may slip through: they are let in by the wait alone.
+    let before = ours.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let result = loop {
+        let waited = check().map(|()| {
+            let wanted = PollFd::new(file.as_fd(), PollFlags::POLLIN);
+            ppoll(&mut [wanted], None, Some(before))
+        });
+        match waited {
+            Ok(Err(Errno::EINTR)) => {}
+            Ok(Err(error)) => break Err(error.into()),
+            Ok(Ok(_)) => break Ok(()),
+            Err(interrupted) => break Err(interrupted),
+        }
+    };
+    before.thread_set_mask()?;
+    result
 }
 
 pub fn check() -> Result<()> {

@@ -11,6 +11,7 @@ mod output;
 mod picture;
 mod progress;
 mod proposals;
+mod reading;
 mod runs;
 mod sandbox;
 mod scratch;

@@ -174,3 +174,58 @@ fn a_setting_that_is_empty_is_none() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
 }
+
+#[test]
+fn what_never_ends_is_refused_before_it_fills_the_memory() {
+    let dir = Dir::new();
+    dir.nor();
+    for arguments in [
+        ["-b", "nor", "import", "env", "/dev/zero"],
+        ["new", "b", "--yes", "--dtb", "/dev/zero"],
+        ["new", "b", "--yes", "--proc-mtd", "/dev/zero"],
+    ] {
+        assert!(dir.refused(&arguments).contains("takes no more"));
+    }
+    assert_eq!(dir.names(), ["nor"]);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_pipe() {
+    let dir = Dir::new();
+    dir.nor();
+    nix::unistd::mkfifo(&dir.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for arguments in [
+        &["-b", "nor", "import", "env", "pipe"][..],
+        &["-b", "nor", "import", "env", "-"],
+        &["new", "b", "--dump", "pipe"],
+        &["new", "b", "--proc-mtd", "pipe"],
+        &["new", "b", "--dtb", "pipe"],
+    ] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mtdshim"))
+            .args(arguments)
+            .current_dir(dir.path("."))
+            .stdin(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        let mut status = None;
+        for _ in 0..200 {
+            status = child.try_wait().unwrap();
+            if status.is_some() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let _ = child.kill();
+        // On a machine that is very slow the tool had not yet begun, and the signal did what it does to any program.
+        let ended = status.expect("it waits on").code();
+        assert!(
+            matches!(ended, Some(130) | None),
+            "{arguments:?}: {ended:?}"
+        );
+    }
+    assert_eq!(dir.names(), ["nor", "pipe"]);
+}

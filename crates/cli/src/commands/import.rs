@@ -1,6 +1,5 @@
 //! `mtdshim import`: a file into a partition or chip, as a flash programmer would: erase, program, skip what is bad.
 
-use std::fs::File;
 use std::io::Read;
 use std::process::ExitCode;
 
@@ -15,13 +14,14 @@ use crate::bytes;
 use crate::interrupt::Interrupted;
 use crate::output;
 use crate::progress::Progress;
+use crate::reading::{self, Limit};
 use crate::store::{Access, OpenChip, Target};
 
 pub fn run(context: &Context, args: &ImportArgs) -> Result<ExitCode> {
     let store = context.open(None)?;
     let target = store.target(&args.target)?;
     let mut chip = store.open_chip(target.chip, Access::Change)?;
-    let (mut file, length) = open(args)?;
+    let (mut file, length) = open(args, &chip, &target)?;
     if length == 0 && !args.erase_rest {
         bail!(
             "{}: there is nothing in it; to erase {} give --erase-rest as well",
@@ -87,25 +87,32 @@ struct Imported<'a> {
 }
 
 /// The bytes and how many there are; what has no length beforehand (a pipe) is read whole first.
-fn open(args: &ImportArgs) -> Result<(Box<dyn Read>, u64)> {
-    let failed = |what: &str| format!("{}: cannot {what} this file", args.file.display());
-    let mut source: Box<dyn Read> = if args.file.as_os_str() == "-" {
-        Box::new(std::io::stdin())
+fn open(args: &ImportArgs, chip: &OpenChip, target: &Target) -> Result<(Box<dyn Read>, u64)> {
+    let path = args.file.as_path();
+    let file = if path.as_os_str() == "-" {
+        reading::standard_input()?
     } else {
-        let file = File::open(&args.file).with_context(|| failed("open"))?;
+        let file = reading::open(path)?;
         let status = file.metadata()?;
         if status.is_dir() {
-            bail!("{}: this is a directory; name a file", args.file.display());
+            bail!("{}: this is a directory; name a file", path.display());
         }
         if status.is_file() {
             return Ok((Box::new(file), status.len()));
         }
-        Box::new(file)
+        file
     };
-    let mut bytes = Vec::new();
-    source
-        .read_to_end(&mut bytes)
-        .with_context(|| failed("read"))?;
+    let geometry = chip.geometry();
+    let spare = if args.oob {
+        target.size / u64::from(geometry.writesize.max(1)) * u64::from(geometry.oobsize)
+    } else {
+        0
+    };
+    let limit = Limit {
+        bytes: target.size + spare,
+        taker: &target.name,
+    };
+    let bytes = reading::rest(&file, path, &limit)?;
     let length = bytes.len() as u64;
     Ok((Box::new(std::io::Cursor::new(bytes)), length))
 }

@@ -25,9 +25,23 @@ use crate::args::NewArgs;
 use crate::bytes;
 use crate::interrupt;
 use crate::output;
+use crate::reading::{self, Limit};
 use crate::scratch::Scratch;
 use crate::store::{Access, Store};
 use draft::{BoardDraft, ChipDraft};
+
+const DUMP: Limit<'_> = Limit {
+    bytes: 1 << 33,
+    taker: "a board",
+};
+const TREE: Limit<'_> = Limit {
+    bytes: 1 << 26,
+    taker: "a device tree",
+};
+const PROC_MTD: Limit<'_> = Limit {
+    bytes: 1 << 20,
+    taker: "a table of partitions",
+};
 
 pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
     if args.preset.as_deref() == Some("list") {
@@ -39,9 +53,7 @@ pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
     };
     check_place(directory)?;
     let dump = match &args.dump {
-        Some(path) => Some(
-            fs::read(path).with_context(|| format!("{}: cannot read this file", path.display()))?,
-        ),
+        Some(path) => Some(reading::file(path, &DUMP)?),
         None => None,
     };
     let mut draft = draft_of(args, dump.as_deref())?;
@@ -110,14 +122,16 @@ fn agreed(draft: &BoardDraft) -> Result<bool> {
     eprint!("\n{}\nUse this? [Y/n] ", draft.conf());
     std::io::stderr().flush()?;
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(!answer.trim().to_lowercase().starts_with('n'))
+    interrupt::wait_for(&std::io::stdin())?;
+    let count = std::io::stdin().read_line(&mut answer)?;
+    // The end of the input is no answer.
+    Ok(count > 0 && !answer.trim().to_lowercase().starts_with('n'))
 }
 
 fn draft_of(args: &NewArgs, dump: Option<&[u8]>) -> Result<BoardDraft> {
     let rows = match &args.proc_mtd {
         Some(path) => {
-            let text = fs::read_to_string(path)
+            let text = String::from_utf8(reading::file(path, &PROC_MTD)?)
                 .with_context(|| format!("{}: cannot read this file", path.display()))?;
             Some(capture::parse(&text, &path.display().to_string())?)
         }
@@ -125,11 +139,7 @@ fn draft_of(args: &NewArgs, dump: Option<&[u8]>) -> Result<BoardDraft> {
     };
     let name = |path: &Path| path.display().to_string();
     let mut draft = if let Some(path) = &args.dtb {
-        tree::board(
-            &fs::read(path)
-                .with_context(|| format!("{}: cannot read this file", path.display()))?,
-            &name(path),
-        )?
+        tree::board(&reading::file(path, &TREE)?, &name(path))?
     } else if let (Some(path), Some(dump)) = (&args.dump, dump) {
         dump::board(dump, &name(path), &args.chip)?
     } else if !args.parts.is_empty() {
