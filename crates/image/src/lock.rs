@@ -235,6 +235,7 @@ impl<'a> SharedLock<'a> {
             }
         }
         let mut unchanged_waits = 0;
+        let mut stands_still = false;
         let mut last_sequence = self.sequence.load(Ordering::Relaxed);
         loop {
             // Others may wait as well, so who gets the lock after waiting keeps the bit.
@@ -246,7 +247,7 @@ impl<'a> SharedLock<'a> {
                 continue;
             }
             let is_abandoned = unchanged_waits >= ABANDONED_WAITS;
-            if (is_abandoned || !self.holder_lives(os, seen & SLOT_MASK, slot))
+            if (is_abandoned || !self.holder_lives(os, seen & SLOT_MASK, slot, stands_still))
                 && self.try_take(seen, slot | WAITERS)
             {
                 return Acquired::Recovered;
@@ -263,19 +264,21 @@ impl<'a> SharedLock<'a> {
             let sequence = self.sequence.load(Ordering::Relaxed);
             let ours_without_holder =
                 seen & SLOT_MASK == slot && self.state.inside.load(Ordering::Relaxed) == 0;
-            let unchanged = sequence == last_sequence && ours_without_holder;
+            stands_still = sequence == last_sequence;
+            let unchanged = stands_still && ours_without_holder;
             unchanged_waits = if unchanged { unchanged_waits + 1 } else { 0 };
             last_sequence = sequence;
         }
     }
 
-    fn holder_lives(&self, os: &impl Os, holder: u32, own: u32) -> bool {
+    /// `stands_still`: nobody has come out for a whole wait, so the holder may be stopped. Others get no signal from us.
+    fn holder_lives(&self, os: &impl Os, holder: u32, own: u32, stands_still: bool) -> bool {
         let fd = self.state.fd;
         if holder == own || fd < 0 {
             return true;
         }
         // When the system cannot tell, waiting is the safe answer.
-        os.byte_is_locked(fd, SLOT_LOCK_BASE + u64::from(holder), true)
+        os.byte_is_locked(fd, SLOT_LOCK_BASE + u64::from(holder), stands_still)
             .unwrap_or(true)
     }
 
