@@ -503,6 +503,20 @@ def reboot(lab):
         result.says("asked for a reboot")
 
 
+@case("cli: behind chroot and pivot_root flash is there where /.mtdshim was bound, with a static QEMU")
+def another_root(lab):
+    if not needs_sandbox(lab)["sandbox"]["ok"] or not STATIC_QEMU:
+        raise Skipped("no static QEMU, or no sandbox")
+    board, root = lab.board(boards.SMALL_NOR), firmware(lab)
+    prepare = ("set -e; R=/tmp/r; for d in bin lib usr dev proc old .mtdshim; do mkdir -p $R/$d; done; mount() { busybox mount \"$@\"; }; mount -o bind $R $R; "
+               "for d in bin lib usr dev; do mkdir -p $R/$d; mount -o bind /$d $R/$d; done; mount -o rbind /.mtdshim $R/.mtdshim; ")
+    for number, leave in enumerate(("busybox chroot $R", "mount -o move /proc $R/proc; cd $R; busybox pivot_root . old; busybox chroot .")):
+        words = f"/bin/sh -c 'printf {number}{number} > /dev/mtd{number}; cat /dev/mtd{number} | busybox head -c 2'"
+        result = tool(lab, "-b", board.path, "run", "--qemu", STATIC_QEMU[0], "--rootfs", root, "--", "sh", "-c", prepare + f"{leave} {words}").ok()
+        same(f"{number}{number}", result.out, result.transcript())
+    same(b"0011", boards.image(board, "nor")[0:2] + boards.image(board, "nor")[0x40000:0x40002], "the image")
+
+
 @case("cli: what a killed `new` or `export` left goes with the next one, and nothing of the person's")
 def leftovers(lab):
     board = lab.board(boards.SMALL_NOR)

@@ -176,6 +176,15 @@ fn a_setting_that_is_empty_is_none() {
 }
 
 #[test]
+fn what_cannot_be_written_is_named() {
+    let dir = Dir::new();
+    dir.nor();
+    let said = dir.refused(&["-b", "nor", "export", "env", "/dev/full"]);
+    assert!(said.contains("/dev/full: cannot write to it"), "{said}");
+    assert_eq!(dir.json(&["-b", "nor", "answer", "--reset"])["reset"], 0);
+}
+
+#[test]
 fn what_never_ends_is_refused_before_it_fills_the_memory() {
     let dir = Dir::new();
     dir.nor();

@@ -63,16 +63,27 @@ struct All {
     added: usize,
 }
 
+#[derive(Serialize)]
+struct Reset {
+    /// How many rules.
+    reset: usize,
+}
+
 pub fn run(context: &Context, args: &AnswerArgs) -> Result<ExitCode> {
     let store = context.open(None)?;
     let conf = PathBuf::from(store.board.conf_path().as_str());
     if args.reset {
         let rules = store.board.rules();
         rules.reset();
+        let reset = rules.count();
+        if context.json {
+            output::json(&Reset { reset })?;
+            return Ok(ExitCode::SUCCESS);
+        }
         context.say(&format!(
-            "{}: {} begin with their first answer again",
+            "{}: {} reset to the first answer",
             conf.display(),
-            bytes::count(rules.count() as u64, "rule")
+            bytes::count(reset as u64, "rule")
         ));
         return Ok(ExitCode::SUCCESS);
     }

@@ -51,11 +51,7 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result<ExitCode> {
     if context.json && !to_stdout {
         output::json(&summary)?;
     }
-    let place = if to_stdout {
-        "standard output".to_owned()
-    } else {
-        args.file.display().to_string()
-    };
+    let place = place(args);
     let mut remarks = vec![format!(
         "{}: {} bytes to {place}",
         target.name, summary.bytes
@@ -89,6 +85,14 @@ pub fn run(context: &Context, args: &ExportArgs) -> Result<ExitCode> {
         return Ok(ExitCode::from(super::FOUND));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn place(args: &ExportArgs) -> String {
+    if args.file == Path::new("-") {
+        "standard output".to_owned()
+    } else {
+        args.file.display().to_string()
+    }
 }
 
 /// Under a temporary name beside its place until it is whole: an interrupted export leaves no half image.
@@ -148,6 +152,7 @@ fn copy(
     to: &mut dyn Write,
 ) -> Result<Summary> {
     let progress = Progress::new("reading", target.size, context.quiet);
+    let failed = || format!("{}: cannot write to it", place(args));
     let mut summary = Summary::default();
     let (writesize, oobsize) = (
         chip.geometry().writesize as usize,
@@ -167,8 +172,8 @@ fn copy(
             let mut oob = vec![0; length / writesize * oobsize];
             chip.read_raw(from, &mut data, Some(&mut oob))?;
             for (page, spare) in data.chunks(writesize).zip(oob.chunks(oobsize)) {
-                to.write_all(page)?;
-                to.write_all(spare)?;
+                to.write_all(page).with_context(failed)?;
+                to.write_all(spare).with_context(failed)?;
             }
             summary.bytes += (data.len() + oob.len()) as u64;
         } else {
@@ -180,7 +185,7 @@ fn copy(
                 summary.corrected += outcome.corrected;
                 summary.failed += outcome.failed;
             }
-            to.write_all(&data)?;
+            to.write_all(&data).with_context(failed)?;
             summary.bytes += data.len() as u64;
         }
         progress.advance(length as u64)?;
