@@ -181,6 +181,11 @@ fn what_cannot_be_written_is_named() {
     dir.nor();
     let said = dir.refused(&["-b", "nor", "export", "env", "/dev/full"]);
     assert!(said.contains("/dev/full: cannot write to it"), "{said}");
+    let said = dir.refused(&["ls", "no such"]);
+    assert!(
+        said.contains("make it with: mtdshim new 'no such'"),
+        "{said}"
+    );
     assert_eq!(dir.json(&["-b", "nor", "answer", "--reset"])["reset"], 0);
 }
 

@@ -30,7 +30,7 @@ fn inside(path: &Path) -> Result<PathBuf> {
         bail!(
             "{}: there is no such board; make it with: mtdshim new {}",
             path.display(),
-            path.display()
+            crate::output::shell_path(path)
         );
     }
     if path.is_dir() && !path.join(CONF).exists() && path.join("etc").join(CONF).exists() {
