@@ -5,6 +5,7 @@ from boards import BOTH, NAND_BLOCK, NAND_ROOTFS_AT, NOR_FIRMWARE_AT, SMALL_NAND
 from harness import CACHE, CLIENTS, HOST_TOOL, SYSROOT, TESTS, case, holds, payload, same, want
 
 UBOOT = CACHE / "uboot-env"
+BUSYBOX = CACHE / "busybox-mtd/busybox"
 ENV_NOR = "/dev/mtd1 0x0 0x4000 0x10000\n"
 ENV_NOR_REDUNDANT = "/dev/mtd1 0x0 0x4000 0x10000\n/dev/mtd2 0x0 0x4000 0x10000\n"
 # Two of the four blocks may be used; the first attempt meets the bad block 1.
@@ -132,6 +133,36 @@ def nand_tools(lab):
     lab.guest(board, ["nandwrite", "-p", "/dev/mtd1", "rootfs"]).ok().says("Bad block")
     lab.guest(board, ["nanddump", "--bb=skipbad", "-f", "back", "/dev/mtd1"]).ok()
     same(data.decode(), (lab.work / "back").read_bytes()[:len(data)].decode(), "what nanddump read")
+    flash = image(board, "nand")[NAND_ROOTFS_AT:]
+    holds(flash[:NAND_BLOCK] == data[:NAND_BLOCK] and flash[2 * NAND_BLOCK:3 * NAND_BLOCK] == data[NAND_BLOCK:2 * NAND_BLOCK],
+          "the bad block was not skipped in the image")
+
+
+@case("busybox's flashcp, flash_eraseall, flash_lock, flash_unlock, nandwrite and nanddump, on NOR and past a bad block of NAND")
+def flash_applets(lab):
+    want("busybox-mtd", BUSYBOX, "tools/get-busybox-mtd")
+    board, data = lab.board(SMALL_NOR.replace('"spi-nor"', '"cfi"\nlock = "per-block"') + SMALL_NAND), payload()[:300000]
+    lab.make_file("firmware", data)
+
+    def applet(*words, **more):
+        return lab.guest(board, [BUSYBOX, *words], **more)
+
+    applet("flashcp", "-v", "firmware", "/dev/mtd3").ok().says("Verifying kb")
+    same(data.decode(), image(board, "nor")[NOR_FIRMWARE_AT:][:len(data)].decode(), "the image behind flashcp")
+    applet("flash_eraseall", "-j", "-q", "/dev/mtd2").ok()
+    same("851903200c000000b1b01ee4ffff", image(board, "nor")[0x50000:][:14].hex(), "a cleanmarker")
+    applet("flash_lock", "/dev/mtd2", "0", "1").ok()
+    applet("flash_eraseall", "-q", "/dev/mtd2").fails().says("Read-only file system")
+    applet("flash_unlock", "/dev/mtd2").ok()
+    applet("flash_eraseall", "-q", "/dev/mtd2").ok()
+    same(b"\xff" * 0x10000, image(board, "nor")[0x50000:0x60000], "what was erased")
+
+    applet("flash_eraseall", "-j", "/dev/mtd5").ok().says("Skipping bad block at 0x00020000")
+    applet("nandwrite", "-p", "/dev/mtd5", "firmware").ok().says("Skipping bad block at 0x00020000")
+    applet("nandwrite", "-p", "-s", "0x200000", "/dev/mtd5", stdin=data).ok()
+    for start in (0, 0x200000):
+        applet("nanddump", "--bb", "skipbad", "-s", start, "-l", 5 * NAND_BLOCK, "-f", "back", "/dev/mtd5").ok()
+        same(data.decode(), (lab.work / "back").read_bytes()[:len(data)].decode(), f"what nanddump read from {start:#x}")
     flash = image(board, "nand")[NAND_ROOTFS_AT:]
     holds(flash[:NAND_BLOCK] == data[:NAND_BLOCK] and flash[2 * NAND_BLOCK:3 * NAND_BLOCK] == data[NAND_BLOCK:2 * NAND_BLOCK],
           "the bad block was not skipped in the image")
