@@ -77,6 +77,16 @@ def wrong(lab):
     same(["mtdshim.conf"], [path.name for path in board.path.iterdir() if not path.name.startswith(".mtdshim") or path.is_file()], "files")
 
 
+@case("answer: a text of several lines, or with all quotes, is written so that the guest reads it")
+def texts(lab):
+    board = lab.board(boards.SMALL_NOR)
+    given = {"/dev/a": "serial=1\nmac=02:00\n", "/dev/b": "it's \"quoted\"", "/dev/c": 'C:\\x "y"', "/dev/d": "plain"}
+    for path, text in given.items():
+        tool(lab, "-b", board.path, "answer", path, "read", "--text", text, "--add").ok()
+        same(text, lab.guest(board, ["busybox", "cat", path]).ok().out, path)
+    holds('text = "plain"' in board.file("mtdshim.conf").read_text(), "what is a plain text stays one")
+
+
 @case("answer: proposals come from a trace made under plain QEMU, too")
 def plain_trace(lab):
     board = lab.board(boards.SMALL_NOR)

@@ -167,12 +167,22 @@ fn composed(args: &AnswerArgs, path: &str) -> Result<Proposal> {
     } else {
         format!("command = {}\n", quote(command))
     };
+    // A string of the configuration is one line without escapes.
+    let as_hex = args.text.as_ref().filter(|text| {
+        text.chars().any(char::is_control) || quote(text).starts_with('\'') && text.contains('\'')
+    });
+    let as_hex = as_hex.map(|text| hex(text.as_bytes()));
+    let text = if as_hex.is_some() {
+        &as_hex
+    } else {
+        &args.text
+    };
     let keys = [
         ("argument", &args.argument, false),
         ("return", &args.value, false),
         ("errno", &args.errno, false),
         ("data", &args.data, true),
-        ("text", &args.text, true),
+        (if as_hex.is_some() { "data" } else { "text" }, text, true),
         ("offset", &args.offset, false),
     ];
     for (key, given, is_text) in keys {
@@ -280,6 +290,11 @@ fn command_words(rule: &Rule<'_>) -> String {
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    let words: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    words.join(" ")
+}
+
 fn answer(rules: &Rules<'_>, step: Step) -> Answer {
     let data = text_of(rules, step.data);
     let (value, errno) = match step.outcome {
@@ -297,11 +312,7 @@ fn answer(rules: &Rules<'_>, step: Step) -> Answer {
     Answer {
         value,
         errno,
-        data: data
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<Vec<_>>()
-            .join(" "),
+        data: hex(&data),
         offset: step.offset,
     }
 }
