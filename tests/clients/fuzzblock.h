@@ -36,10 +36,12 @@ static long model_write_sector(int64_t at, const uint8_t *p)
 	memcpy(m->cache + at % block_size, p, SECTOR);
 	return 0;
 }
-static int cannot_be_judged(int64_t at, uint32_t n)
+/* a write to several blocks flushes the cached one, and may load it again */
+static int cannot_be_judged(int64_t at, uint32_t n, int writing)
 {
+	int stays = !writing || at / block_size == (at + n - 1) / block_size;
 	for (int64_t block = at / block_size; block * block_size < at + n; block++)
-		if (m->cached != block + 1 && mixed(block * block_size, block_size)) return 1;
+		if (!(stays && m->cached == block + 1) && mixed(block * block_size, block_size)) return 1;
 	return 0;
 }
 static void op_block_transfer(int writing)
@@ -49,7 +51,7 @@ static void op_block_transfer(int writing)
 	uint8_t *p = sectors + phase;
 	if (n > size - at) n = size - at;
 	describe("block %s(%lld, %u), memory page from %u", writing ? "write" : "read", (long long)at, n, phase);
-	if (cannot_be_judged(at, n)) return;
+	if (cannot_be_judged(at, n, writing)) return;
 	if (!writing) {
 		expect(n, answer(pread(block_fd, p, n, at)));
 		for (uint32_t i = 0; i < n; i++) {
