@@ -29,8 +29,17 @@ pub struct StandIn {
 
 impl StandIn {
     pub fn of_node(node: Node) -> StandIn {
+        // A node of flash has a file of its own, which tells; one that rules answer for has it only once it is open.
+        let inode = if node.kind == NodeKind::Answered {
+            node.index + 1
+        } else {
+            0
+        };
         if node.kind == NodeKind::Answered && crate::answers::looks_like_file(node.index) {
-            return StandIn::of_file(b"", RULED_FILE_MODE, 0);
+            return StandIn {
+                inode,
+                ..StandIn::of_file(b"", RULED_FILE_MODE, 0)
+            };
         }
         let (kind, major, minor) = match node.kind {
             NodeKind::Char => (libc::S_IFCHR, MTD_CHAR_MAJOR, node.index * 2),
@@ -43,7 +52,7 @@ impl StandIn {
             major,
             minor,
             size: 0,
-            inode: 0,
+            inode,
         }
     }
 

@@ -146,6 +146,15 @@ def shell(lab):
     same(["/sys/class/gpio-x/export", "/sys/class/gpio-x/gpio9/value"], written, "writes in the trace")
 
 
+@case("anypath: cp and install copy what rules have for a read")
+def copied(lab):
+    board = board_with(lab, rule("/proc/vendor", '"read"', 'text = "serial=1"'), rule("/dev/nv", '"read"', 'text = "mac"'))
+    for name, text in (("/proc/vendor", "serial=1"), ("/dev/nv", "mac")):
+        for program in ("cp", "install"):
+            lab.guest(board, [program, name, "copy"]).ok()
+            same(text, (lab.work / "copy").read_text(), f"{program} {name}")
+
+
 @case("anypath: a socket and a pipe answer by a rule what they refuse, and a trace proposes it")
 def nameless(lab):
     board = lab.board(boards.SMALL_NOR)
