@@ -186,6 +186,25 @@ pub unsafe fn is_elsewhere(path: *const c_char, directory: i32, maps_root: bool)
 /// Thirty bytes each.
 pub const ROUNDS: u32 = 8;
 
+/// Of sixteen bytes of a name in q8, and sixteen in q9 that begin with q8's last; q10 holds dots. Then q11 is not zero where two dots
+/// are side by side, nor q8 where the end is.
+macro_rules! two_dots_or_end {
+    () => {
+        concat!(
+            "vceq.i8 q11, q8, q10\n",
+            "vceq.i8 q12, q9, q10\n",
+            "vext.8 q13, q11, q11, #1\n",
+            "vext.8 q14, q12, q12, #1\n",
+            "vand q11, q11, q13\n",
+            "vand q12, q12, q14\n",
+            "vorr q11, q11, q12\n",
+            "vmin.u8 q8, q8, q9\n",
+            "vceq.i8 q8, q8, #0\n",
+        )
+    };
+}
+pub(crate) use two_dots_or_end;
+
 /// No ".." anywhere in a name of less than 240 bytes. Thirty bytes at a time, because each jump costs the emulator more than ten
 /// instructions.
 ///
@@ -204,15 +223,7 @@ unsafe fn never_climbs(path: *const c_char) -> bool {
             "2:",
             "vld1.8 {{d16, d17}}, [{at}], {step}",
             "vld1.8 {{d18, d19}}, [{at}], {step}",
-            "vceq.i8 q11, q8, q10",
-            "vceq.i8 q12, q9, q10",
-            "vext.8 q13, q11, q11, #1",
-            "vext.8 q14, q12, q12, #1",
-            "vand q11, q11, q13",
-            "vand q12, q12, q14",
-            "vorr q11, q11, q12",
-            "vmin.u8 q8, q8, q9",
-            "vceq.i8 q8, q8, #0",
+            two_dots_or_end!(),
             "vorr q8, q8, q11",
             "vorr d22, d22, d23",
             "vorr d16, d16, d17",

@@ -458,14 +458,19 @@ impl Os for Kernel {
         record_lock(fd, F_SETLK64, libc::F_UNLCK, offset).map(|_| ())
     }
 
-    fn byte_is_locked(&self, fd: i32, offset: u64, resume: bool) -> Result<bool, i32> {
+    fn byte_is_locked(&self, fd: i32, offset: u64) -> Result<bool, i32> {
         let lock = record_lock(fd, F_GETLK64, libc::F_WRLCK, offset)?;
-        let is_locked = i32::from(lock.kind) != libc::F_UNLCK;
-        // No number: the holder is of another namespace.
-        if is_locked && resume && lock.pid > 0 {
+        Ok(i32::from(lock.kind) != libc::F_UNLCK)
+    }
+
+    fn resume_holder(&self, fd: i32, offset: u64) {
+        // No number: nobody, or the holder is of another namespace.
+        if let Ok(lock) = record_lock(fd, F_GETLK64, libc::F_WRLCK, offset)
+            && i32::from(lock.kind) != libc::F_UNLCK
+            && lock.pid > 0
+        {
             let _ = call!(libc::SYS_kill, lock.pid, libc::SIGCONT);
         }
-        Ok(is_locked)
     }
 
     fn futex_wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {

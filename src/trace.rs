@@ -48,12 +48,13 @@ pub fn leave_off() {
     STATE.store(OFF, Relaxed);
 }
 
-/// The guest wants the number of the file for itself.
+/// The guest wants the number of the file for itself; where there is no other, the trace goes to stderr.
 pub fn leave(fd: i32) {
     use image::os::Os;
     if FILE.load(Relaxed) == fd {
         crate::descriptors::forget_private(fd);
-        FILE.store(sys::Kernel.make_private(fd), Relaxed);
+        let moved = sys::Kernel.make_private(fd);
+        FILE.store(if moved == fd { 2 } else { moved }, Relaxed);
     }
 }
 

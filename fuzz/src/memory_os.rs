@@ -98,9 +98,11 @@ impl Os for MemoryOs<'_> {
         Ok(())
     }
 
-    fn byte_is_locked(&self, _fd: Fd, _offset: u64, _resume: bool) -> Result<bool, i32> {
+    fn byte_is_locked(&self, _fd: Fd, _offset: u64) -> Result<bool, i32> {
         Ok(false)
     }
+
+    fn resume_holder(&self, _fd: Fd, _offset: u64) {}
 
     fn futex_wait(&self, _word: &AtomicU32, _expected: u32, _timeout_ms: u32) {}
 

@@ -97,6 +97,8 @@ pub fn make_room(target: c_int) {
     if is_private(target) {
         crate::world::let_go();
         crate::trace::leave(target);
+        // A forked child has more from its parent than it uses.
+        descriptors::forget_private(target);
     }
     crate::world::before_close(target);
 }

@@ -24,7 +24,10 @@ static void take(const char *what, int keep, int lowest) {
         if (i % 7 == 0) pread(keep, &byte, 1, 0);
     }
     work(what, keep);
-    for (int i = 0; i < 60; i++) { own += pread(copies[i], &byte, 1, 0) == 1 && byte == first; close(copies[i]); }
+    for (int i = 0; i < 60; i++) {
+        int copy = fcntl(copies[i], F_DUPFD, 300);
+        own += pread(copies[i], &byte, 1, 0) == 1 && byte == first && copy >= 300 && close(copy) == 0 && close(copies[i]) == 0;
+    }
     printf("%s: %d numbers, %d files\n", what, got, own); fflush(stdout);
     close(file);
 }

@@ -191,15 +191,20 @@ impl Os for HostOs {
         record_lock(fd, libc::F_SETLK, libc::F_UNLCK, offset).map(|_| ())
     }
 
-    fn byte_is_locked(&self, fd: Fd, offset: u64, resume: bool) -> Result<bool, i32> {
+    fn byte_is_locked(&self, fd: Fd, offset: u64) -> Result<bool, i32> {
         let lock = record_lock(fd, libc::F_GETLK, libc::F_WRLCK, offset)?;
-        let is_locked = i32::from(lock.l_type) != libc::F_UNLCK;
-        // No number: the holder is of another namespace.
-        if is_locked && resume && lock.l_pid > 0 {
+        Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    }
+
+    fn resume_holder(&self, fd: Fd, offset: u64) {
+        // No number: nobody, or the holder is of another namespace.
+        if let Ok(lock) = record_lock(fd, libc::F_GETLK, libc::F_WRLCK, offset)
+            && i32::from(lock.l_type) != libc::F_UNLCK
+            && lock.l_pid > 0
+        {
             // SAFETY: takes no pointer.
             unsafe { libc::kill(lock.l_pid, libc::SIGCONT) };
         }
-        Ok(is_locked)
     }
 
     fn futex_wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {

@@ -277,9 +277,12 @@ impl<'a> SharedLock<'a> {
         if holder == own || fd < 0 {
             return true;
         }
+        let byte = SLOT_LOCK_BASE + u64::from(holder);
+        if stands_still {
+            os.resume_holder(fd, byte);
+        }
         // When the system cannot tell, waiting is the safe answer.
-        os.byte_is_locked(fd, SLOT_LOCK_BASE + u64::from(holder), stands_still)
-            .unwrap_or(true)
+        os.byte_is_locked(fd, byte).unwrap_or(true)
     }
 
     fn own_slot(&self, os: &impl Os) -> Result<u32, LockError> {
@@ -370,7 +373,7 @@ impl<'a> SharedLock<'a> {
     fn remember(&self, os: &impl Os, fd: Fd, value: u32) {
         let is_stale = |entry: u32| {
             let slot = u64::from(entry & SLOT_MASK);
-            entry == 0 || os.byte_is_locked(fd, SLOT_LOCK_BASE + slot, false) == Ok(false)
+            entry == 0 || os.byte_is_locked(fd, SLOT_LOCK_BASE + slot) == Ok(false)
         };
         // Of a chain of living forks longer than the table, the first entry is the farthest ancestor's, whose memory
         // this is not.

@@ -36,7 +36,7 @@ impl<'a, O: Os> MakeLock<'a, O> {
             })?;
         let lock = MakeLock { os, fd };
         // Who has it and is stopped goes on.
-        let _ = os.byte_is_locked(fd, 0, true);
+        os.resume_holder(fd, 0);
         os.lock_byte(fd, 0, true).map_err(|errno| {
             Problem::of_errno(
                 &path,

@@ -102,8 +102,10 @@ pub trait Os {
     /// A record lock for writing on one byte (F_SETLK, or F_SETLKW when `wait`). EAGAIN or EACCES: somebody has it.
     fn lock_byte(&self, fd: Fd, offset: u64, wait: bool) -> Result<(), i32>;
     fn unlock_byte(&self, fd: Fd, offset: u64) -> Result<(), i32>;
-    /// Whether another process holds a lock on the byte (F_GETLK). With `resume` that one goes on, should it be stopped.
-    fn byte_is_locked(&self, fd: Fd, offset: u64, resume: bool) -> Result<bool, i32>;
+    /// Whether another process holds a lock on the byte (F_GETLK).
+    fn byte_is_locked(&self, fd: Fd, offset: u64) -> Result<bool, i32>;
+    /// Whoever holds that lock goes on, should it be stopped (SIGCONT).
+    fn resume_holder(&self, fd: Fd, offset: u64);
     /// Sleeps while `word` is `expected`, at most `timeout_ms`; shared between processes. May return early.
     fn futex_wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32);
     fn futex_wake(&self, word: &AtomicU32, count: u32);

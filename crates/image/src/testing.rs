@@ -178,8 +178,12 @@ impl Os for TestOs {
         self.host.unlock_byte(fd, offset)
     }
 
-    fn byte_is_locked(&self, fd: Fd, offset: u64, resume: bool) -> Result<bool, i32> {
-        self.host.byte_is_locked(fd, offset, resume)
+    fn byte_is_locked(&self, fd: Fd, offset: u64) -> Result<bool, i32> {
+        self.host.byte_is_locked(fd, offset)
+    }
+
+    fn resume_holder(&self, fd: Fd, offset: u64) {
+        self.host.resume_holder(fd, offset);
     }
 
     fn futex_wait(&self, word: &AtomicU32, expected: u32, timeout_ms: u32) {

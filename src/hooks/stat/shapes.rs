@@ -62,19 +62,25 @@ const GROUP: usize = 28;
 pub const DEVICE: usize = 32;
 
 /// # Safety
+/// So many bytes behind `buffer` there is room for the value.
+#[inline(always)]
+unsafe fn put<T>(buffer: *mut c_void, offset: usize, value: T) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        buffer
+            .cast::<u8>()
+            .add(offset)
+            .cast::<T>()
+            .write_unaligned(value)
+    };
+}
+
+/// # Safety
 /// `buffer` was filled by a successful stat of this shape.
 pub unsafe fn patch(buffer: *mut c_void, shape: Shape, stand_in: &StandIn) {
     let layout = shape.layout();
-    let put = |offset: usize, value: u32| {
-        // SAFETY: the offset lies inside the structure, which the real call has just written.
-        unsafe {
-            buffer
-                .cast::<u8>()
-                .add(offset)
-                .cast::<u32>()
-                .write_unaligned(value)
-        };
-    };
+    // SAFETY: the offset lies inside the structure, which the real call has just written.
+    let put = |offset, value: u32| unsafe { put(buffer, offset, value) };
     put(MODE, stand_in.mode);
     put(LINKS, 1);
     put(USER, 0);
@@ -121,28 +127,14 @@ mod statx_field {
 /// `buffer` was filled by a successful statx.
 pub unsafe fn patch_statx(buffer: *mut c_void, stand_in: &StandIn) {
     use statx_field::*;
-    let put = |offset: usize, value: u32| {
-        // SAFETY: the offset lies inside the structure, which the real call has just written.
-        unsafe {
-            buffer
-                .cast::<u8>()
-                .add(offset)
-                .cast::<u32>()
-                .write_unaligned(value)
-        };
-    };
+    // SAFETY: the offset lies inside the structure, which the real call has just written.
+    let put = |offset, value: u32| unsafe { put(buffer, offset, value) };
     put(BLOCK_SIZE, stand_in::BLOCK_SIZE);
     put(LINKS, 1);
     put(USER, 0);
     put(GROUP, 0);
     // SAFETY: as above.
-    unsafe {
-        buffer
-            .cast::<u8>()
-            .add(MODE)
-            .cast::<u16>()
-            .write_unaligned(stand_in.mode as u16)
-    };
+    unsafe { self::put(buffer, MODE, stand_in.mode as u16) };
     put(SIZE, stand_in.size);
     put(SIZE + 4, 0);
     put(BLOCKS, stand_in.blocks());
