@@ -392,7 +392,7 @@ fn realpath_ours<'a>(ours: &Ours, room: &'a mut Room) -> Answer<&'a mut PathBuff
 }
 
 pub fn node(directory: i32, path: &[u8]) -> Option<Node> {
-    match find(directory, path).as_ref()?.what {
+    match find_linked(directory, path, true).as_ref()?.what {
         Virtual::Node(node) => Some(node),
         _ => None,
     }

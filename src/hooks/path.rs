@@ -264,8 +264,8 @@ hook! {
 /// Start scripts make the nodes that devtmpfs would have made. Elsewhere, flash's numbers make a link to ours: a node would
 /// be the host's flash, and want privileges.
 #[inline(never)]
-fn make_node(path: *const c_char, mode: mode_t, device: u64) -> Option<c_int> {
-    if let Some(node) = bytes(path).and_then(|path| files::node(sys::AT_FDCWD, path)) {
+fn make_node(directory: c_int, path: *const c_char, mode: mode_t, device: u32) -> Option<c_int> {
+    if let Some(node) = bytes(path).and_then(|path| files::node(directory, path)) {
         // What a rule is for, a firmware may make itself.
         return Some(if node.kind == NodeKind::Answered {
             0
@@ -273,8 +273,8 @@ fn make_node(path: *const c_char, mode: mode_t, device: u64) -> Option<c_int> {
             settle(Err(Errno::EEXIST), -1)
         });
     }
-    let minor = device as u32 & 0xff;
-    let (front, index, end): (&[u8], _, &[u8]) = match (mode & libc::S_IFMT, device as u32 >> 8) {
+    let minor = device & 0xff;
+    let (front, index, end): (&[u8], _, &[u8]) = match (mode & libc::S_IFMT, device >> 8) {
         (libc::S_IFCHR, MTD_CHAR_MAJOR) => (
             b"/dev/mtd",
             minor / 2,
@@ -288,30 +288,49 @@ fn make_node(path: *const c_char, mode: mode_t, device: u64) -> Option<c_int> {
     let made = sys::checked(sys::call!(
         libc::SYS_symlinkat,
         target.c_str().as_ptr(),
-        sys::AT_FDCWD,
+        directory,
         path
     ));
     Some(settle(made.map(|_| 0).map_err(Errno), -1))
 }
-hook! {
-    fn mknod(path: *const c_char, mode: mode_t, device: u64) -> c_int {
-        make_node(path, mode, device).unwrap_or_else(|| real!(mknod(path, mode, device)))
+
+const AT: u8 = 1;
+/// As glibc before 2.33 has it: behind a version, and the device's number is pointed at.
+const VERSION: u8 = 2;
+family! {
+    // The number is of 64 bits, in an even pair of words; what is beyond each symbol's own arguments changes nothing.
+    fn make_any(a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_int |next, mark| {
+        const BOTH: u8 = AT | VERSION;
+        // SAFETY: libc reads it there, too.
+        let number = |at: usize| unsafe { *(at as *const u32) };
+        let (directory, path, mode, device) = match mark {
+            AT => (a as c_int, b, c, e as u32),
+            VERSION => (sys::AT_FDCWD, b, c, number(d)),
+            BOTH => (b as c_int, c, d, number(e)),
+            _ => (sys::AT_FDCWD, a, b, c as u32),
+        };
+        make_node(directory, path as *const c_char, mode as mode_t, device)
+            .unwrap_or_else(|| next(a, b, c, d, e, f))
     }
+    mknod, mknodat(AT), __xmknod(VERSION), __xmknodat(AT | VERSION)
 }
 
 /// Extended attributes: device nodes and the files of /proc and /sys have none.
 fn has_no_attributes(path: *const c_char) -> bool {
-    bytes(path).is_some_and(|path| files::find(sys::AT_FDCWD, path).is_some())
+    bytes(path).is_some_and(|path| files::find_linked(sys::AT_FDCWD, path, true).is_some())
 }
 
+const SET: u8 = 1;
 family! {
-    fn getxattr_any(path: *const c_char, attribute: *const c_char, value: *mut c_void, size: size_t) -> ssize_t |next| {
+    fn attribute_any(path: *const c_char, name: usize, value: usize, size: size_t, flags: c_int) -> ssize_t |next, mark| {
         if has_no_attributes(path) {
-            return settle(Err(Errno(libc::ENODATA)), -1);
+            return if mark == SET { 0 } else { settle(Err(Errno(libc::ENODATA)), -1) };
         }
-        next(path, attribute, value, size)
+        let result = next(path, name, value, size, flags);
+        // What cp -a and tar copy beside a node's mode goes the same way.
+        if mark == SET { told(sys::AT_FDCWD, path, 0, result as c_int) as ssize_t } else { result }
     }
-    getxattr, lgetxattr
+    getxattr, lgetxattr, setxattr(SET)
 }
 
 family! {

@@ -10,13 +10,14 @@ for name in null zero urandom; do touch "$1/$name"; mount --bind "/dev/$name" "$
 printf 'host flash' > "$1/mtd0"
 cp "$1/mtd0" "$1/mtdblock0"
 cp "$1/mtd0" "$1/mtd60"
+chmod 640 "$1"/mtd*
 ln -s mtd0 "$1/firmware"
 mount --move "$1" /dev
 shift
 set +e
 "$@"
 status=$?
-echo "host: $(cat /dev/mtd0) $(cat /dev/mtdblock0) $(cat /dev/mtd60)"
+echo "host: $(cat /dev/mtd0) $(cat /dev/mtdblock0) $(cat /dev/mtd60)$(find /dev -name 'mtd*' ! -perm 640)"
 exit $status
 """
 LINKS = {"absolute": "/dev/mtd0", "twice": "absolute", "relative": "../../../../../../../../dev/mtd0", "block": "/dev/mtdblock0"}
@@ -71,9 +72,11 @@ def looks(lab):
 
 @case("nodes: one that a program makes elsewhere leads to our flash, whatever the host would say to mknod")
 def made(lab):
-    script = ("set -e; busybox mknod n c 90 0; busybox mknod b b 31 0; mknod r c 90 1; for n in n b r; do stat -L -c '%F %t %T' $n; [ -w $n ]; done; "
-              "chmod 600 n; chown 0:0 n; printf guest > n; head -c 5 r; head -c 5 b; busybox mknod n c 90 0 2>&- || echo; rm n b r")
-    expected = ["character special file 5a 0", "block special file 1f 0", "character special file 5a 1", "guest" * 2]
+    script = ("set -e; busybox mknod n c 90 0; busybox mknod b b 31 0; mknod r c 90 1; cp -a /dev/mtd0 c; busybox cp -a /dev/mtdblock0 d; "
+              "for n in n b r c d; do stat -L -c '%F %t %T' $n; [ -w $n ]; done; chmod 600 n; chown 0:0 n; printf guest > n; "
+              "for n in r b c d; do head -c 5 $n; done; busybox mknod n c 90 0 2>&- || echo; rm n b r c d")
+    char, block = "character special file 5a 0", "block special file 1f 0"
+    expected = [char, block, "character special file 5a 1", char, block, "guest" * 4]
     board = lab.board(SMALL_NOR)
     same([*expected, HOST], on_stage(lab, board, script).ok().out, "what the guest sees on a host with flash")
     same("guest", image(board, "nor")[:5].decode(), "our image")

@@ -204,6 +204,35 @@ static void status(void)
 	close(fd);
 }
 
+/* Nodes of its numbers in other places: what cp -a, tar and start scripts make. */
+static int leads_there(const char *name, mode_t type, unsigned major_number, unsigned minor_number)
+{
+	struct stat status;
+	int fd = open(name, O_RDWR);
+
+	close(fd);
+	return fd >= 0 && stat(name, &status) == 0 && is_node(&status, type, major_number, minor_number);
+}
+
+static void made(void)
+{
+	char directory[] = "/tmp/dirsXXXXXX";
+	int fd;
+
+	claim("new_directory", mkdtemp(directory) && chdir(directory) == 0, "%s", directory);
+	fd = open(directory, O_RDONLY | O_DIRECTORY);
+	claim("mknod", mknod("char", S_IFCHR | 0600, makedev(90, 2 * device.index)) == 0
+		&& leads_there("char", S_IFCHR, 90, 2 * device.index), "%s", strerror(errno));
+	claim("mknodat", mknodat(fd, "block", S_IFBLK | 0600, makedev(31, device.index)) == 0
+		&& leads_there("block", S_IFBLK, 31, device.index), "%s", strerror(errno));
+	claim("mknodat_there", mknodat(fd, "block", S_IFBLK | 0600, makedev(31, device.index)) == -1 && errno == EEXIST, "%s", strerror(errno));
+	claim("mknodat_fifo", mknodat(AT_FDCWD, "fifo", S_IFIFO | 0600, 0) == 0 && unlink("fifo") == 0, "%s", strerror(errno));
+	unlink("char");
+	unlink("block");
+	claim("nothing_else_made", chdir("/") == 0 && rmdir(directory) == 0, "%s", directory);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	device = device_of(argc, argv);
@@ -214,5 +243,6 @@ int main(int argc, char **argv)
 	relative_to_descriptors();
 	patterns();
 	status();
+	made();
 	return verdict("dirs");
 }
