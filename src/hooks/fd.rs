@@ -231,6 +231,15 @@ family! {
     fchmod, fchown, futimens, __futimens64
 }
 
+family! {
+    // A limit of file sizes is none for devices, and flash is files here. (prlimit is of programs that look at others.)
+    fn limit_any(resource: c_int, limit: usize) -> c_int |next| {
+        const FILE_SIZE: c_int = libc::RLIMIT_FSIZE as c_int;
+        if resource == FILE_SIZE { 0 } else { next(resource, limit) }
+    }
+    setrlimit, setrlimit64
+}
+
 /// The mark of symbols with a narrow off_t, except in musl.
 const NARROW: u8 = 1;
 

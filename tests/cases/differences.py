@@ -5,7 +5,7 @@ import shutil
 
 import harness
 from boards import PARENT, PARENT_NOR, SMALL_NAND, SMALL_NOR
-from harness import RECORDINGS, TOP, case, holds, same
+from harness import RECORDINGS, SYSROOT, TOP, case, holds, same
 
 ROWS = {}
 
@@ -114,6 +114,17 @@ def lasting(lab):
     same((True, corrected), seen(), "in another run")
     shutil.rmtree(board.file(".mtdshim"))
     same((False, 0), seen(), "after a reboot")
+
+
+@row("`ulimit -f` limits nothing")
+def file_limit(lab):
+    board = lab.board(SMALL_NOR + SMALL_CHIP)
+    lab.make_file("data", bytes(range(256)) * 800)
+    script = ("set -e; ulimit -f 8; [ $(ulimit -f) = unlimited ]; flashcp data /dev/mtd3; nandwrite -qp /dev/mtd5 data; "
+              "dd if=data of=/dev/mtdblock2 bs=65536 count=1 2>/dev/null; cat data > plain; cmp data plain; head -c 65536 data | cmp /dev/mtd2")
+    for shell in ([SYSROOT / "bin/dash"], ["busybox", "sh"]):
+        lab.guest(board, [*shell, "-c", script]).ok()
+        lab.guest(board, ["flash_erase", "-q", "/dev/mtd5", "0", "0"]).ok()
 
 
 row("musl: a standard input that is flash", by="libc: musl-armhf")
