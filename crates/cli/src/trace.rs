@@ -1,12 +1,13 @@
 //! A trace of the library (`MTDSHIM_TRACE=json:FILE`), read line by line. Fields that are not known here are kept.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::reading::{self, Limit};
 
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub struct Event {
@@ -82,12 +83,15 @@ impl Event {
     }
 }
 
+const TRACE: Limit<'_> = Limit {
+    bytes: 1 << 33,
+    taker: "a trace",
+};
+
 /// Lines that are no JSON objects (a process died while it wrote) are counted, not fatal.
 pub fn read(path: &Path) -> Result<(Vec<Event>, usize)> {
-    let file =
-        File::open(path).with_context(|| format!("{}: cannot open this trace", path.display()))?;
-    parse(BufReader::new(file))
-        .with_context(|| format!("{}: cannot read this trace", path.display()))
+    let text = reading::file(path, &TRACE)?;
+    parse(text.as_slice()).with_context(|| format!("{}: cannot read this trace", path.display()))
 }
 
 pub fn parse(text: impl BufRead) -> std::io::Result<(Vec<Event>, usize)> {

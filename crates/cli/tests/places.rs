@@ -200,6 +200,20 @@ fn what_never_ends_is_refused_before_it_fills_the_memory() {
     ] {
         assert!(dir.refused(&arguments).contains("takes no more"));
     }
+    let zeros = ["new", "b", "--yes", "--dump", "/dev/zero"];
+    assert!(dir.refused(&zeros).contains("has no end"));
+    dir.write("table", b"mtd0: 00010000 00010000 \"env\"\n");
+    let parts = [
+        "new",
+        "b",
+        "--yes",
+        "--proc-mtd",
+        "table",
+        "--parts",
+        "/dev/zero",
+    ];
+    assert!(dir.refused(&parts).contains("\"env\" takes no more"));
+    std::fs::remove_file(dir.path("table")).unwrap();
     assert_eq!(dir.names(), ["nor"]);
 }
 
@@ -214,6 +228,8 @@ fn a_signal_ends_the_wait_for_a_pipe() {
         &["new", "b", "--dump", "pipe"],
         &["new", "b", "--proc-mtd", "pipe"],
         &["new", "b", "--dtb", "pipe"],
+        &["log", "pipe"],
+        &["-b", "nor", "answer", "--trace", "pipe"],
     ] {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mtdshim"))
             .args(arguments)

@@ -13,12 +13,15 @@ pub(crate) mod tree;
 
 use std::fs::{self, File};
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use mtd_abi::MTD_CHAR_MAJOR;
+use nix::sys::stat::major;
 
 use super::Context;
 use crate::args::NewArgs;
@@ -53,7 +56,7 @@ pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
     };
     check_place(directory)?;
     let dump = match &args.dump {
-        Some(path) => Some(reading::file(path, &DUMP)?),
+        Some(path) => Some(read_dump(path)?),
         None => None,
     };
     let mut draft = draft_of(args, dump.as_deref())?;
@@ -91,6 +94,19 @@ pub fn run(context: &Context, args: &NewArgs) -> Result<ExitCode> {
         output::shell_path(directory)
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is no plain file has no length beforehand; of the devices with characters only flash has an end.
+fn read_dump(path: &Path) -> Result<Vec<u8>> {
+    let file = reading::open(path)?;
+    let status = file.metadata()?;
+    if status.file_type().is_char_device() && major(status.rdev()) != u64::from(MTD_CHAR_MAJOR) {
+        bail!(
+            "{}: this device has no end; name a file, a pipe or flash",
+            path.display()
+        );
+    }
+    reading::rest(&file, path, &DUMP)
 }
 
 #[derive(Serialize)]

@@ -1,13 +1,13 @@
 //! One file for each mtd -> one chip whose image is the files in a row, or a chip for each kind of eraseblock.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::capture::{self, Row};
 use super::draft::{BoardDraft, ChipDraft, PartitionDraft};
+use crate::reading::{self, Limit};
 
 const ERASESIZE: u64 = 0x10000;
 
@@ -89,18 +89,11 @@ pub fn write_images(draft: &BoardDraft, files: &[PathBuf], directory: &Path) -> 
             let Some(file) = files.next() else { break };
             let at = partition.offset.unwrap_or(cursor);
             let size = partition.size.unwrap_or(0);
-            let mut bytes = Vec::new();
-            File::open(file)?
-                .read_to_end(&mut bytes)
-                .with_context(|| format!("{}: cannot read this file", file.display()))?;
-            if bytes.len() as u64 > size {
-                bail!(
-                    "{}: its {} bytes do not fit into \"{}\" of {size}",
-                    file.display(),
-                    bytes.len(),
-                    partition.name
-                );
-            }
+            let limit = Limit {
+                bytes: size,
+                taker: &format!("\"{}\"", partition.name),
+            };
+            let bytes = reading::file(file, &limit)?;
             image.write_all_at(&bytes, at)?;
             cursor = at + size;
         }
