@@ -44,12 +44,15 @@ pub enum Place<'a> {
 pub fn find_board(path: &mut PathBuffer) -> Option<Place<'_>> {
     if let Some(value) = environment(VARIABLE) {
         let bytes = value.to_bytes();
-        return if bytes.first() == Some(&b'/') {
-            Some(Place::Named(value))
-        } else {
-            path.make_absolute(sys::AT_FDCWD, bytes)?;
-            Some(Place::Found(path.c_str()))
-        };
+        let is_relative = bytes.first() != Some(&b'/');
+        // One that is too long is told by who opens it.
+        return Some(
+            if is_relative && path.make_absolute(sys::AT_FDCWD, bytes).is_some() {
+                Place::Found(path.c_str())
+            } else {
+                Place::Named(value)
+            },
+        );
     }
     if HINT.1.load(core::sync::atomic::Ordering::Acquire) {
         // SAFETY: written before the flag was set, and never again.

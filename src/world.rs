@@ -147,6 +147,7 @@ impl State {
             return board.summary();
         }
         let Ok(board) = Board::open(&Kernel, path) else {
+            MISTAKEN.store(true, Relaxed);
             return 0;
         };
         let rules = board.summary();
@@ -443,6 +444,13 @@ pub fn rules_summary() -> u32 {
     };
     Board::summary_of(&Kernel, path)
         .unwrap_or_else(|| with_state(|state| state.summary_of_opened(path)))
+}
+
+/// Rules could not be read, and nobody was told.
+static MISTAKEN: AtomicBool = AtomicBool::new(false);
+
+pub fn is_mistaken() -> bool {
+    MISTAKEN.load(Relaxed)
 }
 
 /// Whether there is any flash, without making some.

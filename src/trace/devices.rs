@@ -5,7 +5,7 @@ use super::{JSON, STATE, begin, end, is_off, json_string};
 use crate::answers::Event;
 use crate::descriptors::Node;
 use crate::paths::{self, PATH_MAX, Room};
-use crate::sys;
+use crate::{sys, world};
 use answers::Taken;
 use chardev::text::Text;
 use core::fmt::Write;
@@ -141,30 +141,42 @@ pub fn foreign_ioctl(fd: i32, command: u32) {
 /// A device that is not there was looked for; `call` says how.
 #[cold]
 pub fn missing(directory: i32, path: &[u8], call: &str, errno: i32) {
-    if is_off() || !matches!(errno, libc::ENOENT | libc::ENXIO | libc::ENODEV) {
+    let is_told = !is_off() || world::is_mistaken();
+    if !is_told || !matches!(errno, libc::ENOENT | libc::ENXIO | libc::ENODEV) {
         return;
     }
     let mut room = Room::new();
     if let Some(path) = paths::absolute(directory, path, &mut room)
         && answers::may_be_a_device(path.bytes())
     {
-        let mut buffer = [0; 512];
-        let mut line = Text::new(&mut buffer);
-        begin(&mut line, None);
-        let json = STATE.load(Relaxed) == JSON;
-        if !json {
-            line.push(b"missing device ");
+        if world::is_mistaken() {
+            // That may be why; the line comes once.
+            world::has_board();
         }
-        path_field(&mut line, "missing-device", path.bytes());
-        let _ = if json {
-            write!(line, ",\"call\":\"{call}\"")
-        } else {
-            write!(line, " ({call})")
-        };
-        end::<i32>(&mut line, &Err(Errno(errno)));
-        propose(path.bytes(), None);
+        tell_missing(path.bytes(), call, errno);
     }
     sys::set_errno(errno);
+}
+
+fn tell_missing(path: &[u8], call: &str, errno: i32) {
+    if is_off() {
+        return;
+    }
+    let mut buffer = [0; 512];
+    let mut line = Text::new(&mut buffer);
+    begin(&mut line, None);
+    let json = STATE.load(Relaxed) == JSON;
+    if !json {
+        line.push(b"missing device ");
+    }
+    path_field(&mut line, "missing-device", path);
+    let _ = if json {
+        write!(line, ",\"call\":\"{call}\"")
+    } else {
+        write!(line, " ({call})")
+    };
+    end::<i32>(&mut line, &Err(Errno(errno)));
+    propose(path, None);
 }
 
 /// Longest answer that is written out.

@@ -58,6 +58,16 @@ def directory(lab):
     refused(lab.guest(board, READ), "nor.bin")
 
 
+@case("image: a link in its place that leads nowhere is refused and left alone; one to an image is followed")
+def link(lab):
+    board, other = lab.board(SMALL_NOR), lab.directory / "other.bin"
+    board.file("nor.bin").symlink_to(other)
+    refused(lab.guest(board, READ), "nor.bin: cannot look at this file: no such file or directory", "correct the path, the link")
+    holds(board.file("nor.bin").is_symlink() and not other.exists(), "the link was replaced or followed")
+    other.write_bytes(b"1234" * (1 << 18))
+    same("1234" * 4, lab.guest(board, READ).ok().out, "what the link leads to")
+
+
 @case("image: a read-only one can be read, and a write fails")
 def read_only(lab):
     board = lab.board(SMALL_NOR)
@@ -136,6 +146,24 @@ def nothing_there(lab):
     board = lab.board(SMALL_NOR)
     board.path = lab.directory / "no-such-place"
     refused(lab.guest(board, READ), "no-such-place")
+
+
+@case("configuration: a mistake is told also to who asks for a device of its rules alone, and to no other")
+def mistake_for_rules(lab):
+    board = lab.board('[chip.nor]\ntype = "nor"\nsize = "1Q"\n[[answer]]\npath = "/dev/gpio"\ncommand = 1\n')
+    for words in (["cat", "/dev/gpio"], ["test", "-e", "/dev/gpio"], ["stat", "/dev/gpio"]):
+        refused(lab.guest(board, [SYSROOT / "bin/busybox", *words]), "mtdshim.conf:3:")
+    same("", lab.guest(board, [SYSROOT / "bin/busybox", "cat", "/dev/null", "/proc/version"]).ok().err, "what others are told")
+    same(["cat: can't open 'nothing': No such file or directory"], lab.guest(board, [SYSROOT / "bin/busybox", "cat", "nothing"]).err, "what others are told")
+
+
+@case("configuration: a name of a board that is too long is said plainly")
+def long_name(lab):
+    board = lab.board(SMALL_NOR)
+    board.path = "/".join([str(lab.directory), *["d" * 200] * 6])
+    refused(lab.guest(board, READ), "cannot find the board: the name is too long")
+    board.path = "/".join(["d" * 200] * 6)
+    refused(lab.guest(board, READ), "cannot find the board: the name is too long")
 
 
 @case("configuration: binary rubbish is refused")

@@ -24,6 +24,7 @@ pub mod errno {
     pub const EISDIR: i32 = 21;
     pub const ENOSPC: i32 = 28;
     pub const EROFS: i32 = 30;
+    pub const ENAMETOOLONG: i32 = 36;
     pub const ENOLCK: i32 = 37;
     pub const EDQUOT: i32 = 122;
 
@@ -155,6 +156,7 @@ pub fn errno_text(errno: i32) -> &'static str {
         errno::EISDIR => "it is a directory",
         errno::ENOSPC => "no space left on the device",
         errno::EROFS => "the file system is read-only",
+        errno::ENAMETOOLONG => "the name is too long",
         errno::ENOLCK => "the file system has no record locks",
         errno::EDQUOT => "the disk quota is used up",
         _ => "the system refused",

@@ -19,6 +19,7 @@ pub const CONF_NAME: &str = "mtdshim.conf";
 const CONF_BELOW: &[u8] = b"/mtdshim.conf";
 const COMPILED_NAME: &str = ".mtdshim/board";
 const CONF_BYTES_MAX: u64 = 1 << 20;
+const SHOWN_OF_TOO_LONG: usize = 80;
 
 struct Place {
     directory: PathText,
@@ -56,8 +57,15 @@ impl Place {
 
     #[inline(never)]
     fn find(&mut self, os: &impl Os, path: &CStr) -> Result<(), Problem> {
-        let given = PathText::of(path.to_bytes());
-        let status = os.stat(given.as_cstr()).map_err(|errno| {
+        let mut given = PathText::of(path.to_bytes());
+        let found = if given.is_valid() {
+            os.stat(given.as_cstr())
+        } else {
+            let front = path.to_bytes().get(..SHOWN_OF_TOO_LONG);
+            given = PathText::of(front.unwrap_or(&[]));
+            Err(errno::ENAMETOOLONG)
+        };
+        let status = found.map_err(|errno| {
             let fix = "name the board's directory or its configuration";
             Problem::of_errno(&given, "find the board", errno, fix)
         })?;

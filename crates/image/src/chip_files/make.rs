@@ -89,12 +89,17 @@ fn missing(os: &impl Os, chip: &ChipConfig, paths: &ChipPaths) -> Result<Option<
 fn exists_any_size(os: &impl Os, path: &PathText) -> Result<bool, Problem> {
     match os.stat(path.as_cstr()) {
         Ok(_) => Ok(true),
-        Err(errno::ENOENT) if path.is_valid() => Ok(false),
+        // A link that leads nowhere can be given its own name, which changes nothing.
+        Err(errno::ENOENT)
+            if path.is_valid() && os.rename(path.as_cstr(), path.as_cstr()).is_err() =>
+        {
+            Ok(false)
+        }
         Err(errno) => Err(Problem::of_errno(
             path,
             "look at this file",
             errno,
-            "correct the path or its permissions",
+            "correct the path, the link or the permissions",
         )),
     }
 }
