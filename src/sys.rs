@@ -496,19 +496,17 @@ impl Os for Kernel {
     }
 
     fn report(&self, line: &str) {
-        report(&[b"mtdshim: ", line.as_bytes()]);
+        report(&[line.as_bytes()]);
     }
 }
 
 /// One line to the person, in one write so that lines of several processes do not mix.
 pub fn report(parts: &[&[u8]]) {
+    const WHO: &[u8; 9] = b"mtdshim: ";
     let mut line = [0u8; 1200];
     let mut length = 0;
-    for &byte in parts
-        .iter()
-        .flat_map(|part| part.iter())
-        .take(line.len() - 1)
-    {
+    let bytes = parts.iter().flat_map(|part| part.iter());
+    for &byte in WHO.iter().chain(bytes).take(line.len() - 1) {
         if let Some(slot) = line.get_mut(length) {
             *slot = byte;
             length += 1;
@@ -517,7 +515,7 @@ pub fn report(parts: &[&[u8]]) {
     if let Some(slot) = line.get_mut(length) {
         *slot = b'\n';
     }
-    write_stderr(line.get(..=length).unwrap_or(b"mtdshim\n"));
+    write_stderr(line.get(..=length).unwrap_or(b"\n"));
 }
 
 /// errno of the calling thread, in whatever libc the program has.

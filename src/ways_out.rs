@@ -26,14 +26,10 @@ fn ignores_reboot() -> bool {
 /// Reports what was asked for; then the run ends, unless it is to go on.
 fn request(what: &[u8]) {
     if ignores_reboot() {
-        sys::report(&[b"mtdshim: ", what, b": ignored (MTDSHIM_REBOOT=ignore)"]);
+        sys::report(&[what, b": ignored (MTDSHIM_REBOOT=ignore)"]);
         return;
     }
-    sys::report(&[
-        b"mtdshim: ",
-        what,
-        b": the run ends here with exit status 88",
-    ]);
+    sys::report(&[what, b": the run ends here with exit status 88"]);
     children::first_value(RUN_VARIABLE, Run::current).end()
 }
 
@@ -80,7 +76,7 @@ pub fn kill(pid: i32, signal: i32) -> Option<Result<i32, Errno>> {
     }
     if pid == EVERYBODY {
         if signal != 0 {
-            sys::report(&[b"mtdshim: kill(-1) would reach every process of the host: refused"]);
+            sys::report(&[b"kill(-1) would reach every process of the host: refused"]);
         }
         return Some(Err(Errno::EPERM));
     }
@@ -168,7 +164,7 @@ pub fn open(path: &[u8], flags: i32) -> Option<Result<i32, Errno>> {
         b"/proc/"
             if path == b"/proc/sysrq-trigger" && flags & libc::O_ACCMODE != libc::O_RDONLY =>
         {
-            sys::report(&[b"mtdshim: /proc/sysrq-trigger is the host's: not opened"]);
+            sys::report(&[b"/proc/sysrq-trigger is the host's: not opened"]);
             Some(Err(Errno::EPERM))
         }
         _ => None,

@@ -81,12 +81,7 @@ impl Refusal {
         } else {
             b" is the host's program and is not run; qemu-arm -L ROOT names the guest's root"
         };
-        sys::report(&[
-            b"mtdshim: ",
-            host,
-            hint,
-            b" (MTDSHIM_HOST_PROGRAMS=1 allows it)",
-        ]);
+        sys::report(&[host, hint, b" (MTDSHIM_HOST_PROGRAMS=1 allows it)"]);
     }
 }
 
@@ -357,7 +352,6 @@ unsafe fn warn_of_static(target: &Target, arguments: Strings) {
         .any(|word| contains(word.to_bytes(), b"/dev/mtd"))
     {
         sys::report(&[
-            b"mtdshim: ",
             target.host.bytes(),
             b" is static: it cannot load the library and sees no emulated flash",
         ]);

@@ -36,7 +36,7 @@ pub fn refuse_mount(source: &[u8], target: &[u8], kind: &[u8]) -> Option<Errno> 
         kind
     };
     sys::report(&[
-        b"mtdshim: mount of ",
+        b"mount of ",
         source,
         b" (",
         kind,
@@ -53,7 +53,7 @@ pub fn refuse_umount(target: &[u8]) -> Option<Errno> {
         return None;
     }
     sys::report(&[
-        b"mtdshim: umount of ",
+        b"umount of ",
         target,
         b": nothing of emulated flash is mounted",
     ]);

@@ -340,7 +340,7 @@ def read_only_tmpfs(lab):
         same("kept", lab.guest(board, ["head", "-c", "4", "/dev/mtd3"]).ok().out, "what can be read")
         for device in ("/dev/mtd3", "/dev/mtdblock3"):
             result = lab.guest(board, ["sh", "-c", f"printf lost > {device}"]).fails()
-            result.says("so its flash is read-only; make them writable, or copy the board")
+            result.says(f"mtdshim: {board.path}: ").says("so its flash is read-only; make them writable, or copy the board")
         holds(image(board, "nor")[0x60000:0x60004] == b"kept", "the image changed")
 
 
