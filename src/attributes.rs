@@ -10,7 +10,7 @@ use mtd_abi::errno::Errno;
 
 pub fn has_attribute(attribute: &Attribute<'_>) -> bool {
     with_state(|state| {
-        state.device(attribute.index()).is_ok_and(|view| {
+        state.view(attribute.index()).is_ok_and(|view| {
             text::has_attribute(view.is_partition, attribute.kind(), attribute.name())
         })
     })
@@ -19,7 +19,7 @@ pub fn has_attribute(attribute: &Attribute<'_>) -> bool {
 #[inline(never)]
 pub fn attribute_text(attribute: &Attribute<'_>, content: &mut Text<'_>) -> Result<(), Errno> {
     with_state(|state| {
-        let view = state.device(attribute.index())?;
+        let view = *state.view(attribute.index())?;
         // Counters need the chip; an attribute of a chip that cannot be opened still has the others.
         let _ = state.count_bad_blocks(&view);
         let board = state.board.as_ref().ok_or(Errno::ENODEV)?;

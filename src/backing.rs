@@ -4,7 +4,7 @@ use crate::guest_memory::Window;
 use crate::sys::{self, Kernel};
 use chardev::{EccStats, Registry};
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use flash::{Area, GuestFault, GuestMemory, Medium, MediumError, Sink, Source};
 use image::board::CHIPS_MAX;
 use image::os::errno_text;
@@ -31,10 +31,11 @@ pub struct Table<'a> {
     pub chip: usize,
 }
 
-/// Bytes of 0xFF that erase writes from, made once. Few enough to stay in a processor's first cache: one call writes them
-/// many times.
+/// Bytes of 0xFF that erase writes from, made once, and behind them address and length of each piece, as the system takes them.
+/// Few enough to stay in a processor's first cache: one call writes them many times. A call for each 128 KiB took a tenth more.
 const ERASED_SIZE: usize = 16 * 1024;
-const ERASED_PIECES: usize = 8;
+const ERASED_PIECES: usize = 64;
+type ErasedVector = [[usize; 2]; ERASED_PIECES];
 
 fn erased_bytes() -> Result<usize, i32> {
     static ADDRESS: AtomicUsize = AtomicUsize::new(0);
@@ -47,14 +48,18 @@ fn erased_bytes() -> Result<usize, i32> {
     let address = sys::checked(sys::call!(
         libc::SYS_mmap2,
         0,
-        ERASED_SIZE,
+        ERASED_SIZE + size_of::<ErasedVector>(),
         protection,
         flags,
         -1isize,
         0
     ))?;
+    let vector = address + ERASED_SIZE;
     // SAFETY: a mapping of this size that was just made and that nobody else knows.
-    unsafe { core::ptr::write_bytes(address as *mut u8, 0xff, ERASED_SIZE) };
+    unsafe {
+        core::ptr::write_bytes(address as *mut u8, 0xff, ERASED_SIZE);
+        (vector as *mut ErasedVector).write([[address, ERASED_SIZE]; ERASED_PIECES]);
+    }
     ADDRESS.store(address, Relaxed);
     Ok(address)
 }
@@ -91,7 +96,7 @@ impl Files<'_> {
                 return Err(self.failed(area, "write", errno, false));
             }
         }
-        self.trust.store(TRUSTED, Relaxed);
+        trust_for_now(self.trust);
         Ok(())
     }
 
@@ -170,7 +175,7 @@ fn trouble(files: &ChipFiles, area: Area) -> Option<i32> {
 pub fn finds_nothing(files: &ChipFiles, trust: &AtomicU32) -> bool {
     let is_well = trouble(files, Area::Main).is_none() && trouble(files, Area::Oob).is_none();
     if is_well {
-        trust.store(TRUSTED, Relaxed);
+        trust_for_now(trust);
     }
     is_well
 }
@@ -189,6 +194,25 @@ pub fn look_once_more(board: &Board, chip: usize, files: &ChipFiles) {
 /// Bytes that may be written to a chip until its files are looked at again.
 const TRUSTED: u32 = 512 * 1024;
 static TRUST: [AtomicU32; CHIPS_MAX] = [const { AtomicU32::new(0) }; CHIPS_MAX];
+
+/// This process, or one that it was forked from, may have changed something of a chip.
+static CHANGED: AtomicBool = AtomicBool::new(false);
+
+#[inline(always)]
+pub fn note_change() {
+    CHANGED.store(true, Relaxed);
+}
+
+#[inline(always)]
+pub fn is_anything_changed() -> bool {
+    CHANGED.load(Relaxed)
+}
+
+/// The files were looked at, as they are before anything is written.
+fn trust_for_now(trust: &AtomicU32) {
+    note_change();
+    trust.store(TRUSTED, Relaxed);
+}
 
 /// Somebody else may come to the files: a process was started, or time has passed.
 pub fn forget_looks() {
@@ -286,8 +310,6 @@ impl Medium for Files<'_> {
             self.look(area)?;
         }
         let bytes = erased_bytes().map_err(|errno| self.failed(area, "erase", errno, false))?;
-        // Address and length of each piece, as the system takes them.
-        let vector = [[bytes, ERASED_SIZE]; ERASED_PIECES];
         let mut done = 0;
         while done < length {
             let left = length - done;
@@ -300,7 +322,7 @@ impl Medium for Files<'_> {
                 continue;
             }
             let (fd, at) = self.place(area, offset + done);
-            match sys::pwritev(fd, vector.as_ptr() as usize, pieces, at) {
+            match sys::pwritev(fd, bytes + ERASED_SIZE, pieces, at) {
                 Ok(0) => return Err(self.failed(area, "write", libc::ENOSPC, false)),
                 Ok(count) => done += count as u64,
                 Err(errno) => return Err(self.failed(area, "write", errno, false)),

@@ -50,7 +50,7 @@ pub fn find(directory: i32, path: &[u8]) -> Option<Ours> {
     if !inside && !paths::may_be_ours(path) {
         return None;
     }
-    if path.starts_with(b"/dev/mtd") || path.starts_with(b"/sys/class/mtd") {
+    if is_surely_flash(path) {
         // It will be needed, and the sooner the less code the emulator translates twice (see `map_compiled`).
         world::has_board();
     }
@@ -63,6 +63,12 @@ pub fn find(directory: i32, path: &[u8]) -> Option<Ours> {
         path: absolute,
         as_directory,
     })
+}
+
+/// A name that cannot mean anything else, if there is any flash.
+#[inline(never)]
+fn is_surely_flash(path: &[u8]) -> bool {
+    path.starts_with(b"/dev/mtd") || path.starts_with(b"/sys/class/mtd")
 }
 
 fn classify(path: &[u8]) -> Option<Virtual> {
@@ -186,6 +192,9 @@ pub fn node_behind_link(path: &[u8]) -> Option<Node> {
 
 /// open and its kin. None: not ours, make the real call.
 pub fn open(directory: i32, path: &[u8], flags: i32) -> Answer<i32> {
+    if is_surely_flash(path) {
+        return open_ours(find(directory, path).as_ref()?, flags);
+    }
     if let Some(result) = crate::ways_out::open(path, flags) {
         return Some(result);
     }

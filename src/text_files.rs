@@ -31,8 +31,11 @@ fn memory_file(name: &[u8], content: &[u8], flags: i32) -> Result<i32, Errno> {
         .put(&[b"mtdshim:", name])
         .ok_or(Errno::ENAMETOOLONG)?;
     let file = sys::memfd(long_name.c_str()).map_err(Errno)?;
-    let written = image::os::pwrite_all(&sys::Kernel, file, content, 0).map_err(Errno);
-    let result = written.and_then(|()| reopen(file, flags));
+    // Of a few bytes, or of pages of memory: all of them, or there is no room.
+    let result = match sys::Kernel.pwrite(file, content, 0) {
+        Ok(length) if length == content.len() => reopen(file, flags),
+        _ => Err(Errno::ENOSPC),
+    };
     sys::close(file);
     result
 }

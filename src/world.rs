@@ -126,7 +126,6 @@ impl State {
                 let (words, fd) = board.mapped();
                 cut_files::watch(0, words, fd);
                 self.board.set(board);
-                ANY_BOARD.store(true, Relaxed);
             }
             Err(problem) => {
                 self.hopeless = true;
@@ -153,7 +152,6 @@ impl State {
         let rules = board.summary();
         if board.is_read_only() {
             self.board.set(board);
-            ANY_BOARD.store(true, Relaxed);
         } else {
             board.close(&Kernel);
         }
@@ -332,7 +330,12 @@ fn on_chip(
         caller,
         cached: ledger.cached().min(DEVICES_MAX as u32),
     };
+    if file.writable {
+        // Perhaps only in the ledger.
+        backing::note_change();
+    }
     if medium.cached > 0 {
+        backing::note_change();
         medium.end_orphans(&ledger, scratch);
     }
     let table = Table {
@@ -528,6 +531,10 @@ pub fn before_close(fd: i32) {
         return crate::answers::before_close(fd);
     }
     crate::unseen::take_over_behind(fd, &descriptor);
+    if !backing::is_anything_changed() {
+        // How it was opened is remembered.
+        return;
+    }
     with_state(|state| {
         if let Ok(view) = state.device(descriptor.node.index) {
             state.record_stamp(view.chip);
@@ -565,13 +572,10 @@ pub fn take_over_unseen(node: Node) {
     });
 }
 
-/// A board was opened in this process, or in one that it was forked from.
-static ANY_BOARD: AtomicBool = AtomicBool::new(false);
-
 /// Before the process ends: what this process did to the images is known to be the board's own.
 #[inline(always)]
 pub fn record_stamps() {
-    if ANY_BOARD.load(Relaxed) {
+    if backing::is_anything_changed() {
         record_all_stamps();
     }
 }

@@ -5,6 +5,7 @@
 use core::ops::Range;
 
 use crate::chip::Chip;
+use crate::geometry::divides;
 use crate::{Area, EraseAlignment, FlashError, Kind, LockScheme};
 
 /// Consecutive blocks that wait for one erase of the medium.
@@ -41,9 +42,10 @@ impl Chip<'_> {
                     end: piece.block.end(),
                 };
                 if !is_ignored {
-                    self.ledger.count_erase(piece.block.index)?;
+                    self.ledger.count_erase(piece.block.index);
                 }
             } else {
+                self.ledger.set_clean_from(piece.block.index, None);
                 run.end = piece.block.end();
             }
         }
@@ -72,7 +74,7 @@ impl Chip<'_> {
         }
         let first = self.geometry.block_at(at).ok_or(FlashError::Invalid)?;
         if self.geometry.erase_alignment == EraseAlignment::LengthOnly {
-            let whole = length.is_multiple_of(u64::from(self.geometry.erasesize));
+            let whole = divides(length, self.geometry.erasesize);
             return if whole {
                 Ok((first.start, length))
             } else {
@@ -98,25 +100,23 @@ impl Chip<'_> {
         if self.geometry.is_nand() && (flags.bad || flags.reserved) {
             return Err(FlashError::Io);
         }
-        if self.geometry.lock == LockScheme::PerBlock && flags.locked {
+        if flags.locked && matches!(self.geometry.lock, LockScheme::PerBlock) {
             return Err(FlashError::ReadOnly);
         }
         Ok(())
     }
 
+    /// Of blocks that nobody takes for erased any more.
     fn erase_run(&mut self, run: &Run) -> Result<(), FlashError> {
         let length = run.end.saturating_sub(run.start);
         if length == 0 {
             return Ok(());
         }
-        for piece in self.geometry.pieces(run.start, length) {
-            self.ledger.set_clean_from(piece.block.index, None);
-        }
         self.medium.erase(Area::Main, run.start, length)?;
         self.erase_oob(run.start, length)?;
         for piece in self.geometry.pieces(run.start, length) {
-            self.ledger.count_erase(piece.block.index)?;
-            self.ledger.set_clean_from(piece.block.index, Some(0));
+            self.ledger.count_erase(piece.block.index);
+            self.ledger.declare_block_erased(piece.block.index);
             if self.geometry.ecc_strength() > 0 {
                 self.ledger.set_sound(piece.block.index, true);
             }

@@ -224,6 +224,9 @@ impl Geometry {
         if at >= self.size {
             return None;
         }
+        if self.region_count == 0 {
+            return block_in(0, at, self.erasesize, 0);
+        }
         let mut first = 0u32;
         for region in self.erase_regions() {
             let length = u64::from(region.erasesize).checked_mul(u64::from(region.block_count))?;
@@ -235,11 +238,7 @@ impl Geometry {
             }
             first = first.checked_add(region.block_count)?;
         }
-        if self.region_count > 0 {
-            None
-        } else {
-            block_in(0, at, self.erasesize, 0)
-        }
+        None
     }
 
     /// The eraseblocks that a range touches, each with the part of it that is touched (offsets inside the block).

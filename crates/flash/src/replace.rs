@@ -84,7 +84,7 @@ impl Chip<'_> {
             let block = piece.block.index;
             self.check_erasable(block)?;
             if is_open {
-                self.ledger.count_erase(block)?;
+                self.ledger.count_erase(block);
                 self.ledger.end_promise(block);
             }
         }

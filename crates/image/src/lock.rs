@@ -341,7 +341,7 @@ impl<'a> SharedLock<'a> {
 
     fn register_alone(&self, os: &impl Os, pid: u32) -> Result<u32, LockError> {
         let fd = self.state.fd;
-        for attempt in 0..=SLOT_MAX {
+        for attempt in 0..1 << SLOT_BITS {
             let slot = pid.wrapping_add(attempt) & SLOT_MASK;
             if slot == 0 {
                 continue;

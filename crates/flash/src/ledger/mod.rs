@@ -285,16 +285,26 @@ impl<'a> Ledger<'a> {
     }
 
     pub(crate) fn set_clean_from(&self, block: u32, unit: Option<u32>) {
-        let index = place(block, CLEAN_FROM);
+        let (index, value) = (place(block, CLEAN_FROM), unit.unwrap_or(NONE));
         match self.epoch() {
             Some(epoch) => {
-                let raw = word::encode(unit.unwrap_or(NONE), index, Kind::CleanFrom { epoch });
+                let (known_index, known_raw) = self.known.clean_from.get();
+                let raw = if known_index == index && self.raw(index) == Some(known_raw) {
+                    word::change(known_raw, value & VALUE_MAX)
+                } else {
+                    word::encode(value, index, Kind::CleanFrom { epoch })
+                };
                 self.store_raw(index, raw);
                 self.known.clean_from.set((index, raw));
             }
             // Without an epoch nothing can be claimed; zero is valid in none.
             None => self.store_raw(index, 0),
         }
+    }
+
+    /// All of a block is erased now, of which it was set under the same lock that nobody knows.
+    pub(crate) fn declare_block_erased(&self, block: u32) {
+        self.change(place(block, CLEAN_FROM), 0);
     }
 
     fn epoch(&self) -> Option<u32> {
@@ -329,14 +339,11 @@ impl<'a> Ledger<'a> {
             .ok_or(FlashError::Store)
     }
 
-    pub(crate) fn count_erase(&self, block: u32) -> Result<(), FlashError> {
-        let wear = self.wear(block)?;
-        self.store(
-            place(block, WEAR),
-            Kind::Wear,
-            wear.saturating_add(1).min(VALUE_MAX),
-        );
-        Ok(())
+    /// Of a block whose wear was found right under the same lock.
+    pub(crate) fn count_erase(&self, block: u32) {
+        let index = place(block, WEAR);
+        let wear = self.raw(index).map_or(0, word::value);
+        self.change(index, (wear + 1).min(VALUE_MAX));
     }
 
     pub fn flags(&self, block: u32) -> Result<BlockFlags, FlashError> {
@@ -475,6 +482,14 @@ impl<'a> Ledger<'a> {
 
     fn store(&self, index: usize, kind: Kind, value: u32) {
         self.store_raw(index, word::encode(value, index, kind));
+    }
+
+    /// A word that is right gets another value; one that is not stays wrong.
+    #[inline(never)]
+    fn change(&self, index: usize, value: u32) {
+        if let Some(raw) = self.raw(index) {
+            self.store_raw(index, word::change(raw, value));
+        }
     }
 
     fn store_raw(&self, index: usize, raw: u32) {
