@@ -225,7 +225,7 @@ impl Geometry {
             return None;
         }
         if self.region_count == 0 {
-            return block_in(0, at, self.erasesize, 0);
+            return self.block_of_all(at);
         }
         let mut first = 0u32;
         for region in self.erase_regions() {
@@ -239,6 +239,21 @@ impl Geometry {
             first = first.checked_add(region.block_count)?;
         }
         None
+    }
+
+    /// The same where all have one size, nearly always a power of two.
+    #[inline(always)]
+    fn block_of_all(&self, at: u64) -> Option<Block> {
+        let length = self.erasesize;
+        let (Ok(low), true) = (u32::try_from(at), length.is_power_of_two()) else {
+            return block_in(0, at, length, 0);
+        };
+        let index = low >> length.trailing_zeros();
+        Some(Block {
+            index,
+            start: u64::from(low & !(length - 1)),
+            length,
+        })
     }
 
     /// The eraseblocks that a range touches, each with the part of it that is touched (offsets inside the block).
