@@ -323,12 +323,14 @@ fn has_no_attributes(path: *const c_char) -> bool {
 const SET: u8 = 1;
 family! {
     fn attribute_any(path: *const c_char, name: usize, value: usize, size: size_t, flags: c_int) -> ssize_t |next, mark| {
-        if has_no_attributes(path) {
-            return if mark == SET { 0 } else { settle(Err(Errno(libc::ENODATA)), -1) };
+        if !has_no_attributes(path) {
+            let result = next(path, name, value, size, flags);
+            if result >= 0 || told(sys::AT_FDCWD, path, 0, -1) != 0 {
+                return result;
+            }
         }
-        let result = next(path, name, value, size, flags);
         // What cp -a and tar copy beside a node's mode goes the same way.
-        if mark == SET { told(sys::AT_FDCWD, path, 0, result as c_int) as ssize_t } else { result }
+        if mark == SET { 0 } else { settle(Err(Errno(libc::ENODATA)), -1) }
     }
     getxattr, lgetxattr, setxattr(SET)
 }

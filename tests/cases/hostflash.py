@@ -73,7 +73,7 @@ def looks(lab):
 @case("nodes: one that a program makes elsewhere leads to our flash, whatever the host would say to mknod")
 def made(lab):
     script = ("set -e; busybox mknod n c 90 0; busybox mknod b b 31 0; mknod r c 90 1; cp -a /dev/mtd0 c; busybox cp -a /dev/mtdblock0 d; "
-              "for n in n b r c d; do stat -L -c '%F %t %T' $n; [ -w $n ]; done; chmod 600 n; chown 0:0 n; printf guest > n; "
+              "for n in n b r c d; do stat -L -c '%F %t %T' $n; [ -w $n ]; [ -z \"$(ls -lL $n 2>&1 >/dev/null)\" ]; done; chmod 600 n; chown 0:0 n; printf guest > n; "
               "for n in r b c d; do head -c 5 $n; done; busybox mknod n c 90 0 2>&- || echo; rm n b r c d")
     char, block = "character special file 5a 0", "block special file 1f 0"
     expected = [char, block, "character special file 5a 1", char, block, "guest" * 4]

@@ -259,3 +259,33 @@ fn a_signal_ends_the_wait_for_a_pipe() {
     }
     assert_eq!(dir.names(), ["nor", "pipe"]);
 }
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+    for name in ["nor0.bin", "nor0.mtdshim", "mtdshim.conf"] {
+        let dir = Dir::new();
+        dir.nor();
+        dir.ok(&["-b", "nor", "check"]);
+        let path = dir.path("nor").join(name);
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mtdshim"))
+            .args(["-b", "nor", "check"])
+            .current_dir(dir.path("."))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut status = None;
+        for _ in 0..400 {
+            status = child.try_wait().unwrap();
+            if status.is_some() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let _ = child.kill();
+        let ended = status.expect("it waits").code();
+        assert!(matches!(ended, Some(1 | 2)), "{name}: {ended:?}");
+    }
+}

@@ -105,7 +105,8 @@ impl Os for HostOs {
             OpenMode::CreateNew => libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
             OpenMode::OpenOrCreate => libc::O_RDWR | libc::O_CREAT,
         };
-        let flags = flags | libc::O_CLOEXEC | libc::O_NOCTTY;
+        // A pipe in the place of a file is not waited for.
+        let flags = flags | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
         // SAFETY: `path` ends with a zero byte.
         retried(|| i64::from(unsafe { libc::open(path.as_ptr(), flags, 0o666) })).map(|fd| fd as Fd)
     }

@@ -80,18 +80,19 @@ impl Place {
                     self.compiled = self.compiled.with_suffix("-").with_suffix(name);
                 }
             }
-            FileKind::Other => {
-                return Err(Problem::new(
-                    &given,
-                    0,
-                    format_args!(
-                        "this is neither a directory nor a plain file; name the board's directory or its configuration"
-                    ),
-                ));
-            }
+            FileKind::Other => return Err(no_plain_file(&given)),
         }
         Ok(())
     }
+}
+
+fn no_plain_file(path: &PathText) -> Problem {
+    let fix = "name the board's directory or its configuration";
+    Problem::of_words(
+        path,
+        format_args!("this is neither a directory nor a plain file"),
+        fix,
+    )
 }
 
 pub fn open(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
@@ -107,10 +108,14 @@ pub fn open(os: &impl Os, path: &CStr) -> Result<Board, Problem> {
 
 #[inline(never)]
 fn open_at(os: &impl Os, place: &Place) -> Result<Board, Problem> {
-    os.stat(place.conf.as_cstr()).map_err(|errno| {
+    let status = os.stat(place.conf.as_cstr()).map_err(|errno| {
         let fix = "write a configuration, or take the sample in rootfs-overlay/etc";
         Problem::of_errno(&place.conf, "find the configuration", errno, fix)
     })?;
+    if status.kind == FileKind::Other {
+        // A pipe would be waited for.
+        return Err(no_plain_file(&place.conf));
+    }
     if let Some(board) = open_compiled(os, place) {
         return Ok(board);
     }
