@@ -192,7 +192,7 @@ pub fn look_once_more(board: &Board, chip: usize, files: &ChipFiles) {
 }
 
 /// Bytes that may be written to a chip until its files are looked at again.
-const TRUSTED: u32 = 512 * 1024;
+const TRUSTED: u32 = 1024 * 1024;
 static TRUST: [AtomicU32; CHIPS_MAX] = [const { AtomicU32::new(0) }; CHIPS_MAX];
 
 /// This process, or one that it was forked from, may have changed something of a chip.

@@ -14,7 +14,7 @@ use crate::late::Late;
 use crate::process_lock::ProcessLock;
 use crate::sys::{self, Kernel};
 use crate::trace;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use flash::{Chip, Known, Ledger, OpMode, Source, Straight, ledger};
 use image::board::CHIPS_MAX;
 use image::{Board, ChipFiles, DeviceView};
@@ -120,6 +120,13 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
+    /// Those of the ledger, where none of its own is missing: that need not be asked then for each.
+    #[inline(always)]
+    fn words(&self) -> Option<&[AtomicU32]> {
+        let words = self.files.ledger_words();
+        (words.len() >= ledger::HEADER_WORDS).then_some(words)
+    }
+
     /// Only of files whose position nobody else can see.
     #[inline(always)]
     fn read(&self, known: &mut Known, own: &OwnPosition, address: u32, length: u32) -> Option<()> {
@@ -127,14 +134,15 @@ impl Way<'_> {
         let position = own.normal()?;
         let end = position + u64::from(length);
         let at = view.offset + position;
-        let lock = files.lock_at_once();
+        let words = self.words()?;
+        let lock = files.lock_in(words);
         // Without the lock: who writes meanwhile is noticed.
         let sequence = lock.sequence();
         // Nothing, and too much; and a writer is inside.
         if length.wrapping_sub(1) >> 31 | sequence & 1 != 0 || end > view.size {
             return None;
         }
-        if !self.straight.reads(files.ledger_words(), known, at, length) {
+        if !self.straight.reads(words, known, at, length) {
             return None;
         }
         if self.straight.has_code() && self.board.bitflip_threshold(view.index)?.load(Relaxed) == 0
@@ -172,14 +180,14 @@ impl Way<'_> {
         if refused | length.wrapping_sub(1) / LENGTH_MAX != 0 {
             return None;
         }
-        let lock = files.acquire_at_once(&Kernel, pid)?;
+        let words = self.words()?;
+        let lock = files.acquire_at_once(words, &Kernel, pid)?;
         let before = position.advance(length);
         let done = before.is_some_and(|before| {
             let at = view.offset + before;
             if before + u64::from(length) > view.size {
                 return false;
             }
-            let words = files.ledger_words();
             let is_claimed = self.straight.claim(words, known, at, length);
             is_claimed && self.store(at, address, length)
                 || self.store_with_care(window, known, is_claimed, at, address, length)

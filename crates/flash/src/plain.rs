@@ -143,10 +143,8 @@ impl Chip<'_> {
                 count = programmed;
                 result = Err(FlashError::Io);
             }
+            // Stored also where that changes nothing, which would take longer to find out.
             self.medium.and(data, old);
-            if data == old {
-                return result;
-            }
         }
         self.forget_clean(at, count as u64);
         let Buffers { data, .. } = buffers(self.scratch)?;

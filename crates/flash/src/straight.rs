@@ -109,7 +109,8 @@ impl Straight {
     #[inline(always)]
     pub fn claim(&self, words: &[AtomicU32], known: &Known, at: u64, length: u32) -> bool {
         let (block, from) = self.block_of(at);
-        let to = from.saturating_add(length);
+        // Both are below 2^31, or refused.
+        let to = from.wrapping_add(length);
         // By one test: behind the chip or the block, no whole units, nothing, or protected.
         let is_refused = u32::from(at >= self.end)
             | u32::from(to > self.program_end)

@@ -96,7 +96,7 @@ impl<'a> SharedLock<'a> {
     /// a time, as `release_at_once`.
     #[inline(always)]
     pub fn acquire_at_once(&self, pid: u32) -> Option<Acquired> {
-        let own = self.state.registrations.first()?.load(Ordering::Acquire);
+        let own = self.state.registrations.first()?.load(Ordering::Relaxed);
         if own >> SLOT_BITS != pid {
             return None;
         }
@@ -155,6 +155,12 @@ impl<'a> SharedLock<'a> {
     #[inline(always)]
     pub fn sequence(&self) -> u32 {
         self.sequence.load(Ordering::Acquire)
+    }
+
+    /// The same for who reads nothing behind it: a barrier takes an emulator as long as many instructions.
+    #[inline(always)]
+    pub fn sequence_now(&self) -> u32 {
+        self.sequence.load(Ordering::Relaxed)
     }
 
     /// What `must_retry` looks at.

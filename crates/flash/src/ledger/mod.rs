@@ -92,24 +92,43 @@ impl Known {
 
     fn epoch(&self, words: &[AtomicU32]) -> Option<u32> {
         let raw = raw(words, EPOCH)?;
-        if self.epoch.get() != raw {
-            word::decode(raw, EPOCH, Kind::Epoch)?;
+        self.is_epoch(raw).then_some(word::value(raw))
+    }
+
+    #[inline(always)]
+    fn is_epoch(&self, raw: u32) -> bool {
+        self.epoch.get() == raw || self.is_new_epoch(raw)
+    }
+
+    #[inline(never)]
+    fn is_new_epoch(&self, raw: u32) -> bool {
+        let is_right = word::is_right(raw, EPOCH, Kind::Epoch);
+        if is_right {
             self.epoch.set(raw);
             self.clean_from.set((0, 0));
             self.sound.set((0, 0));
         }
-        Some(word::value(raw))
+        is_right
     }
 
     /// A `clean_from`, if it is right.
     fn clean_word(&self, words: &[AtomicU32], index: usize) -> Option<u32> {
-        let epoch = self.epoch(words)?;
-        let raw = raw(words, index)?;
-        if self.clean_from.get() != (index, raw) {
-            word::decode(raw, index, Kind::CleanFrom { epoch })?;
+        let (epoch, raw) = (raw(words, EPOCH)?, raw(words, index)?);
+        if self.epoch.get() != epoch || self.clean_from.get() != (index, raw) {
+            if !self.is_clean_word(epoch, index, raw) {
+                return None;
+            }
             self.clean_from.set((index, raw));
         }
         Some(raw)
+    }
+
+    #[inline(never)]
+    fn is_clean_word(&self, epoch: u32, index: usize, raw: u32) -> bool {
+        let kind = Kind::CleanFrom {
+            epoch: word::value(epoch),
+        };
+        self.is_epoch(epoch) && word::is_right(raw, index, kind)
     }
 
     /// Forgets, before they are written, that the units from `from` to `to` of a block are erased, if they are known to be.
@@ -119,13 +138,13 @@ impl Known {
         let (Some(place), Some(epoch)) = (words.get(index), words.get(EPOCH)) else {
             return false;
         };
-        let raw = place.load(Ordering::Relaxed);
+        let (raw, epoch) = (place.load(Ordering::Relaxed), epoch.load(Ordering::Relaxed));
         let (known_index, known_raw) = self.clean_from.get();
         // Told at once of the block that was claimed last.
-        let differs = epoch.load(Ordering::Relaxed).wrapping_sub(self.epoch.get())
+        let differs = epoch.wrapping_sub(self.epoch.get())
             | index.wrapping_sub(known_index) as u32
             | raw.wrapping_sub(known_raw);
-        if from < word::value(raw) || differs != 0 && !self.is_clean_word(words, index) {
+        if from < word::value(raw) || differs != 0 && !self.is_clean_word(epoch, index, raw) {
             return false;
         }
         let raw = word::change(raw, to & VALUE_MAX);
@@ -134,18 +153,13 @@ impl Known {
         true
     }
 
-    #[inline(never)]
-    fn is_clean_word(&self, words: &[AtomicU32], index: usize) -> bool {
-        self.clean_word(words, index).is_some()
-    }
-
     fn soundness(&self, words: &[AtomicU32], index: usize) -> u32 {
         // Zero is right in no epoch.
         let (Some(epoch), Some(raw @ 1..)) = (self.epoch(words), raw(words, index)) else {
             return 0;
         };
         if self.sound.get() != (index, raw) {
-            if word::decode(raw, index, Kind::Sound { epoch }).is_none() {
+            if !word::is_right(raw, index, Kind::Sound { epoch }) {
                 return 0;
             }
             self.sound.set((index, raw));
@@ -499,10 +513,11 @@ impl<'a> Ledger<'a> {
     }
 }
 
+/// A chip has fewer than `NONE` blocks.
 fn place(block: u32, which: usize) -> usize {
     (block as usize)
-        .saturating_mul(BLOCK_WORDS)
-        .saturating_add(HEADER_WORDS + which)
+        .wrapping_mul(BLOCK_WORDS)
+        .wrapping_add(HEADER_WORDS + which)
 }
 
 fn otp_place(region: u32) -> Option<(usize, u32)> {

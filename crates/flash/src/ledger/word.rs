@@ -62,8 +62,13 @@ pub const fn value(raw: u32) -> u32 {
     raw >> 12
 }
 
+#[inline(always)]
+pub fn is_right(raw: u32, index: usize, kind: Kind) -> bool {
+    raw & CHECK_MASK == check(value(raw), index, kind)
+}
+
 pub fn decode(raw: u32, index: usize, kind: Kind) -> Option<u32> {
-    (raw & CHECK_MASK == check(value(raw), index, kind)).then_some(value(raw))
+    is_right(raw, index, kind).then_some(value(raw))
 }
 
 const fn check(value: u32, index: usize, kind: Kind) -> u32 {
@@ -75,16 +80,12 @@ const fn mark(index: usize, kind: Kind) -> u32 {
     let seed = (index as u32).wrapping_mul(16).wrapping_add(kind.number());
     let mixed = (seed ^ seed >> 15).wrapping_mul(0x9e37_79b1);
     let place = (mixed ^ mixed >> 13).wrapping_mul(0x85eb_ca6b) >> 8;
-    1 + remainder(remainder(place) + remainder(kind.epoch()))
-}
-
-/// By `EPOCHS_TOLD_APART` = 2^12 - 1, of a number below 2^24: the sum of its halves leaves the same.
-#[inline(always)]
-const fn remainder(number: u32) -> u32 {
+    // The remainder by `EPOCHS_TOLD_APART` = 2^12 - 1: the sum of a number's halves leaves the same. Of 25 bits, the second is at
+    // most 2^12 + 1.
+    let number = place + kind.epoch();
     let sum = (number >> 12) + (number & CHECK_MASK);
-    if sum >= 2 * EPOCHS_TOLD_APART {
-        0
-    } else if sum >= EPOCHS_TOLD_APART {
+    let sum = (sum >> 12) + (sum & CHECK_MASK);
+    1 + if sum >= EPOCHS_TOLD_APART {
         sum - EPOCHS_TOLD_APART
     } else {
         sum

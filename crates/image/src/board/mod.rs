@@ -169,7 +169,7 @@ impl Board {
     /// The same as a number, odd while somebody changes it.
     #[inline(always)]
     pub fn table_sequence(&self) -> u32 {
-        self.lock().sequence()
+        self.lock().sequence_now()
     }
 
     /// mtdN, read without a lock.

@@ -131,14 +131,13 @@ impl ChipFiles {
 
     /// The chip's lock between all threads of all processes.
     pub fn lock(&self) -> SharedLock<'_> {
-        self.lock_at_once()
+        self.lock_in(self.ledger_words())
     }
 
-    /// The same in place.
+    /// The same for who has the `ledger_words` already.
     #[inline(always)]
-    pub fn lock_at_once(&self) -> SharedLock<'_> {
+    pub fn lock_in<'a>(&'a self, words: &'a [AtomicU32]) -> SharedLock<'a> {
         static NO_WORD: AtomicU32 = AtomicU32::new(0);
-        let words = self.ledger_words();
         // A mapping always has these words; without them the process would lock against itself only.
         let word = |index| words.get(index).unwrap_or(&NO_WORD);
         SharedLock::new(word(LOCK_WORD), word(SEQUENCE_WORD), &self.lock_state)
@@ -164,8 +163,13 @@ impl ChipFiles {
 
     /// The same if the lock is free and this process `pid` has taken it before.
     #[inline(always)]
-    pub fn acquire_at_once(&self, os: &impl Os, pid: u32) -> Option<SharedLock<'_>> {
-        let lock = self.lock_at_once();
+    pub fn acquire_at_once<'a>(
+        &'a self,
+        words: &'a [AtomicU32],
+        os: &impl Os,
+        pid: u32,
+    ) -> Option<SharedLock<'a>> {
+        let lock = self.lock_in(words);
         if lock.acquire_at_once(pid)? == Acquired::Recovered {
             self.recover(os);
         }
