@@ -56,8 +56,8 @@ pub fn environment() -> Strings {
     unsafe { *(address as *const Strings) }
 }
 
-/// Walks the way to exec once without going through the door. A child inherits what the emulator has translated, and
-/// would else translate some 700 basic blocks anew before its exec, three milliseconds of each command in a script.
+/// Walks the way to exec once, to a door that is none. A child inherits what the emulator has translated, and would else
+/// translate some 700 basic blocks anew before its exec, three milliseconds of each command in a script.
 pub fn rehearse() {
     let forks = FORKS.load(Relaxed);
     if forks > REHEARSED_FORK {
@@ -110,13 +110,18 @@ unsafe fn prepare(
     unsafe {
         world::before_fork();
         let mut launch = launch::prepare(path, arguments, environment)?;
-        let command = ways_out::power_command(path, arguments);
-        if let Some(command) = command.filter(|_| !is_rehearsal(arguments)) {
-            ways_out::request_power_command(command);
-            launch.answered = true;
+        if let Some(command) = ways_out::power_command(path, arguments) {
+            launch.answered = !is_rehearsal(arguments) && answer(command);
         }
         Ok(launch)
     }
+}
+
+#[cold]
+#[inline(never)]
+fn answer(command: &[u8]) -> bool {
+    ways_out::request_power_command(command);
+    true
 }
 
 fn start(launch: &Launch) -> Errno {
@@ -176,18 +181,22 @@ pub unsafe fn execute(path: *const c_char, arguments: Strings, environment: Stri
     }
     // SAFETY: promised by the caller.
     let prepared = unsafe { prepare(path, arguments, environment) };
-    if is_rehearsal(arguments) {
-        return Errno(0);
-    }
-    go(prepared)
+    go(prepared, is_rehearsal(arguments))
 }
 
-/// Through the door, if it is open.
-fn go(prepared: Result<Launch, Refusal>) -> Errno {
+/// Through the door, if it is open. A rehearsal comes by the same basic blocks, to a file that has no name.
+#[inline(never)]
+fn go(prepared: Result<Launch, Refusal>, is_rehearsal: bool) -> Errno {
     match prepared {
-        Ok(launch) => start(&launch),
+        Ok(mut launch) => {
+            let kept = usize::from(is_rehearsal).wrapping_sub(1);
+            launch.file = launch.file.map_addr(|address| address & kept);
+            start(&launch)
+        }
         Err(refusal) => {
-            refusal.report();
+            if !is_rehearsal {
+                refusal.report();
+            }
             refusal.errno
         }
     }
@@ -203,7 +212,7 @@ pub unsafe fn execute_in_path(
     environment: Strings,
 ) -> Errno {
     // SAFETY: promised by the caller.
-    go(unsafe { search(file, arguments, environment) })
+    go(unsafe { search(file, arguments, environment) }, false)
 }
 
 /// Prepares the first program of that name that can be started.

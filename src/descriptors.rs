@@ -64,7 +64,7 @@ const INDEX_MASK: u32 = 0xffff;
 
 /// Offset of a node file: mark, mode, position. Below 2^43, the smallest limit of a common file system.
 pub const MARK: u64 = 1 << 42;
-const MARK_MASK: u64 = !(MARK - 1);
+pub const MARK_MASK: u64 = !(MARK - 1);
 const MODE_SHIFT: u32 = 40;
 const POSITION_MASK: u64 = (1 << MODE_SHIFT) - 1;
 /// Of the upper half.
@@ -189,23 +189,6 @@ pub fn lookup_advancing(fd: i32, length: u64) -> Option<Descriptor> {
 /// Whether the position of the file is known to this process alone.
 pub fn is_alone(fd: i32) -> bool {
     slot(fd).is_some_and(|slot| own_of(slot.load(Relaxed)).is_some())
-}
-
-/// Whether a number that nobody knows yet leads to a file with our mark; otherwise it is known to be foreign from now on.
-#[inline(always)]
-pub fn is_inherited(fd: i32) -> bool {
-    let mut offset = [0u32; 2];
-    let to = offset.as_mut_ptr();
-    let answer = sys::call!(libc::SYS__llseek, fd, 0, 0, to, libc::SEEK_CUR);
-    let is_closed = answer == -libc::EBADF as isize;
-    let differs = offset[1] & (MARK_MASK >> 32) as u32 ^ (MARK >> 32) as u32;
-    if answer as u32 | differs == 0 {
-        return true;
-    }
-    if let Some(slot) = slot(fd) {
-        slot.store(if is_closed { UNKNOWN } else { FOREIGN }, Relaxed);
-    }
-    false
 }
 
 /// Whether the standard streams are all known to be foreign.

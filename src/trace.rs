@@ -42,10 +42,11 @@ pub fn find_out() {
     is_off();
 }
 
-/// The environment says nothing.
+/// When the library is loaded: what a program sets in its environment itself is for those that it starts.
 #[inline(always)]
-pub fn leave_off() {
-    STATE.store(OFF, Relaxed);
+pub fn at_load(is_named: bool) {
+    let named = STATE.load(Relaxed);
+    STATE.store(if is_named { named } else { OFF }, Relaxed);
 }
 
 /// The guest wants the number of the file for itself; where there is no other, the trace goes to stderr.

@@ -573,7 +573,6 @@ pub fn take_over_unseen(node: Node) {
 }
 
 /// Before the process ends: what this process did to the images is known to be the board's own.
-#[inline(always)]
 pub fn record_stamps() {
     if backing::is_anything_changed() {
         record_all_stamps();

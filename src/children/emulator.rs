@@ -8,6 +8,7 @@ use super::arena::{Arena, List, Strings, strings};
 use super::lookup::Root;
 use crate::paths::{PATH_MAX, is_among};
 use crate::sys;
+use crate::ways_out::run::RUN_VARIABLE;
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use mtd_abi::errno::Errno;
@@ -27,14 +28,20 @@ struct Shown {
     command_line: &'static [u8],
     /// Only entries that `is_asked_for`.
     environment: Strings,
+    /// The first values of variables that each start of a program asks about.
+    preload: Option<&'static [u8]>,
+    keep: Option<&'static [u8]>,
+    run: Option<&'static [u8]>,
 }
 static SHOWN: AtomicPtr<Shown> = AtomicPtr::new(core::ptr::null_mut());
 
 pub struct Emulator {
     pub file: &'static CStr,
-    command_line: &'static [u8],
-    environment: Strings,
+    shown: &'static Shown,
 }
+
+pub const PRELOAD: &[u8] = b"LD_PRELOAD";
+pub const KEEP: &[u8] = b"MTDSHIM_KEEP";
 
 /// Options without a value. All others take one.
 const SWITCHES: &[u8] = b"h help version singlestep one-insn-per-tb strace xtensa-abi-call0";
@@ -89,10 +96,21 @@ pub fn concerns_host(entry: &[u8]) -> bool {
     entry.starts_with(prefix)
 }
 
-/// By the first letter, whether anything here asks for a variable: LD_, GLIBC_TUNABLES, MALLOC_, MTDSHIM, QEMU_. An environment
-/// has dozens of others.
-pub fn is_asked_for(letter: u8) -> bool {
-    matches!(letter, b'G' | b'L' | b'M' | b'Q')
+/// By the first two letters, whether anything here asks for a variable: LD_, GLIBC_TUNABLES, MALLOC_, MTDSHIM, QEMU_. An environment
+/// has dozens of others, and nearly all are told by the first.
+///
+/// # Safety
+/// A C string.
+pub unsafe fn is_asked_for(entry: *const c_char) -> bool {
+    // SAFETY: promised by the caller; behind a letter there is another byte.
+    unsafe {
+        let first = *entry.cast();
+        matches!(first, b'G' | b'L' | b'M' | b'Q')
+            && matches!(
+                &[first, *entry.cast::<u8>().add(1)],
+                b"GL" | b"LD" | b"MA" | b"MT" | b"QE"
+            )
+    }
 }
 
 impl Shown {
@@ -113,20 +131,39 @@ impl Shown {
         let text = arena
             .file(c"/proc/thread-self/environ", ENVIRONMENT_MAX)
             .unwrap_or(&[]);
+        // SAFETY: there is a zero behind each word.
         let asked_for =
-            || words(text).filter(|entry| entry.first().copied().is_some_and(is_asked_for));
+            || words(text).filter(|entry| unsafe { is_asked_for(entry.as_ptr().cast()) });
         let mut environment = arena.words(asked_for().count() + 2)?;
         for entry in asked_for() {
             environment.push(entry.as_ptr().cast())?;
         }
         let mut buffer = [0; PATH_MAX];
         let name = sys::readlink(LINK, &mut buffer).map_err(Errno)?;
-        let shown = Shown {
-            name: arena.string(&[name])?,
+        let name = arena.string(&[name])?;
+        let shown = arena.keep(Shown {
+            name,
             command_line,
             environment: environment.pointer(),
-        };
-        arena.keep(shown)
+            preload: None,
+            keep: None,
+            run: None,
+        })?;
+        // SAFETY: `keep` gave it, and nobody else has it yet.
+        unsafe {
+            let first = |name| {
+                Emulator {
+                    file: LINK,
+                    shown: &*shown,
+                }
+                .first_value(name)
+            };
+            let (preload, keep, run) = (first(PRELOAD), first(KEEP), first(RUN_VARIABLE));
+            (*shown).preload = preload;
+            (*shown).keep = keep;
+            (*shown).run = run;
+        }
+        Ok(shown)
     }
 }
 
@@ -138,14 +175,13 @@ impl Emulator {
         let name = unsafe { CStr::from_ptr(shown.name) };
         Some(Emulator {
             file: file_of(name)?,
-            command_line: shown.command_line,
-            environment: shown.environment,
+            shown,
         })
     }
 
     /// The options of this process: name without dashes, value if it takes one.
     fn options(&self) -> impl Iterator<Item = (&'static [u8], Option<&'static [u8]>)> {
-        let mut words = words(self.command_line).skip(1);
+        let mut words = words(self.shown.command_line).skip(1);
         core::iter::from_fn(move || {
             let word = words.next()?;
             let name = word.strip_prefix(b"-")?;
@@ -169,7 +205,9 @@ impl Emulator {
         arena: &mut Arena,
         arguments: &mut List,
     ) -> Result<(), Errno> {
-        let own_name = words(self.command_line).next().unwrap_or(b"qemu-arm\0");
+        let own_name = words(self.shown.command_line)
+            .next()
+            .unwrap_or(b"qemu-arm\0");
         arguments.push(own_name.as_ptr().cast())?;
         if root.is_given() {
             arguments.push(c"-L".as_ptr())?;
@@ -195,7 +233,7 @@ impl Emulator {
     /// The environment the emulator was started with, on the host, as far as it `is_asked_for`.
     pub fn host_environment(&self) -> impl Iterator<Item = &'static [u8]> {
         // SAFETY: the list of `Shown::read`.
-        unsafe { strings(self.environment) }.map(CStr::to_bytes)
+        unsafe { strings(self.shown.environment) }.map(CStr::to_bytes)
     }
 
     pub fn host_has(&self, entry: &[u8]) -> bool {
@@ -215,6 +253,18 @@ impl Emulator {
             .chain(options)
             .flat_map(|list| list.split(|&byte| byte == b','));
         self.host_environment().chain(settings)
+    }
+
+    pub fn preload(&self) -> Option<&'static [u8]> {
+        self.shown.preload
+    }
+
+    pub fn keep(&self) -> Option<&'static [u8]> {
+        self.shown.keep
+    }
+
+    pub fn run(&self) -> Option<&'static [u8]> {
+        self.shown.run
     }
 
     /// The last value a variable had there.

@@ -2,7 +2,7 @@
 //! arguments behind them, and an environment that arrives in the child as the guest passed it.
 
 use super::arena::{Arena, List, Strings, pointers, strings};
-use super::emulator::{self, Emulator};
+use super::emulator::{self, Emulator, KEEP, PRELOAD};
 use super::lookup::{self, Root};
 use super::program::{Kind, Program};
 use crate::paths::{PATH_MAX, PathBuffer, Room};
@@ -19,7 +19,7 @@ const INTERPRETERS_MAX: usize = 5;
 const PREFIX_MAX: usize = 3 * INTERPRETERS_MAX + 1;
 /// Room for names, and for lists beside the guest's own.
 const ARENA_EXTRA: usize = 256 << 10;
-const LIST_EXTRA: usize = 1024;
+const LIST_EXTRA: usize = 256;
 
 /// Ready for execve. The memory behind the pointers is the arena's and the guest's.
 pub struct Launch {
@@ -401,27 +401,28 @@ struct Environment<'a> {
     entries: &'a mut List,
 }
 
-const KEEP: &[u8] = b"MTDSHIM_KEEP";
-const PRELOAD: &[u8] = b"LD_PRELOAD";
-
 /// What the names of all settings begin with.
-const SETTING: u8 = b'M';
+const SETTING: [u8; 2] = *b"MT";
 
 fn is_setting(entry: &[u8]) -> bool {
-    entry.first() == Some(&SETTING)
+    entry.starts_with(&SETTING)
         && (emulator::is_named(entry, b"MTDSHIM") || entry.starts_with(b"MTDSHIM_"))
 }
 
-/// The entries of an environment that begin with a letter: most are told by it.
+/// The entries of an environment that begin with two letters: most are told by them.
 ///
 /// # Safety
 /// As for `strings`.
-unsafe fn entries_with<'a>(environment: Strings, letter: u8) -> impl Iterator<Item = &'a [u8]> {
+unsafe fn entries_with<'a>(
+    environment: Strings,
+    [first, second]: [u8; 2],
+) -> impl Iterator<Item = &'a [u8]> {
     // SAFETY: promised by the caller.
     unsafe { pointers(environment) }
         .filter(move |&entry| {
-            // SAFETY: as above.
-            unsafe { first_letter(entry) == letter }
+            let entry = entry.cast::<u8>();
+            // SAFETY: as above; behind a letter there is another byte.
+            unsafe { *entry == first && *entry.add(1) == second }
         })
         .map(|entry| {
             // SAFETY: as above.
@@ -432,16 +433,9 @@ unsafe fn entries_with<'a>(environment: Strings, letter: u8) -> impl Iterator<It
 /// # Safety
 /// As for `strings`.
 unsafe fn entry_of<'a>(environment: Strings, name: &[u8]) -> Option<&'a [u8]> {
-    let letter = name.first().copied()?;
+    let letters = *name.first_chunk()?;
     // SAFETY: promised by the caller.
-    unsafe { entries_with(environment, letter) }.find(|entry| emulator::is_named(entry, name))
-}
-
-/// # Safety
-/// A C string.
-unsafe fn first_letter(entry: *const c_char) -> u8 {
-    // SAFETY: promised by the caller.
-    unsafe { *entry.cast() }
+    unsafe { entries_with(environment, letters) }.find(|entry| emulator::is_named(entry, name))
 }
 
 impl Environment<'_> {
@@ -452,12 +446,10 @@ impl Environment<'_> {
         unsafe {
             self.hosts_own(given)?;
             let keep = self.keeps(given);
-            let preload = self
-                .emulator
-                .first_value(PRELOAD)
-                .filter(|value| keep && !value.is_empty());
+            let preload = self.emulator.preload();
+            let preload = preload.filter(|value| keep && !value.is_empty());
             for entry in pointers(given) {
-                if !emulator::is_asked_for(first_letter(entry)) {
+                if !emulator::is_asked_for(entry) {
                     self.entries.push(entry)?;
                     continue;
                 }
@@ -539,7 +531,7 @@ impl Environment<'_> {
             unsafe { entry_of(given, KEEP).or_else(|| entry_of(super::environment(), KEEP)) };
         let said = said
             .and_then(|entry| entry.get(KEEP.len() + 1..))
-            .or_else(|| self.emulator.first_value(KEEP));
+            .or(self.emulator.keep());
         said != Some(b"0")
     }
 
@@ -553,7 +545,7 @@ impl Environment<'_> {
             }
         }
         if !self.has(RUN_VARIABLE)
-            && let run = Run::current(self.emulator.first_value(RUN_VARIABLE))
+            && let run = Run::current(self.emulator.run())
             && let Some(text) = run.text(&mut Room::new())
         {
             self.entries

@@ -8,18 +8,18 @@ use core::mem::MaybeUninit;
 /// Longer names are never ours: buffers of this size live on the stacks of guest threads.
 pub const PATH_MAX: usize = 1024;
 
-/// A NUL-terminated path in a fixed buffer.
+/// A NUL-terminated path in a fixed buffer, of which only path and NUL are ever written: each page of it that is not touched is one
+/// that a forked child need not copy.
 pub struct PathBuffer {
-    bytes: [u8; PATH_MAX],
+    bytes: [MaybeUninit<u8>; PATH_MAX],
     length: usize,
 }
 
 impl PathBuffer {
     pub const fn new() -> PathBuffer {
-        PathBuffer {
-            bytes: [0; PATH_MAX],
-            length: 0,
-        }
+        let mut bytes = [MaybeUninit::uninit(); PATH_MAX];
+        bytes[0] = MaybeUninit::new(0);
+        PathBuffer { bytes, length: 0 }
     }
 
     /// The parts instead of what it holds: a buffer that is filled where it lies is not moved.
@@ -33,26 +33,36 @@ impl PathBuffer {
         let [room @ .., _] = self.bytes.get_mut(self.length..)? else {
             return None;
         };
-        room.get_mut(..part.len())?.copy_from_slice(part);
+        let room = room.get_mut(..part.len())?;
+        // SAFETY: as many bytes, which nobody else has.
+        unsafe {
+            room.as_mut_ptr()
+                .cast::<u8>()
+                .copy_from_nonoverlapping(part.as_ptr(), part.len())
+        };
         self.length += part.len();
-        *self.bytes.get_mut(self.length)? = 0;
+        self.bytes.get_mut(self.length)?.write(0);
         Some(())
     }
 
     #[inline(never)]
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or(&[])
+        // SAFETY: the length is below that of the buffer, and so many bytes were written.
+        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.length) }
     }
 
     pub fn c_str(&self) -> &CStr {
-        // SAFETY: the length is below that of the bytes, and a zero follows whatever was pushed.
-        unsafe { CStr::from_bytes_with_nul_unchecked(self.bytes.get_unchecked(..=self.length)) }
+        // SAFETY: as above, and a zero follows whatever was pushed.
+        unsafe {
+            let bytes = core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.length + 1);
+            CStr::from_bytes_with_nul_unchecked(bytes)
+        }
     }
 
     /// Without its first bytes.
     pub fn remove_front(&mut self, count: usize) {
         let count = count.min(self.length);
-        self.bytes.copy_within(count.., 0);
+        self.bytes.copy_within(count..self.length, 0);
         self.truncate(self.length - count);
     }
 
@@ -67,7 +77,7 @@ impl PathBuffer {
     pub fn truncate(&mut self, length: usize) {
         self.length = length.min(self.length);
         if let Some(end) = self.bytes.get_mut(self.length) {
-            *end = 0;
+            end.write(0);
         }
     }
 
@@ -155,9 +165,8 @@ impl Room {
         to: u8,
     ) -> Option<&mut PathBuffer> {
         let path = self.put(&[prefix, name])?;
-        let copied = path.bytes.get_mut(prefix.len()..path.length)?;
-        for byte in copied.iter_mut().filter(|byte| **byte == from) {
-            *byte = to;
+        for (place, &byte) in path.bytes.iter_mut().skip(prefix.len()).zip(name) {
+            place.write(if byte == from { to } else { byte });
         }
         Some(path)
     }
