@@ -33,8 +33,11 @@ pub fn shell_word(word: &str) -> String {
     }
 }
 
+/// A path as a shell takes it, and what it starts as no option.
 pub fn shell_path(path: &std::path::Path) -> String {
-    shell_word(&path.display().to_string())
+    let name = path.display().to_string();
+    let front = if name.starts_with('-') { "./" } else { "" };
+    shell_word(&format!("{front}{name}"))
 }
 
 pub fn line(text: impl AsRef<str>) -> Result<()> {

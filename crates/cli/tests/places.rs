@@ -186,6 +186,8 @@ fn what_cannot_be_written_is_named() {
         said.contains("make it with: mtdshim new 'no such'"),
         "{said}"
     );
+    let said = dir.refused(&["ls", "--", "-x"]);
+    assert!(said.contains("mtdshim new ./-x"), "{said}");
     assert_eq!(dir.json(&["-b", "nor", "answer", "--reset"])["reset"], 0);
 }
 
