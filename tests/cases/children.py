@@ -1,4 +1,5 @@
 """Programs that the guest starts, and its ways out: each under the same emulator, none on the host."""
+import os
 import shutil
 import subprocess
 import time
@@ -14,6 +15,15 @@ GUEST_PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 def guest(lab, *words, conf=BOTH, board=None, env=None, **more):
     return lab.guest(board or lab.board(conf), [CHILDREN, *words], env={**GUEST_PATH, **(env or {})}, **more)
+
+
+@case("children: one started elsewhere finds the board that its parent made, also where MTDSHIM is set and empty")
+def same_board(lab):
+    script = "printf q > /dev/mtdblock1; cd /sys/class/mtd/mtd1; sh -c 'head -c 1 /dev/mtd1'; "
+    script += f"cd {lab.directory}; sh -c 'head -c 1 /dev/mtd1'"
+    result = lab.guest(lab.board(""), [SYSROOT / "bin/dash", "-c", script], env={"MTDSHIM": ""}).ok()
+    same("qq", result.out, "what children read\n" + result.transcript())
+    same(["mtdshim-flash"], os.listdir(lab.work), "boards")
 
 
 @case("children: system() runs the root's shell and the root's flash tools")
