@@ -30,6 +30,7 @@ mod cut_files;
 mod descriptors;
 mod directories;
 mod files;
+mod glance;
 mod globbing;
 mod guest_memory;
 mod hooks;

@@ -3,9 +3,10 @@
 //! Text work only; table-driven. Must not know: boards and chips (whether mtd7 exists is asked elsewhere).
 
 use crate::descriptors::{Node, NodeKind};
+use crate::glance::GLANCE;
 use crate::{readable, sys};
 use core::ffi::c_char;
-use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 use image::PathText;
 
 mod buffer;
@@ -62,23 +63,24 @@ const fn word(letters: &[u8]) -> u64 {
     word
 }
 
-/// Why the quickest test says nothing.
-pub static UNCERTAIN: AtomicU8 = AtomicU8::new(RULES | NOT_ASKED);
+// What the quickest test has to know of all names; nothing of it in the beginning.
+/// No rules name files anywhere.
+const NO_RULES: u8 = 1;
+/// It was looked for flash of the host.
+const ASKED: u8 = 2;
 /// The host has flash of its own: then a link that leads to a name of ours would open that, and is followed by us first.
-const HOST_FLASH: u8 = 1;
-/// Rules name files anywhere, or nobody has asked yet whether they do.
-const RULES: u8 = 2;
-/// Nobody has looked for flash of the host yet.
-const NOT_ASKED: u8 = 4;
+const HOST_FLASH: u8 = 4;
 /// The processor cannot do it.
 const NO_NEON: u8 = 8;
+/// When the quickest test can be believed.
+pub const CERTAIN: u8 = NO_RULES | ASKED;
 
 /// Whether rules name files outside /dev.
 pub fn note_rules(are_elsewhere: bool) {
     if are_elsewhere {
-        UNCERTAIN.fetch_or(RULES, Relaxed);
+        GLANCE.known.fetch_and(!NO_RULES, Relaxed);
     } else {
-        UNCERTAIN.fetch_and(!RULES, Relaxed);
+        GLANCE.known.fetch_or(NO_RULES, Relaxed);
     }
 }
 
@@ -93,25 +95,31 @@ fn look_for_host_flash() {
     let there = names
         .iter()
         .any(|name| sys::access(name, libc::F_OK).is_ok());
+    let mut found = ASKED;
     if there {
-        UNCERTAIN.fetch_or(HOST_FLASH, Relaxed);
+        found |= HOST_FLASH;
     }
     if !crate::runtime::has_neon() {
-        UNCERTAIN.fetch_or(NO_NEON, Relaxed);
+        found |= NO_NEON;
     }
-    UNCERTAIN.fetch_and(!NOT_ASKED, Relaxed);
+    GLANCE.known.fetch_or(found, Relaxed);
 }
 
-/// Whether it is known that neither rules nor flash of the host make names ours that do not look it.
+/// 0 if it is known that neither rules nor flash of the host make names ours that do not look it.
+#[inline(always)]
+fn uncertain() -> u32 {
+    u32::from(GLANCE.known.load(Relaxed) ^ CERTAIN)
+}
+
 pub fn are_certain() -> bool {
-    UNCERTAIN.load(Relaxed) == 0
+    uncertain() == 0
 }
 
 pub fn host_has_flash() -> bool {
-    if UNCERTAIN.load(Relaxed) & NOT_ASKED != 0 {
+    if GLANCE.known.load(Relaxed) & ASKED == 0 {
         look_for_host_flash();
     }
-    UNCERTAIN.load(Relaxed) & HOST_FLASH != 0
+    GLANCE.known.load(Relaxed) & HOST_FLASH != 0
 }
 
 /// Asks what the quickest test has to know; whether it then knows enough.
@@ -158,8 +166,8 @@ pub struct Front(pub u32);
 #[inline(never)]
 pub unsafe fn is_elsewhere(path: *const c_char, directory: i32, maps_root: bool) -> bool {
     let (address, rest) = (path as usize, (path as usize).wrapping_add(readable::SHORT));
-    let uncertain = u32::from(UNCERTAIN.load(Relaxed));
-    if uncertain | readable::unknown(address) | readable::unknown(rest) != 0 && !can_be_told(path) {
+    if uncertain() | readable::unknown(address) | readable::unknown(rest) != 0 && !can_be_told(path)
+    {
         return false;
     }
     // SAFETY: so many bytes can be read behind any name that comes here; those behind its end change nothing.
@@ -183,28 +191,6 @@ pub unsafe fn is_elsewhere(path: *const c_char, directory: i32, maps_root: bool)
     is_away && unsafe { never_climbs(path) }
 }
 
-/// Thirty bytes each.
-pub const ROUNDS: u32 = 8;
-
-/// Of sixteen bytes of a name in q8, and sixteen in q9 that begin with q8's last; q10 holds dots. Then q11 is not zero where two dots
-/// are side by side, nor q8 where the end is.
-macro_rules! two_dots_or_end {
-    () => {
-        concat!(
-            "vceq.i8 q11, q8, q10\n",
-            "vceq.i8 q12, q9, q10\n",
-            "vext.8 q13, q11, q11, #1\n",
-            "vext.8 q14, q12, q12, #1\n",
-            "vand q11, q11, q13\n",
-            "vand q12, q12, q14\n",
-            "vorr q11, q11, q12\n",
-            "vmin.u8 q8, q8, q9\n",
-            "vceq.i8 q8, q8, #0\n",
-        )
-    };
-}
-pub(crate) use two_dots_or_end;
-
 /// No ".." anywhere in a name of less than 240 bytes. Thirty bytes at a time, because each jump costs the emulator more than ten
 /// instructions.
 ///
@@ -213,6 +199,7 @@ pub(crate) use two_dots_or_end;
 #[inline(always)]
 unsafe fn never_climbs(path: *const c_char) -> bool {
     const STEP: u32 = 15;
+    const ROUNDS: u32 = 8;
     let dots: u32;
     // SAFETY: reads 8 * 2 * 15 + 1 bytes at most. The compiler uses no register from d16 on in a library for processors with and
     // without them, so none needs to be named.
@@ -223,7 +210,16 @@ unsafe fn never_climbs(path: *const c_char) -> bool {
             "2:",
             "vld1.8 {{d16, d17}}, [{at}], {step}",
             "vld1.8 {{d18, d19}}, [{at}], {step}",
-            two_dots_or_end!(),
+            // Of sixteen bytes in q8, and sixteen in q9 that begin with q8's last: two dots side by side (q11), and the end (q8).
+            "vceq.i8 q11, q8, q10",
+            "vceq.i8 q12, q9, q10",
+            "vext.8 q13, q11, q11, #1",
+            "vext.8 q14, q12, q12, #1",
+            "vand q11, q11, q13",
+            "vand q12, q12, q14",
+            "vorr q11, q11, q12",
+            "vmin.u8 q8, q8, q9",
+            "vceq.i8 q8, q8, #0",
             "vorr q8, q8, q11",
             "vorr d22, d22, d23",
             "vorr d16, d16, d17",

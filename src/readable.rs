@@ -3,26 +3,26 @@
 //!
 //! A page that the guest has given back since then is still believed. Must not know: what names mean.
 
+use crate::glance::{GLANCE, SLOTS};
 use crate::sys;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use image::os::futex;
 
 const PAGE_SHIFT: u32 = 12;
 const PAGE: usize = 1 << PAGE_SHIFT;
-const SLOTS: usize = 64;
-/// By the last bits of a page's number: its complement, so that zero is no page.
-pub static PAGES: [AtomicU32; SLOTS] = [const { AtomicU32::new(0) }; SLOTS];
 
 /// Of the page asked about last that could not be read, likewise.
 static UNREADABLE: AtomicU32 = AtomicU32::new(0);
 /// The quick test believes that a name is shorter, or at the end of a page that is followed by another.
 pub const SHORT: usize = 255;
 
+/// By the last bits of a page's number: its complement, so that zero is no page.
 #[inline(always)]
 fn slot(address: usize) -> (&'static AtomicU32, u32) {
     let page = (address >> PAGE_SHIFT) as u32;
-    let [first, ..] = &PAGES;
-    (PAGES.get(page as usize % SLOTS).unwrap_or(first), !page)
+    let pages = &GLANCE.pages;
+    let [first, ..] = pages;
+    (pages.get(page as usize % SLOTS).unwrap_or(first), !page)
 }
 
 /// Without asking the system: 0 where the byte can be read.

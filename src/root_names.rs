@@ -4,6 +4,7 @@
 //! calls statx for stat. A shell then does not find a program that only the root has.
 
 use crate::children::lookup::{self, Root};
+use crate::glance::{GLANCE, SLOTS};
 use crate::paths::{Front, PathBuffer, Room};
 use crate::{files, sys};
 use core::cell::UnsafeCell;
@@ -44,10 +45,7 @@ fn root() -> Option<&'static Root> {
 // Most names that a program asks for below /tmp or /var/run are not in the root at all, and one look at two letters tells. The
 // emulator itself looks once for each name and remembers the answer, so a root that changes meanwhile is no different.
 
-pub const SLOTS: usize = 64;
-/// By the first two letters of a directory's name: how many there are in the root's top.
-pub static DIRECTORIES: [AtomicU8; SLOTS] = [const { AtomicU8::new(UNREAD) }; SLOTS];
-const UNREAD: u8 = 0;
+// By the first two letters of a directory's name; 0 where the root was not read yet.
 pub const NOTHING: u8 = 1;
 /// One, and perhaps it is empty.
 const ONE: u8 = 2;
@@ -66,8 +64,8 @@ fn front(name: &[u8], end: u8) -> Front {
 
 #[inline(always)]
 fn slot(front: Front) -> &'static AtomicU8 {
-    let [zero, ..] = &DIRECTORIES;
-    DIRECTORIES.get(place(front)).unwrap_or(zero)
+    let [zero, ..] = &GLANCE.directories;
+    GLANCE.directories.get(place(front)).unwrap_or(zero)
 }
 
 /// Whether an absolute name can only mean the host's file. False until the root is known.
@@ -99,7 +97,7 @@ fn note_directories(root: &[u8]) {
                 }
             }
         });
-    for (slot, found) in DIRECTORIES.iter().zip(found) {
+    for (slot, found) in GLANCE.directories.iter().zip(found) {
         slot.store(if complete { found } else { SOME }, Ordering::Relaxed);
     }
 }

@@ -5,6 +5,7 @@
 //! The texts of attributes are not read from it (see `text_files`).
 
 use crate::descriptors::{Node, NodeKind};
+use crate::glance::GLANCE;
 use crate::paths::{self, PATH_MAX, PathBuffer, Room};
 use crate::{attributes, sys};
 use chardev::text;
@@ -14,7 +15,7 @@ use mtd_abi::errno::Errno;
 
 /// Whether the current directory lies in the tree, or in /dev where rules name devices. A fork inherits it with the directory; a program that was started
 /// in it has to find out.
-pub static INSIDE: AtomicU8 = AtomicU8::new(UNKNOWN);
+static INSIDE: &AtomicU8 = &GLANCE.current;
 const UNKNOWN: u8 = 0;
 const OUTSIDE: u8 = 1;
 const IN_TREE: u8 = 2;

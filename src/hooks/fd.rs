@@ -9,12 +9,12 @@ use mtd_abi::errno::Errno;
 family! {
     // A number that is foreign is forgotten.
     quick where they lie and [
-        "ldr r1, 7f",
+        "movw r1, #:lower16:({table} - 6f - 4)",
+        "movt r1, #:upper16:({table} - 6f - 4)",
         "6: add r1, pc",
         "mov r2, {unknown}";
-        "itt hi",
-        "strhi r2, [r1, r0, lsl #2]";
-        "7: .word {table} - 6b - 4";
+        "itt ne",
+        "strne r2, [r1, r0, lsl #2]";
         unknown = const descriptors::UNKNOWN,
     ]
     fn close_any(fd: c_int) -> c_int |next| {

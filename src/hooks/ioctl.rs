@@ -10,13 +10,13 @@ family! {
         "bic r3, r1, #0xff",
         "eor r3, r3, {terminal}",
         "orr ip, ip, r3",
-        "ldr r3, 7f",
+        "movw r3, #:lower16:({trace} - 6f - 4)",
+        "movt r3, #:upper16:({trace} - 6f - 4)",
         "6: add r3, pc",
         "ldrb r3, [r3]",
         "eor r3, r3, {off}",
         "orr ip, ip, r3, lsl #8";
-        "it hi";
-        "7: .word {trace} - 6b - 4";
+        "it ne";
         terminal = const (b'T' as u32) << 8,
         trace = sym crate::trace::STATE,
         off = const crate::trace::OFF,

@@ -58,10 +58,10 @@ macro_rules! family {
         $($(family! { @name $rare, 0 $(+ $rare_value)?, (false), fn $family $arguments -> $result })*)?
     };
     // The same for arguments that reach to the stack, by the first of them, a descriptor: they stay where they are. After "and":
-    // instructions that make ip more than `TEXT` where something else is against it, what is done before the jump where nothing is, words
-    // that they load, and what they name.
+    // instructions that make ip more than `TEXT` where something else is against it, what is done before the jump where nothing is, and
+    // what they name.
     (quick where they lie fn $($rest:tt)*) => {
-        family! { quick where they lie and [; "it hi"; ;] fn $($rest)* }
+        family! { quick where they lie and [; "it ne";] fn $($rest)* }
     };
     (
         quick where they lie and $more:tt
@@ -74,7 +74,7 @@ macro_rules! family {
         $($(family! { @name $rare, 0 $(+ $rare_value)?, (false), fn $family $arguments -> $result })*)?
     };
     (
-        @stub $name:ident, $mark:expr, [$($more:literal),* ; $($hit:literal),* ; $($pool:literal),* ; $($operand:tt)*],
+        @stub $name:ident, $mark:expr, [$($more:literal),* ; $($hit:literal),* ; $($operand:tt)*],
         fn $family:ident($($argument:ident: $kind:ty),* $(,)?) -> $result:ty
     ) => {
         pub mod $name {
@@ -86,35 +86,36 @@ macro_rules! family {
                 $family($($argument,)* NEXT.next())
             }
             /// `descriptors::is_foreign` in the one register that is free, and the next definition if it is known, in one basic
-            /// block: "higher" is after a carry (minus 1 or 2, which are foreign, and 2) and no zero.
+            /// block, without comparisons: they set more flags. A number that the table does not have leaves the table's address.
             #[unsafe(naked)]
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name() {
                 core::arch::naked_asm!(
-                    "ldr ip, 3f",
+                    "lsrs ip, r0, #{table_bits}",
+                    "movw ip, #:lower16:({table} - 2f - 4)",
+                    "movt ip, #:upper16:({table} - 2f - 4)",
                     "2: add ip, pc",
-                    "cmp r0, {size}",
-                    "it cc",
-                    "ldrcc ip, [ip, r0, lsl #2]",
+                    "it eq",
+                    "ldreq ip, [ip, r0, lsl #2]",
                     $($more,)*
-                    "rsb ip, ip, #0",
-                    "cmn ip, {foreign_and_text}",
-                    "ldr ip, 5f",
+                    "sub ip, ip, {foreign}",
+                    "bics ip, ip, {text}",
+                    "movw ip, #:lower16:({next} - 4f - 4)",
+                    "movt ip, #:upper16:({next} - 4f - 4)",
                     "4: add ip, pc",
                     "ldr ip, [ip]",
+                    "it ne",
+                    "movne ip, #0",
                     "tst ip, ip",
                     $($hit,)*
-                    "bxhi ip",
+                    "bxne ip",
                     "b {slowly}",
-                    ".balign 4",
-                    "3: .word {table} - 2b - 4",
-                    "5: .word {next} - 4b - 4",
-                    $($pool,)*
                     table = sym crate::descriptors::TABLE,
-                    size = const crate::descriptors::TABLE_SIZE,
-                    foreign_and_text = const {
-                        assert!(crate::descriptors::FOREIGN == 1);
-                        crate::descriptors::TEXT
+                    table_bits = const crate::descriptors::TABLE_SIZE.ilog2(),
+                    foreign = const crate::descriptors::FOREIGN,
+                    text = const {
+                        assert!(crate::descriptors::TEXT == crate::descriptors::FOREIGN + 1);
+                        crate::descriptors::TEXT - crate::descriptors::FOREIGN
                     },
                     next = sym NEXT,
                     slowly = sym slowly,

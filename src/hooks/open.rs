@@ -79,6 +79,7 @@ pub extern "C" fn said(path: *const c_char, flags: c_int, _mode: mode_t, fd: c_i
 }
 
 named! {
+    "mov ip, r1";
     open(OPENS), open64(OPENS), __open(OPENS), __open64(OPENS), __libc_open(OPENS), __libc_open64(OPENS)
 }
 

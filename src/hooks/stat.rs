@@ -197,6 +197,7 @@ pub extern "C" fn slowly(
 }
 
 named! {
+    "";
     stat(PLAIN), stat64(STAT64), __stat64_time64(TIME64), __stat_time64(STAT64),
     lstat(PLAIN | LINK), lstat64(STAT64 | LINK), __lstat64_time64(TIME64 | LINK), __lstat_time64(STAT64 | LINK)
 }

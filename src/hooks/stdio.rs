@@ -3,6 +3,8 @@
 
 use crate::calls::settle;
 use crate::descriptors::{self, NodeKind};
+use crate::hooks::names::OPENS_STREAM;
+use crate::runtime::Next;
 use crate::streams;
 use crate::{files, sys};
 use libc::{FILE, c_char, c_int};
@@ -107,35 +109,54 @@ fn is_quick(path: *const c_char, mode: *const c_char) -> bool {
     }
 }
 
+/// Of libc's own stream.
+#[inline(always)]
 fn own_fileno(stream: *mut FILE) -> c_int {
-    unsafe extern "C" {
-        fn fileno(stream: *mut FILE) -> c_int;
-    }
-    // SAFETY: an open stream.
-    unsafe { fileno(stream) }
+    // SAFETY: the next definition of this symbol has this signature.
+    let next: extern "C" fn(*mut FILE) -> c_int = unsafe { fileno::NEXT.next().function() };
+    next(stream)
 }
 
-family! {
-    fn fopen_any(path: *const c_char, mode: *const c_char) -> *mut FILE |next| {
-        let quick = is_quick(path, mode);
-        if !quick && let Some(stream) = fopen_ours(path, mode) {
-            return stream;
-        }
-        let stream = next(path, mode);
-        if stream.is_null() {
-            return fopen_through_links(path, mode).unwrap_or_else(|| {
-                if let Some(path) = bytes(path) {
-                    crate::trace::missing(sys::AT_FDCWD, path, "open", sys::errno());
-                }
-                stream
-            });
-        }
-        if quick {
-            descriptors::enter_foreign(own_fileno(stream));
-        }
-        stream
+/// Whatever `names::by_name` does not answer.
+pub extern "C" fn slowly(path: *const c_char, mode: *const c_char, symbol: Next) -> *mut FILE {
+    // SAFETY: the next definition of these symbols has this signature.
+    let next: extern "C" fn(*const c_char, *const c_char) -> *mut FILE =
+        unsafe { symbol.function() };
+    let quick = is_quick(path, mode);
+    if !quick && let Some(stream) = fopen_ours(path, mode) {
+        return stream;
     }
-    fopen, fopen64
+    let stream = next(path, mode);
+    if quick || stream.is_null() {
+        return said(path, mode, stream);
+    }
+    stream
+}
+
+/// What libc said of a name that is not ours.
+pub extern "C" fn said(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE {
+    if stream.is_null() {
+        return failed(path, mode);
+    }
+    descriptors::enter_foreign(own_fileno(stream));
+    stream
+}
+
+#[cold]
+#[inline(never)]
+fn failed(path: *const c_char, mode: *const c_char) -> *mut FILE {
+    fopen_through_links(path, mode).unwrap_or_else(|| {
+        if let Some(path) = bytes(path) {
+            crate::trace::missing(sys::AT_FDCWD, path, "open", sys::errno());
+        }
+        core::ptr::null_mut()
+    })
+}
+
+named! {
+    // Of the modes' first letters "r" alone is even: the file must be there.
+    "ldrb ip, [r1]; lsl ip, ip, #6";
+    fopen(OPENS_STREAM), fopen64(OPENS_STREAM)
 }
 
 hook! {

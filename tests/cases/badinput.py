@@ -360,6 +360,18 @@ def bad_names(lab):
     same(expected.out, lab.guest(board, ["badpaths"], env={"MTDSHIM_TRACE": "trace"}).ok().out, "what calls answer when they are traced")
 
 
+@case("guest: '..' is seen wherever it stands in a name, and the name in memory: in front of what cannot be read, too")
+def climbing_names(lab):
+    ways = ["/tmp" + "/" * more + dots + ".." for more in range(1, 60, 3) for dots in ("", "./", ".//")]
+    ways += ["/" * more + "tmp/.." for more in range(1, 5)] + ["/tmp/../tmp" + "/" * more + ".." for more in (1, 2, 46, 47)]
+    ways += ["./" * more + ".." for more in range(26)] + [".//" * more + ".." for more in range(1, 18)]
+    # What the host has as well: whoever overlooks the dots finds that.
+    names = [f"{way}/proc/devices" for way in ways]
+    result = lab.guest(lab.board(SMALL_NOR), ["badpaths", "slide", *names]).ok()
+    wanted = [f"64 64 64 {name}" for name in names]
+    same("\n".join(wanted) + "\n", result.out, "how often it is found")
+
+
 @case("guest: a name that ends where memory does is asked about once, not at each call")
 def name_at_the_edge(lab):
     result = lab.guest(lab.board(SMALL_NOR), ["badpaths", "edge"], options=("-strace",)).ok()
