@@ -150,11 +150,10 @@ impl Files<'_> {
 
 /// Why an open file is no longer the board's.
 fn trouble(files: &ChipFiles, area: Area) -> Option<i32> {
-    let geometry = &files.geometry;
-    let (fd, size) = match area {
-        Area::Main => (files.image_fd, geometry.size),
-        Area::Oob => (files.oob_fd, geometry.oob_file_size()),
-        Area::OtpUser | Area::OtpFactory => (files.side_fd, 0),
+    let fd = match area {
+        Area::Main => files.image_fd,
+        Area::Oob => files.oob_fd,
+        Area::OtpUser | Area::OtpFactory => files.side_fd,
     };
     if fd < 0 {
         return None;
@@ -162,6 +161,11 @@ fn trouble(files: &ChipFiles, area: Area) -> Option<i32> {
     // As `sys::fstat64`, without a copy.
     let mut bytes: sys::Stat64 = [0; 104];
     sys::checked(sys::call!(libc::SYS_fstat64, fd, bytes.as_mut_ptr())).ok()?;
+    let size = match area {
+        Area::Main => files.geometry.size,
+        Area::Oob => files.geometry.oob_file_size(),
+        Area::OtpUser | Area::OtpFactory => 0,
+    };
     match (sys::stat_links(&bytes), sys::stat_size(&bytes)) {
         (0, _) => Some(libc::ESTALE),
         (_, now) if now < size => Some(libc::ENODATA),
