@@ -133,6 +133,9 @@ def configuration(lab):
             ("quote", '[chip.nor]\ntype = "nor\nsize = "1M"\n', 2),
             ("partition", '[chip.nor]\ntype = "nor"\nsize = "1M"\nmtdparts = "nor:2M(too-big),64K(outside)"\n', 4),
             ("factory", '[chip.nor]\ntype = "nor"\nsize = "1M"\notp_factory = "1x4"\notp_factory_data = "0123456789"\n', 5),
+            ("image", '[chip.a]\ntype = "nor"\nsize = "1M"\nimage = "x"\n[chip.b]\ntype = "nor"\nsize = "1M"\nimage = "x"\n', 5),
+            ("part-image", '[chip.a]\ntype = "ram"\nsize = "1M"\n[[chip.a.partition]]\nname = "p"\nsize = "64K"\nimage = "x"\n'
+                           '[[chip.a.partition]]\nname = "q"\nimage = "x"\n', 8),
             ("bad-block", '[chip.nor]\ntype = "nor"\nsize = "1M"\nbad_blocks = [1]\n', 4)):
         board = lab.board(text, name)
         result = lab.guest(board, READ[:-1] + ["/dev/mtd0"])

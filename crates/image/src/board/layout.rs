@@ -71,6 +71,11 @@ impl<'a> BoardWords<'a> {
         self.words.get(start..start + CHIP_WORDS).unwrap_or(&[])
     }
 
+    #[inline(never)]
+    pub fn has_chip(&self, test: &dyn Fn(&ChipConfig) -> bool) -> bool {
+        (0..self.chip_count()).any(|index| self.chip(index).is_some_and(|chip| test(&chip)))
+    }
+
     pub fn chip(&self, index: usize) -> Option<ChipConfig> {
         (index < self.chip_count()).then(|| ChipConfig::load(self.chip_words(index)))?
     }

@@ -268,8 +268,7 @@ impl<'a, O: Os> Compiler<'a, '_, O> {
                 crate::board::CHIP_NAME_BYTES - 5
             )));
         }
-        let mut others = (0..self.board.chip_count()).filter_map(|index| self.board.chip(index));
-        if others.any(|chip| chip.name.as_str() == name) {
+        if self.board.has_chip(&|other| other.name.as_str() == name) {
             return Err(at.problem(format_args!(
                 "chip {name} is described twice; give one of them another name"
             )));

@@ -286,6 +286,12 @@ impl<'a> ChipInWork<'a> {
         chip: &ChipConfig,
         at: At<'_>,
     ) -> Result<usize, Problem> {
+        let image = &chip.image;
+        if !image.is_empty() && board.has_chip(&|other| other.image == *image) {
+            return Err(at.problem(format_args!(
+                "the image {image} is another chip's already; name another file"
+            )));
+        }
         let index = board.add_chip(chip).ok_or_else(|| {
             at.problem(format_args!(
                 "the board has more than {} chips; \
