@@ -39,6 +39,7 @@ client("MEMREAD refused with EINVAL", "memread_refused", SMALL_CHIP, "/dev/mtd0"
 client("RAW write() of data", "raw_write", SMALL_CHIP, "/dev/mtd0")
 client("`freopen` of flash for reading", "freopen_kinds", SMALL_NOR, "/dev/mtd1")
 client("`ftw` and `fts` do not see", "walks", SMALL_NOR, "/dev/mtd0")
+client("a name in memory that", "given_back", SMALL_NOR, "/dev/mtd0")
 row("a CFI chip with Intel commands", by="kernel cfinor: modes")
 row("opening, also with O_CREAT,", by="nodes: one without a device, or of a board that cannot be opened, is never the host's and never made")
 row("`aio_read` and `aio_write` are done", by="aio: what is written to flash asynchronously is there, and what cannot be done so is refused")

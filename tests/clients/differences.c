@@ -7,13 +7,16 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/blkpg.h>
 #include <linux/fs.h>
@@ -154,10 +157,23 @@ static void walks(void)
 	CLAIM(!nftw("/sys/class/mtd", seen_deep, 8, FTW_PHYS) && seen_by_walk > 0);
 }
 
+static void given_back(void)
+{
+	struct stat st;
+	int status;
+	char *name = mmap(0, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CLAIM(!stat(strcpy(name, "/"), &st));
+	munmap(name, sysconf(_SC_PAGESIZE));
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	pid_t child = fork();
+	if (!child) _exit(stat(name, &st) == -1 && errno == EFAULT);
+	CLAIM(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
 static const struct { const char *name; void (*claim)(void); } rows[] = {
 	{ "block_at_once", block_at_once }, { "block_twice", block_twice }, { "block_partly_locked", block_partly_locked }, { "block_map", block_map },
 	{ "block_oddities", block_oddities }, { "mark_bad", mark_bad }, { "mark_first", mark_first }, { "memwrite_mode", memwrite_mode }, { "memread_refused", memread_refused },
-	{ "raw_write", raw_write }, { "without_privilege", without_privilege }, { "freopen_kinds", freopen_kinds }, { "walks", walks },
+	{ "raw_write", raw_write }, { "without_privilege", without_privilege }, { "freopen_kinds", freopen_kinds }, { "walks", walks }, { "given_back", given_back },
 };
 
 int main(int argc, char **argv)
