@@ -197,19 +197,25 @@ hook! {
         if streams::is_none() && !stream.is_null() && descriptors::forget_foreign(own_fileno(stream)) {
             return real!(fclose(stream));
         }
-        streams::release_snapshot(stream as usize);
-        if streams::descriptor(stream as usize).is_some() {
-            streams::forget(stream as usize);
-            return real!(fclose(stream));
-        }
-        // A descriptor that libc closes by itself must not be remembered, and what it still writes goes below us.
-        let node = streams::forget_plain(stream);
-        let result = real!(fclose(stream));
-        if let Some(node) = node {
-            crate::world::take_over_unseen(node);
-        }
-        result
+        close(stream, |stream| real!(fclose(stream)))
     }
+}
+
+#[cold]
+#[inline(never)]
+fn close(stream: *mut FILE, next: fn(*mut FILE) -> c_int) -> c_int {
+    streams::release_snapshot(stream as usize);
+    if streams::descriptor(stream as usize).is_some() {
+        streams::forget(stream as usize);
+        return next(stream);
+    }
+    // A descriptor that libc closes by itself must not be remembered, and what it still writes goes below us.
+    let node = streams::forget_plain(stream);
+    let result = next(stream);
+    if let Some(node) = node {
+        crate::world::take_over_unseen(node);
+    }
+    result
 }
 
 family! {
