@@ -3,7 +3,7 @@
 //!
 //! What counts is how many instructions of the host the emulator makes of it: behind a system call, which fills the caches with the
 //! kernel, one takes about a cycle. So addresses are made of constants, which are known when it translates, and not loaded; nothing is
-//! compared (four flags, each a word in memory) or pushed (each word's alignment is looked at); all is in two blocks, on one page, for only
+//! compared (four flags, each a word in memory) or pushed (each word's alignment is looked at); all is in few blocks, on one page, for only
 //! there one block knows where the next is.
 
 use crate::glance::{GLANCE, Glance};
@@ -74,13 +74,11 @@ pub unsafe extern "C" fn by_name() {
         "ldr r1, [ip, r1, lsl #2]",
         "eor r1, r1, r2, lsr #12",
         "orn r3, r3, r1",
-        // Whether nothing else speaks against all names.
+        // Whether nothing else speaks against all names, as a processor without NEON does.
         "ldrb r1, [ip, {known}]",
         "eor r1, r1, {certain}",
         "orrs r3, r3, r1",
-        // The first letters, or any others.
-        "it ne",
-        "movne r0, ip",
+        "bne 9f",
         "ldr r2, [r0]",
         // When it is not to be opened: what is in the root.
         "lsr r1, r2, #8",
