@@ -65,6 +65,8 @@ pub fn rehearse() {
     }
     FORKS.store(forks + 1, Relaxed);
     if forks == REHEARSED_FORK {
+        // One to spare: children take it.
+        drop(Arena::new(0));
         let (mut buffer, mut room) = ([0; PATH_MAX], Room::new());
         let program = sys::readlink(c"/proc/self/exe", &mut buffer).ok();
         let [argument, _] = &REHEARSAL;

@@ -4,11 +4,18 @@
 
 use crate::sys;
 use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use mtd_abi::errno::Errno;
 
 const PAGE_SIZE: usize = 4096;
 
-/// One mapping, given out from its front; gone when the launch failed and the value is dropped.
+/// As large as nearly all are.
+const SPARE_SIZE: usize = 320 << 10;
+/// One that is used again, all zeros, or none: a forked child finds what the rehearsal mapped. To map anew, the emulator would wake up a
+/// thread of its own.
+static SPARE: AtomicUsize = AtomicUsize::new(0);
+
+/// One mapping, given out from its front; put aside or gone when the launch failed and the value is dropped.
 pub struct Arena {
     base: usize,
     size: usize,
@@ -17,7 +24,19 @@ pub struct Arena {
 
 impl Arena {
     pub fn new(size: usize) -> Result<Arena, Errno> {
-        let size = size.next_multiple_of(PAGE_SIZE);
+        let size = size.next_multiple_of(PAGE_SIZE).max(SPARE_SIZE);
+        let spare = if size == SPARE_SIZE {
+            SPARE.swap(0, Relaxed)
+        } else {
+            0
+        };
+        if spare != 0 {
+            return Ok(Arena {
+                base: spare,
+                size,
+                used: 0,
+            });
+        }
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let base = sys::checked(sys::call!(
@@ -108,7 +127,15 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        let _ = sys::call!(libc::SYS_munmap, self.base, self.size);
+        let mut base = self.base;
+        if self.size == SPARE_SIZE {
+            // SAFETY: so much of the mapping was given out, and nobody has it any more.
+            unsafe { core::ptr::write_bytes(base as *mut u8, 0, self.used) };
+            base = SPARE.swap(base, Relaxed);
+        }
+        if base != 0 {
+            let _ = sys::call!(libc::SYS_munmap, base, self.size);
+        }
     }
 }
 

@@ -405,8 +405,7 @@ struct Environment<'a> {
 const SETTING: [u8; 2] = *b"MT";
 
 fn is_setting(entry: &[u8]) -> bool {
-    entry.starts_with(&SETTING)
-        && (emulator::is_named(entry, b"MTDSHIM") || entry.starts_with(b"MTDSHIM_"))
+    entry.starts_with(b"MTDSHIM") && matches!(entry.get(7), None | Some(b'=' | b'_'))
 }
 
 /// The entries of an environment that begin with two letters: most are told by them.
