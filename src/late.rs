@@ -41,9 +41,10 @@ impl<T> Late<T> {
     }
 
     /// Once: what was there before is not dropped.
-    pub fn set(&mut self, value: T) {
-        self.value.write(value);
+    #[inline(always)]
+    pub fn set(&mut self, value: T) -> &mut T {
         self.is_there = true;
+        self.value.write(value)
     }
 }
 

@@ -183,7 +183,9 @@ impl State {
             return Err(Errno::ENODEV);
         }
         match ChipFiles::open(&Kernel, board, chip) {
-            Ok(mut files) => {
+            Ok(files) => {
+                // Where it stays, and not on the stack of a guest's thread once more.
+                let files = slot.set(files);
                 if let Some(code) = &mut files.code
                     && crate::runtime::has_neon()
                 {
@@ -194,7 +196,6 @@ impl State {
                 if let Some(straight) = self.straight.get_mut(chip) {
                     *straight = Straight::of(&files.geometry);
                 }
-                slot.set(files);
                 Ok(())
             }
             Err(problem) => {

@@ -95,6 +95,7 @@ impl ChipFiles {
     }
 
     /// The same without a board.
+    #[inline(never)]
     pub fn open_chip(
         os: &impl Os,
         board_directory: &PathText,
@@ -103,12 +104,14 @@ impl ChipFiles {
     ) -> Result<ChipFiles, Problem> {
         let paths = ChipPaths::of(board_directory, chip);
         // Nearly always everything is there and fits.
-        let opened = open::open_existing(os, chip, &paths, make::Made::default(), read_only);
-        if read_only || opened.is_ok() {
-            return opened;
+        let mut made = None;
+        loop {
+            let opened = open::open_existing(os, chip, &paths, made.unwrap_or_default(), read_only);
+            if read_only || opened.is_ok() || made.is_some() {
+                return opened;
+            }
+            made = Some(make::make_missing(os, board_directory, chip, &paths)?);
         }
-        let made = make::make_missing(os, board_directory, chip, &paths)?;
-        open::open_existing(os, chip, &paths, made, read_only)
     }
 
     /// The mapped words and the file they are from, -1 where they are this process's own.
@@ -194,6 +197,10 @@ impl ChipFiles {
 
     /// Closes the descriptors. Locks of this process on the side file are gone with them.
     pub fn close(self, os: &impl Os) {
+        self.close_descriptors(os);
+    }
+
+    fn close_descriptors(&self, os: &impl Os) {
         for fd in [self.image_fd, self.oob_fd, self.side_fd] {
             if fd >= 0 {
                 os.close(fd);

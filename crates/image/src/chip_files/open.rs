@@ -62,7 +62,8 @@ pub fn open_existing(
     opened.fds = [-1; 3];
     drop(opened);
     let layout = SideLayout::of(&geometry);
-    let files = ChipFiles {
+    // Where it is made it stays: one that is moved would be on the stack of a guest's thread twice.
+    let mut result = Ok(ChipFiles {
         code: flash::Code::of(&geometry),
         geometry,
         image_fd,
@@ -76,14 +77,14 @@ pub fn open_existing(
         oob_created: made.oob && !made.image,
         lock_state: LockState::new(if mapping.is_shared() { side_fd } else { -1 }),
         mapping,
-    };
-    match void_hints_of_changed_image(os, &files, made, &paths.side) {
-        Ok(()) => Ok(files),
-        Err(problem) => {
-            files.close(os);
-            Err(problem)
-        }
+    });
+    if let Ok(files) = &result
+        && let Err(problem) = void_hints_of_changed_image(os, files, made, &paths.side)
+    {
+        files.close_descriptors(os);
+        result = Err(problem);
     }
+    result
 }
 
 fn open_file(
