@@ -23,6 +23,12 @@ impl<T> Late<T> {
             .then(|| unsafe { self.value.assume_init_ref() })
     }
 
+    pub fn as_mut(&mut self) -> Option<&mut T> {
+        // SAFETY: the flag is set after the value was written.
+        self.is_there
+            .then(|| unsafe { self.value.assume_init_mut() })
+    }
+
     /// Both or none, by one test.
     #[inline(always)]
     pub fn with<'a, U>(&'a self, other: &'a Late<U>) -> Option<(&'a T, &'a U)> {
@@ -42,9 +48,9 @@ impl<T> Late<T> {
 
     /// Once: what was there before is not dropped.
     #[inline(always)]
-    pub fn set(&mut self, value: T) -> &mut T {
+    pub fn set(&mut self, value: T) {
+        self.value.write(value);
         self.is_there = true;
-        self.value.write(value)
     }
 }
 

@@ -182,10 +182,12 @@ impl State {
         if self.broken & bit != 0 {
             return Err(Errno::ENODEV);
         }
-        match ChipFiles::open(&Kernel, board, chip) {
-            Ok(files) => {
-                // Where it stays, and not on the stack of a guest's thread once more.
-                let files = slot.set(files);
+        let opened = ChipFiles::open(&Kernel, board, chip, &mut |files| {
+            slot.set(files);
+        });
+        match opened {
+            Ok(()) => {
+                let files = slot.as_mut().ok_or(Errno::ENODEV)?;
                 if let Some(code) = &mut files.code
                     && crate::runtime::has_neon()
                 {

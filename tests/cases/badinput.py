@@ -391,6 +391,14 @@ def own_descriptors(lab):
     holds(len(numbers) >= 5 and min(numbers) >= 40 and max(numbers) < 64, f"{numbers}")
 
 
+@case("guest: flash can be used in a thread with 36 KiB of stack")
+def small_stack(lab):
+    for name, text, device in (("nor", SMALL_NOR, "/dev/mtd1"), ("nand", SMALL_NAND, "/dev/mtd0")):
+        board = lab.board(text + ('ecc = "bch4"\n' if name == "nand" else ""), name)
+        lab.guest(board, [SYSROOT / "bin/busybox", "head", "-c", "1", device]).ok()  # what is missing is made in a larger one
+        lab.guest(board, ["smallstack", "36", device]).ok()
+
+
 @case("guest: /proc/mtd of an empty board has only its header")
 def empty_board(lab):
     result = lab.guest(lab.board("# nothing\n"), PROC)

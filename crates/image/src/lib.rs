@@ -8,7 +8,7 @@
 //! board.devices() / board.device(index) -> DeviceView
 //! board.stats(index)                    -> Option<DeviceStats>       live atomics
 //! board.add_partition / delete_partition                             BLKPG
-//! ChipFiles::open(os, &board, index)    -> Result<ChipFiles, Problem>
+//! ChipFiles::open(os, &board, index, keep) -> Result<(), Problem>   hands the ChipFiles to `keep`
 //! files.ledger_words(), files.lock(), files.image_fd, files.oob_fd, files.side_fd, files.otp_user_offset ...
 //! files.record_stamp(os)                                             when the process ends or closes its last device
 //! SharedLock::acquire(os) / release(os) / begin_read() / must_retry(sequence)

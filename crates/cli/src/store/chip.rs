@@ -1,6 +1,6 @@
 //! One chip's open files, and the chip over them.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use flash::{
     Block, BlockFlags, Chip, FlashError, Geometry, Ledger, OpMode, Outcome, ReadOps, SCRATCH_SIZE,
     Scratch, Sink,
@@ -33,8 +33,10 @@ impl OpenChip {
         let config = store.chip(index)?;
         let directory = store.board.directory();
         let read_only = access == Access::Look || store.board.is_read_only();
-        let files =
-            ChipFiles::open_chip(&HostOs, directory, &config, read_only).map_err(problem)?;
+        let mut files = None;
+        let keep = &mut |new| files = Some(new);
+        ChipFiles::open_chip(&HostOs, directory, &config, read_only, keep).map_err(problem)?;
+        let files = files.context("the chip's files were not opened")?;
         let paths = ChipPaths::of(directory, &config);
         if access == Access::Change && files.read_only {
             bail!(

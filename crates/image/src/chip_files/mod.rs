@@ -82,8 +82,14 @@ pub struct ChipFiles {
 }
 
 impl ChipFiles {
-    /// Opens the files of chip `index` and makes the missing ones. To be called from one thread at a time.
-    pub fn open(os: &impl Os, board: &Board, index: usize) -> Result<ChipFiles, Problem> {
+    /// Opens the files of chip `index` and makes the missing ones. To be called from one thread at a time. `keep` puts them where
+    /// they stay: what is returned by value is on the stack of a guest's thread several times.
+    pub fn open(
+        os: &impl Os,
+        board: &Board,
+        index: usize,
+        keep: &mut dyn FnMut(ChipFiles),
+    ) -> Result<(), Problem> {
         let chip = board.chip(index).ok_or_else(|| {
             Problem::new(
                 board.conf_path(),
@@ -91,7 +97,7 @@ impl ChipFiles {
                 format_args!("the board has no chip number {index}"),
             )
         })?;
-        Self::open_chip(os, board.directory(), &chip, board.is_read_only())
+        Self::open_chip(os, board.directory(), &chip, board.is_read_only(), keep)
     }
 
     /// The same without a board.
@@ -101,12 +107,14 @@ impl ChipFiles {
         board_directory: &PathText,
         chip: &ChipConfig,
         read_only: bool,
-    ) -> Result<ChipFiles, Problem> {
+        keep: &mut dyn FnMut(ChipFiles),
+    ) -> Result<(), Problem> {
         let paths = ChipPaths::of(board_directory, chip);
         // Nearly always everything is there and fits.
         let mut made = None;
         loop {
-            let opened = open::open_existing(os, chip, &paths, made.unwrap_or_default(), read_only);
+            let now = made.unwrap_or_default();
+            let opened = open::open_existing(os, chip, &paths, now, read_only, keep);
             if read_only || opened.is_ok() || made.is_some() {
                 return opened;
             }
@@ -197,10 +205,6 @@ impl ChipFiles {
 
     /// Closes the descriptors. Locks of this process on the side file are gone with them.
     pub fn close(self, os: &impl Os) {
-        self.close_descriptors(os);
-    }
-
-    fn close_descriptors(&self, os: &impl Os) {
         for fd in [self.image_fd, self.oob_fd, self.side_fd] {
             if fd >= 0 {
                 os.close(fd);

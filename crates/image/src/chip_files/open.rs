@@ -36,7 +36,8 @@ pub fn open_existing(
     paths: &ChipPaths,
     made: Made,
     read_only: bool,
-) -> Result<ChipFiles, Problem> {
+    keep: &mut dyn FnMut(ChipFiles),
+) -> Result<(), Problem> {
     let geometry = chip.geometry;
     let mut opened = Opened { os, fds: [-1; 3] };
     let (image_fd, image_read_only) = open_file(os, &paths.image, read_only, IMAGE)?;
@@ -62,8 +63,7 @@ pub fn open_existing(
     opened.fds = [-1; 3];
     drop(opened);
     let layout = SideLayout::of(&geometry);
-    // Where it is made it stays: one that is moved would be on the stack of a guest's thread twice.
-    let mut result = Ok(ChipFiles {
+    let files = ChipFiles {
         code: flash::Code::of(&geometry),
         geometry,
         image_fd,
@@ -77,14 +77,14 @@ pub fn open_existing(
         oob_created: made.oob && !made.image,
         lock_state: LockState::new(if mapping.is_shared() { side_fd } else { -1 }),
         mapping,
-    });
-    if let Ok(files) = &result
-        && let Err(problem) = void_hints_of_changed_image(os, files, made, &paths.side)
-    {
-        files.close_descriptors(os);
-        result = Err(problem);
+    };
+    let voided = void_hints_of_changed_image(os, &files, made, &paths.side);
+    if voided.is_ok() {
+        keep(files);
+    } else {
+        files.close(os);
     }
-    result
+    voided
 }
 
 fn open_file(

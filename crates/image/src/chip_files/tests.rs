@@ -23,9 +23,10 @@ impl Case {
 
     fn open(&self) -> Result<ChipFiles, Problem> {
         let board = Board::open(&self.os, &self.directory.c_path())?;
-        let files = ChipFiles::open(&self.os, &board, 0);
+        let mut files = None;
+        let opened = ChipFiles::open(&self.os, &board, 0, &mut |new| files = Some(new));
         board.close(&self.os);
-        files
+        opened.map(|()| files.expect("files"))
     }
 
     fn opened(&self) -> ChipFiles {
@@ -550,7 +551,7 @@ fn files_that_another_process_makes_while_we_look_are_no_trouble() {
         let act = Box::new(move || {
             let os = TestOs::new();
             let board = Board::open(&os, &path).unwrap();
-            ChipFiles::open(&os, &board, 0).unwrap().close(&os);
+            ChipFiles::open(&os, &board, 0, &mut |files| files.close(&os)).unwrap();
         });
         // The image was missing a moment ago; then it is there with all the rest.
         *case.os.before_stat.borrow_mut() = Some(("n.mtdshim", act));
