@@ -11,7 +11,7 @@ use flash::{
     Chip, GuestFault, GuestMemory, Medium, MediumError, OpMode, SCRATCH_SIZE, Sink, Source,
 };
 use image::host_os::HostOs;
-use image::{Board, ChipFiles};
+use image::{Board, ChipFiles, Problem};
 
 use crate::reader::Reader;
 
@@ -36,7 +36,7 @@ impl Place {
         fs::write(directory.join("mtdshim.conf"), CONF[which]).expect("the configuration");
         let path = CString::new(directory.to_str().expect("a plain path")).expect("a path");
         let board = Board::open(&HostOs, &path).expect("the board");
-        let files = ChipFiles::open(&HostOs, &board, 0).expect("a fresh chip");
+        let files = open(&board).expect("a fresh chip");
         let text: Vec<u8> = (0..4096u32).map(|byte| (byte % 251) as u8).collect();
         work(&files, |chip| {
             chip.program(0, Source::Bytes(&text), OpMode::Place)
@@ -91,8 +91,14 @@ fn patched(good: &[u8], resealed: bool, reader: &mut Reader<'_>) -> Vec<u8> {
     side
 }
 
+fn open(board: &Board) -> Result<ChipFiles, Problem> {
+    let mut files = None;
+    ChipFiles::open(&HostOs, board, 0, &mut |new| files = Some(new))?;
+    Ok(files.expect("the files were handed over"))
+}
+
 fn open_and_use(place: &Place) {
-    match ChipFiles::open(&HostOs, &place.board, 0) {
+    match open(&place.board) {
         Ok(files) => {
             let ledger_words = files.ledger_words().len();
             assert!(
