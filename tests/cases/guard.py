@@ -60,6 +60,16 @@ def relocations(_lab):
     holds(not any(segment[0] == elf.PT_GNU_STACK and segment[6] & 1 for segment in so.segments), "executable stack")
 
 
+@case("guard: its segments fit pages of 4 to 64 KiB, whatever the host has")
+def page_sizes(_lab):
+    loaded = [segment for segment in library().segments if segment[0] == elf.PT_LOAD]
+    holds(len(loaded) == 2, f"{len(loaded)} segments are loaded")
+    for _, offset, address, _, _, _, _, alignment in loaded:
+        holds(alignment == 0x10000 and (address - offset) % alignment == 0, f"{address:#x} from {offset:#x}, aligned to {alignment:#x}")
+    ends = [address // 0x10000 for _, _, address, _, _, size, _, _ in loaded for address in (address, address + size - 1)]
+    holds(ends[1] < ends[2], "two segments share a page of 64 KiB")
+
+
 @case("guard: imports only what the list allows")
 def imports(_lab):
     extra = sorted(set(library().imports()) - allowed_imports())
