@@ -219,6 +219,18 @@ fn what_never_ends_is_refused_before_it_fills_the_memory() {
     assert_eq!(dir.names(), ["nor"]);
 }
 
+/// Its exit status, None if a signal ended it. Nobody waits longer than a slow machine needs.
+fn end_of(child: &mut std::process::Child) -> Option<i32> {
+    for _ in 0..400 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let _ = child.kill();
+    panic!("it waits on");
+}
+
 #[test]
 fn a_signal_ends_the_wait_for_a_pipe() {
     let dir = Dir::new();
@@ -243,17 +255,8 @@ fn a_signal_ends_the_wait_for_a_pipe() {
         std::thread::sleep(std::time::Duration::from_millis(300));
         let pid = nix::unistd::Pid::from_raw(child.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        let mut status = None;
-        for _ in 0..200 {
-            status = child.try_wait().unwrap();
-            if status.is_some() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        let _ = child.kill();
         // On a machine that is very slow the tool had not yet begun, and the signal did what it does to any program.
-        let ended = status.expect("it waits on").code();
+        let ended = end_of(&mut child);
         assert!(
             matches!(ended, Some(130) | None),
             "{arguments:?}: {ended:?}"
@@ -278,16 +281,7 @@ fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let mut status = None;
-        for _ in 0..400 {
-            status = child.try_wait().unwrap();
-            if status.is_some() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        let _ = child.kill();
-        let ended = status.expect("it waits").code();
+        let ended = end_of(&mut child);
         assert!(matches!(ended, Some(1 | 2)), "{name}: {ended:?}");
     }
 }
